@@ -1,0 +1,39 @@
+# make study: the main job, on data that scikit-learn carries.   make test: the tests.   Both build .venv first.
+PYTHON ?= python3
+# The CPU build by name, so that pip never falls back on the CUDA build and its gigabytes.
+TORCH ?= $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch==2.13.0)
+BIN := .venv/bin
+
+.PHONY: study test test-all check format install clean
+install: .venv/installed
+
+.venv/torch:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet "$(TORCH)" "setuptools>=77" || { echo "Linux needs the CPU build of torch: see README.md, Install" >&2; exit 1; }
+	touch $@
+
+.venv/installed: .venv/torch pyproject.toml setup.py $(wildcard csrc/*)
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+study: install
+	$(BIN)/prewired study --data digits --hidden 256 256 --family biregular --family constant_fan_in --family erdos_renyi \
+	  --family rotating --family fibonacci --family grouped --density 0.05 0.1 0.2 --graph-seeds 3 --epochs 10 -o digits-study
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest -q
+
+test-all: install
+	$(BIN)/pytest -q -m ""
+
+check: install
+	$(BIN)/pyright
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build src/*.egg-info src/prewired/*.so digits-study
