@@ -1,0 +1,271 @@
+"""Topology: which inputs feed which outputs. The one immutable value everything else is a function of."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse
+
+_MAX_SIDE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a topology was made: family, parameters and seed, enough to build it again bit for bit.
+
+    Example:
+        >>> Recipe.make("rotating", n_in=8, n_out=4, fan_in=2)
+        rotating(n_in=8, n_out=4, fan_in=2)
+    """
+
+    family: str
+    parameters: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def make(cls, family: str, /, **parameters: Any) -> Self:
+        """A recipe from keyword arguments; None means not given."""
+        return cls(family, tuple((name, value) for name, value in parameters.items() if value is not None))
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps({"family": self.family, **dict(self.parameters)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`; raises ValueError on anything else."""
+        values = json.loads(text)
+        if not isinstance(values, Mapping) or not isinstance(values.get("family"), str):
+            raise ValueError(
+                f'expected a recipe such as {{"family": "dense", "n_in": 2, "n_out": 2}}, got {text[:80]!r}'
+            )
+        return cls.make(values["family"], **{k: v for k, v in values.items() if k != "family"})
+
+    def __repr__(self) -> str:
+        return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.parameters)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Topology:
+    """A sparse bipartite graph from `n_in` inputs to `n_out` outputs, without weights; immutable.
+
+    Edges are stored by output (CSR): output j reads the inputs `indices[indptr[j]:indptr[j + 1]]`, strictly
+    increasing, so a parallel edge cannot exist. Two topologies are equal when shape and edges are, whatever their
+    recipes say.
+
+    Args:
+        n_in, n_out: number of inputs and of outputs, at least 1.
+        indptr: (n_out + 1,) int64, starts at 0, never decreases.
+        indices: (n_edges,) int32, each in [0, n_in).
+        recipe: how it was made, if it was made by a generator.
+
+    Raises:
+        ValueError: if any of this does not hold.
+
+    Example:
+        >>> t = Topology(3, 2, [0, 2, 3], [0, 2, 1])
+        >>> t.fan_in, t.fan_out
+        (array([2, 1]), array([1, 1, 1]))
+        >>> t.biadjacency().toarray()
+        array([[1., 0., 1.],
+               [0., 1., 0.]])
+    """
+
+    n_in: int
+    n_out: int
+    indptr: np.ndarray
+    indices: np.ndarray
+    recipe: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_in", _side("n_in", self.n_in))
+        object.__setattr__(self, "n_out", _side("n_out", self.n_out))
+        object.__setattr__(self, "indptr", _frozen("indptr", self.indptr, np.int64))
+        object.__setattr__(self, "indices", _frozen("indices", self.indices, np.int32))
+        _check(self.n_in, self.n_out, self.indptr, self.indices)
+
+    @classmethod
+    def from_edges(cls, n_in: int, n_out: int, edges: Any) -> Self:
+        """From (n_edges, 2) integer pairs (input, output), in any order.
+
+        Raises ValueError on a pair out of range or given twice.
+
+        Example:
+            >>> Topology.from_edges(2, 2, [(0, 1), (1, 0)])
+            Topology(2 -> 2, 2 edges, density 50%)
+        """
+        pairs = np.asarray(edges)
+        if pairs.size == 0:
+            pairs = np.empty((0, 2), np.int64)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
+            raise ValueError(
+                f"expected edges as integer pairs (input, output) of shape (n_edges, 2), got {pairs.dtype} of shape "
+                f"{pairs.shape}"
+            )
+        n_in, n_out = _side("n_in", n_in), _side("n_out", n_out)
+        outside = ((pairs < 0) | (pairs >= [n_in, n_out])).any(axis=1)
+        if outside.any():
+            k = int(outside.argmax())
+            raise ValueError(
+                f"expected 0 <= input < {n_in} and 0 <= output < {n_out}, got edge {k} = {tuple(pairs[k].tolist())}"
+            )
+        cells = np.sort(pairs[:, 1].astype(np.int64) * n_in + pairs[:, 0])
+        twice = np.flatnonzero(cells[1:] == cells[:-1])
+        if len(twice):
+            output, source = divmod(int(cells[twice[0]]), n_in)
+            raise ValueError(f"expected each edge once, got ({source}, {output}) more than once; drop the duplicates")
+        return cls(n_in, n_out, *csr_from_cells(n_in, n_out, cells))
+
+    @classmethod
+    def from_biadjacency(cls, matrix: Any) -> Self:
+        """From a SciPy sparse matrix or array of shape (n_out, n_in); every entry that is not zero is an edge.
+
+        Example:
+            >>> Topology.from_biadjacency(scipy.sparse.eye_array(3))
+            Topology(3 -> 3, 3 edges, density 33.3%)
+        """
+        if not scipy.sparse.issparse(matrix):
+            raise ValueError(
+                f"expected a SciPy sparse matrix, got {type(matrix).__name__}; use from_mask for dense arrays"
+            )
+        csr: Any = scipy.sparse.csr_array(matrix, copy=True)
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        csr.sort_indices()
+        n_out, n_in = csr.shape
+        return cls(n_in, n_out, csr.indptr, csr.indices)
+
+    @classmethod
+    def from_mask(cls, mask: Any) -> Self:
+        """From a dense array or torch tensor of shape (n_out, n_in); every entry that is not zero is an edge.
+
+        Example:
+            >>> Topology.from_mask([[1, 0], [1, 1]]).indices
+            array([0, 0, 1], dtype=int32)
+        """
+        dense = np.asarray(mask)
+        if dense.ndim != 2:
+            raise ValueError(f"expected a mask of shape (n_out, n_in), got shape {dense.shape}")
+        n_out, n_in = dense.shape
+        return cls(n_in, n_out, *csr_from_cells(n_in, n_out, np.flatnonzero(dense)))
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return len(self.indices)
+
+    @property
+    def density(self) -> float:
+        """Share of the n_in * n_out possible edges that is present, in [0, 1]."""
+        return self.n_edges / (self.n_in * self.n_out)
+
+    @property
+    def fan_in(self) -> np.ndarray:
+        """Number of inputs each output reads, (n_out,) int64."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def fan_out(self) -> np.ndarray:
+        """Number of outputs each input feeds, (n_in,) int64."""
+        counts = np.bincount(self.indices, minlength=self.n_in)
+        counts.setflags(write=False)
+        return counts
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity of the graph: SHA-256 of n_in, n_out, indptr and indices in little-endian, as 64 hex digits."""
+        sha = hashlib.sha256(np.array([self.n_in, self.n_out], "<i8").data)
+        sha.update(self.indptr.astype("<i8", copy=False).data)
+        sha.update(self.indices.astype("<i4", copy=False).data)
+        return sha.hexdigest()
+
+    def biadjacency(self) -> scipy.sparse.csr_array:
+        """The biadjacency matrix B, (n_out, n_in), entries 1.0 in float64, oriented like `nn.Linear.weight`."""
+        shape = (self.n_out, self.n_in)
+        return scipy.sparse.csr_array((np.ones(self.n_edges), self.indices, self.indptr), shape=shape)
+
+    def transpose(self) -> "Topology":
+        """The reversed graph, from outputs to inputs; O(n_edges).
+
+        Example:
+            >>> Topology(3, 1, [0, 2], [0, 2]).transpose().fan_in
+            array([1, 0, 1])
+        """
+        by_input = self.biadjacency().tocsc()
+        return Topology(self.n_out, self.n_in, by_input.indptr, by_input.indices)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Topology):
+            return NotImplemented
+        return self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return int(self.digest[:15], 16)
+
+    def __repr__(self) -> str:
+        made = f", {self.recipe}" if self.recipe else ""
+        size = f"{self.n_in} -> {self.n_out}, {self.n_edges:,} edges, density {100 * self.density:.3g}%"
+        return f"Topology({size}{made})"
+
+    def __reduce__(self):
+        return Topology, (self.n_in, self.n_out, self.indptr, self.indices, self.recipe)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+def csr_from_cells(n_in: int, n_out: int, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """indptr and indices of the edges whose cell numbers output * n_in + input are given, sorted."""
+    outputs, inputs = np.divmod(cells, n_in)
+    indptr = np.zeros(n_out + 1, np.int64)
+    np.cumsum(np.bincount(outputs, minlength=n_out), out=indptr[1:])
+    return indptr, inputs.astype(np.int32)
+
+
+def _side(name: str, value: Any) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value <= _MAX_SIDE:
+        raise ValueError(f"expected an integer 1 <= {name} <= {_MAX_SIDE}, got {name}={value!r}")
+    return int(value)
+
+
+def _frozen(name: str, values: Any, dtype: type) -> np.ndarray:
+    """A read-only array of its own; an array that nobody can write to is shared, not copied."""
+    given = np.asarray(values)
+    if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer) or given.size == 0):
+        raise ValueError(
+            f"expected {name} as a one-dimensional integer array, got {given.dtype} of shape {given.shape}"
+        )
+    if given.size and not np.iinfo(dtype).min <= given.min() <= given.max() <= np.iinfo(dtype).max:
+        raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {given.min()} or {given.max()}")
+    if given.dtype == dtype and given.flags.owndata and not given.flags.writeable:
+        return given
+    own = np.array(given, dtype)
+    own.setflags(write=False)
+    return own
+
+
+def _check(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> None:
+    if len(indptr) != n_out + 1:
+        raise ValueError(f"expected indptr of length n_out + 1 = {n_out + 1}, got {len(indptr)}")
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
+        raise ValueError(
+            f"expected indptr to rise from 0 to len(indices) = {len(indices)} without falling, got "
+            f"indptr[0]={indptr[0]}, indptr[-1]={indptr[-1]}"
+        )
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_in:
+        raise ValueError(f"expected 0 <= indices < n_in = {n_in}, got indices from {indices.min()} to {indices.max()}")
+    rises = np.diff(indices) > 0
+    rises[(starts := indptr[1:-1])[(starts > 0) & (starts < len(indices))] - 1] = True
+    if not rises.all():
+        at = int((~rises).argmax()) + 1
+        output = int(np.searchsorted(indptr, at, side="right")) - 1
+        raise ValueError(
+            f"expected strictly increasing inputs within each output, got {indices[at - 1]} then {indices[at]} at "
+            f"output {output}; use Topology.from_edges for unsorted edges"
+        )
