@@ -1,0 +1,180 @@
+"""Networks made of sparse layers: one seed wires every layer, differently."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from . import generators, init
+from .layers import SparseLinear
+from .random_bits import check_seed, derive_seed
+from .topology import Topology
+
+
+def wire(
+    sizes: Sequence[int],
+    *,
+    family: str,
+    density: float | None = None,
+    fan_in: int | None = None,
+    seed: int = 0,
+    dense_output: bool = True,
+) -> list[Topology]:
+    """The topologies of a network's sparse layers.
+
+    A layer of n_in inputs gets fan_in, or density * n_in rounded (at least 1), inputs per output: so every family has
+    exactly n_out * fan_in edges in it, and families can be compared at one density. Every layer draws with a seed of
+    its own, derived from `seed`.
+
+    Args:
+        sizes: units per layer, inputs first and outputs last, at least two.
+        family: a name in GENERATORS.
+        density, fan_in: one of the two; the family "dense" takes neither.
+        seed: integer >= 0.
+        dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
+
+    Returns:
+        One Topology per sparse layer, inputs first.
+
+    Raises:
+        ValueError: if a size, the family or the request is impossible.
+
+    Example:
+        >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", density=0.25, seed=0)]
+        [512, 256]
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"expected at least two sizes >= 1, inputs first and outputs last, got {list(sizes)}")
+    layers = list(pairwise(sizes))[: -1 if dense_output else None]
+    return [
+        generators.make(
+            family, n_in=a, n_out=b, **_request(family, a, density, fan_in, derive_seed(seed, f"layer {k}"))
+        )
+        for k, (a, b) in enumerate(layers)
+    ]
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    family: str | None = None,
+    density: float | None = None,
+    fan_in: int | None = None,
+    seed: int = 0,
+    topologies: Sequence[Topology] | None = None,
+    init_seed: int | None = None,
+    dense_output: bool = True,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """A multilayer perceptron with sparse layers, an activation between them, and a dense output layer.
+
+    Hidden weights are drawn from N(0, 2 / fan_in) by each output's true fan-in, the output layer's from
+    N(0, 1 / fan_in); biases start at zero. The dense reference, family="dense", is plain nn.Linear, initialised by the
+    same rule.
+
+    Args:
+        sizes: units per layer, inputs first and outputs last.
+        family, density, fan_in, seed: how to wire the layers, see `wire`.
+        topologies: the layers' wirings instead, one for each layer that is not the dense output.
+        init_seed: seed of the initial weights; `seed` if not given. torch's global generator is left as it was.
+        dense_output: whether the last layer is an nn.Linear rather than a sparse layer.
+        activation: called once for each hidden layer.
+
+    Returns:
+        An nn.Sequential that maps (..., sizes[0]) to (..., sizes[-1]).
+
+    Raises:
+        ValueError: if the wiring is impossible or does not fit the sizes.
+
+    Example:
+        >>> mlp([64, 32, 10], family="biregular", density=0.25, seed=0)(torch.randn(5, 64)).shape
+        torch.Size([5, 10])
+    """
+    if (family is None) == (topologies is None):
+        raise ValueError("expected family= or topologies=, exactly one of the two")
+    n_sparse = len(sizes) - 1 - dense_output
+    if family == "dense":
+        wirings: list[Topology | None] = [None] * n_sparse
+    elif topologies is None:
+        wired = wire(sizes, family=str(family), density=density, fan_in=fan_in, seed=seed, dense_output=dense_output)
+        wirings = [*wired]
+    else:
+        wirings = [*topologies]
+    _check_fit(sizes, wirings, n_sparse)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(check_seed(seed if init_seed is None else init_seed))
+        return _build(sizes, wirings, activation)
+
+
+def narrow_sizes(sizes: Sequence[int], n_parameters: int) -> list[int]:
+    """The sizes with all hidden widths scaled down alike, so that the dense network has at most n_parameters.
+
+    The widest such network is taken; where not even one unit per hidden layer fits, that is what is returned.
+
+    Example:
+        >>> narrow_sizes([784, 1000, 1000, 10], 190_010)
+        [784, 192, 192, 10]
+    """
+
+    def scaled(scale: float) -> list[int]:
+        return [sizes[0], *(max(1, round(width * scale)) for width in sizes[1:-1]), sizes[-1]]
+
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        if sum((a + 1) * b for a, b in pairwise(scaled(middle))) <= n_parameters:
+            low = middle
+        else:
+            high = middle
+    return scaled(low)
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Number of trained values, weights and biases.
+
+    Example:
+        >>> count_parameters(nn.Linear(3, 2))
+        8
+    """
+    return sum(p.numel() for p in net.parameters())
+
+
+def _request(family: str, n_in: int, density: float | None, fan_in: int | None, seed: int) -> dict[str, int]:
+    """The keyword arguments of a generator; a density becomes the fan-in of this layer."""
+    values = {"seed": seed} if generators.takes_seed(family) else {}
+    if "fan_in" not in generators.parameters(family):
+        return values
+    if density is not None and fan_in is None and 0 < density <= 1:
+        return {"fan_in": max(1, round(density * n_in)), **values}
+    given = {"fan_in": fan_in, "density": density}
+    return {**{name: value for name, value in given.items() if value is not None}, **values}  # pyright: ignore[reportReturnType]
+
+
+def _check_fit(sizes: Sequence[int], wirings: Sequence[Topology | None], n_sparse: int) -> None:
+    if len(wirings) != n_sparse:
+        raise ValueError(f"expected {n_sparse} topologies for sizes {list(sizes)}, got {len(wirings)}")
+    for k, (t, a, b) in enumerate(zip(wirings, sizes, sizes[1:], strict=False)):
+        if t is not None and (t.n_in, t.n_out) != (a, b):
+            raise ValueError(f"expected topology {k} to be {a} -> {b}, got {t.n_in} -> {t.n_out}")
+
+
+def _build(
+    sizes: Sequence[int], wirings: Sequence[Topology | None], activation: Callable[[], nn.Module]
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    n_layers = len(sizes) - 1
+    for k, (a, b) in enumerate(pairwise(sizes)):
+        wiring = wirings[k] if k < len(wirings) else None
+        layer = nn.Linear(a, b) if wiring is None else SparseLinear(wiring)
+        last = k == n_layers - 1
+        if isinstance(layer, SparseLinear):
+            init.kaiming_normal_(layer.weight, layer.topology, gain=1.0 if last else 2**0.5)
+        else:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear" if last else "relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        layers.append(layer)
+        if not last:
+            layers.append(activation())
+    return nn.Sequential(*layers)

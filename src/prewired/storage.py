@@ -1,0 +1,55 @@
+"""Topologies on disk: one safetensors file with the edges, the recipe and the digest that proves them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from .topology import Recipe, Topology
+
+_FORMAT = "prewired topology 1"
+
+
+def save_topology(t: Topology, path: str | Path) -> None:
+    """Write a topology to a file.
+
+    Example:
+        >>> import tempfile
+        >>> from prewired import generators
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_topology(generators.rotating(4, 4, fan_in=2), f"{folder}/band.topology")
+        ...     load_topology(f"{folder}/band.topology")
+        Topology(4 -> 4, 8 edges, density 50%, rotating(n_in=4, n_out=4, fan_in=2))
+    """
+    about = {"format": _FORMAT, "n_in": str(t.n_in), "n_out": str(t.n_out), "digest": t.digest}
+    if t.recipe is not None:
+        about["recipe"] = t.recipe.to_json()
+    Path(path).write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
+
+
+def load_topology(path: str | Path) -> Topology:
+    """Read a topology from a file that `save_topology` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is something else, damaged, or its edges do not have its digest.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"expected a topology file, got {str(path)!r}, which does not exist")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            about = file.metadata() or {}
+            if about.get("format") != _FORMAT:
+                raise ValueError(f"its format is {about.get('format')!r}, expected {_FORMAT!r}")
+            arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in ("indptr", "indices")}
+        recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
+        t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe)
+        if t.digest != about["digest"]:
+            raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
+    except (safetensors.SafetensorError, KeyError, ValueError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is not a sound topology file: {error}; make it again with prewired generate"
+        ) from None
+    return t

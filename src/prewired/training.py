@@ -1,0 +1,194 @@
+"""Training a network on a data set: one visible loop that records what happened."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .data import Data
+from .networks import count_parameters
+from .random_bits import RandomBits
+
+_EVALUATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        epochs: passes over the training data, at least 1.
+        batch_size: rows per step; the last, smaller batch of an epoch is used too.
+        learning_rate: > 0, constant.
+        optimizer: "adam" (decoupled weight decay when there is any) or "sgd".
+        momentum: of sgd, in [0, 1).
+        weight_decay: >= 0.
+        seed: of the order of the training rows; the initial weights belong to the network.
+
+    Raises:
+        ValueError: if a value is out of range.
+
+    Example:
+        >>> TrainConfig(epochs=3).optimizer
+        'adam'
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "epochs >= 1": self.epochs >= 1,
+            "batch_size >= 1": self.batch_size >= 1,
+            "learning_rate > 0": self.learning_rate > 0,
+            'optimizer "adam" or "sgd"': self.optimizer in ("adam", "sgd"),
+            "0 <= momentum < 1": 0 <= self.momentum < 1,
+            "weight_decay >= 0": self.weight_decay >= 0,
+        }
+        for wanted, holds in checks.items():
+            if not holds:
+                raise ValueError(f"expected {wanted}, got {self}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened in one training.
+
+    `val_score` and `test_score` are the accuracy in [0, 1] (classification) or R^2 (regression), as `score_name` says.
+    All tuples have one entry per epoch; `seconds` is training time only, without evaluation. The test data is looked at
+    once, after the last epoch.
+    """
+
+    config: TrainConfig
+    score_name: str
+    n_parameters: int
+    train_loss: tuple[float, ...] = field(repr=False)
+    val_loss: tuple[float, ...] = field(repr=False)
+    val_score: tuple[float, ...] = field(repr=False)
+    seconds: tuple[float, ...] = field(repr=False)
+    test_loss: float
+    test_score: float
+
+    def epochs_to(self, score: float) -> int | None:
+        """Epochs until the validation score first reached `score`; None if it never did."""
+        return next((k for k, reached in enumerate(self.val_score, 1) if reached >= score), None)
+
+    def seconds_to(self, score: float) -> float | None:
+        """Seconds of training until the validation score first reached `score`; None if it never did."""
+        epochs = self.epochs_to(score)
+        return None if epochs is None else sum(self.seconds[:epochs])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`, also after a passage through JSON."""
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**{**plain, "config": TrainConfig(**values["config"])})
+
+
+def train(
+    net: nn.Module,
+    data: Data,
+    config: TrainConfig = TrainConfig(),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Train a network in place.
+
+    Cross-entropy for classification, mean squared error for regression. The same network, data, config and number of
+    threads give the same run, seconds aside.
+
+    Args:
+        net: maps (batch, data.n_features) to (batch, data.n_outputs).
+        data: what `data.load` returns.
+        config: how to train.
+        progress: called after every epoch with (epochs done, epochs in all).
+
+    Returns:
+        The Run.
+
+    Raises:
+        RuntimeError: if the loss stops being finite.
+
+    Example:
+        >>> from prewired import data, networks
+        >>> digits = data.load("digits")
+        >>> net = networks.mlp([64, 64, 10], family="biregular", density=0.5, seed=0)
+        >>> run = train(net, digits, TrainConfig(epochs=3, learning_rate=1e-2))
+        >>> run.test_score > 0.8
+        True
+    """
+    loss_of = functional.cross_entropy if data.task == "classification" else functional.mse_loss
+    optimizer = _optimizer(net, config)
+    order = RandomBits(config.seed, "training order")
+    history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
+    for epoch in range(1, config.epochs + 1):
+        net.train()
+        rows = torch.from_numpy(order.permutation(len(data.x_train)))
+        total = torch.zeros(())
+        start = time.perf_counter()
+        for batch in rows.split(config.batch_size):
+            optimizer.zero_grad()
+            loss = loss_of(net(data.x_train[batch]), data.y_train[batch])
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(batch)
+        history["seconds"].append(time.perf_counter() - start)
+        history["train_loss"].append(float(total) / len(rows))
+        if not torch.isfinite(total):
+            raise RuntimeError(
+                f"the training loss became {float(total)} in epoch {epoch}; lower learning_rate={config.learning_rate}"
+            )
+        val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
+        history["val_loss"].append(val_loss)
+        history["val_score"].append(val_score)
+        if progress is not None:
+            progress(epoch, config.epochs)
+    test_loss, test_score = evaluate(net, data, data.x_test, data.y_test)
+    curves = {name: tuple(values) for name, values in history.items()}
+    score_name = "accuracy" if data.task == "classification" else "r2"
+    return Run(config, score_name, count_parameters(net), **curves, test_loss=test_loss, test_score=test_score)
+
+
+@torch.inference_mode()
+def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    """Mean loss and score of a network on rows of a data set; the score is accuracy, or R^2 for regression.
+
+    Example:
+        >>> from prewired import data
+        >>> digits = data.load("digits")
+        >>> loss, accuracy = evaluate(nn.Linear(64, 10), digits, digits.x_val, digits.y_val)
+        >>> 0 <= accuracy <= 1
+        True
+    """
+    net.eval()
+    output = torch.cat([net(part) for part in x.split(_EVALUATION_BATCH)])
+    if data.task == "classification":
+        loss = functional.cross_entropy(output, y)
+        return float(loss), float((output.argmax(1) == y).double().mean())
+    loss = functional.mse_loss(output, y)
+    return float(loss), 1.0 - float(loss) / max(float(y.var(correction=0)), 1e-12)
+
+
+def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            net.parameters(),
+            config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+    return torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
