@@ -44,8 +44,7 @@ def wire(
         >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", density=0.25, seed=0)]
         [512, 256]
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"expected at least two sizes >= 1, inputs first and outputs last, got {list(sizes)}")
+    _check_sizes(sizes)
     layers = list(pairwise(sizes))[: -1 if dense_output else None]
     return [
         generators.make(
@@ -93,6 +92,7 @@ def mlp(
     """
     if (family is None) == (topologies is None):
         raise ValueError("expected family= or topologies=, exactly one of the two")
+    _check_sizes(sizes)
     n_sparse = len(sizes) - 1 - dense_output
     if family == "dense":
         wirings: list[Topology | None] = [None] * n_sparse
@@ -149,6 +149,11 @@ def _request(family: str, n_in: int, density: float | None, fan_in: int | None, 
         return {"fan_in": max(1, round(density * n_in)), **values}
     given = {"fan_in": fan_in, "density": density}
     return {**{name: value for name, value in given.items() if value is not None}, **values}  # pyright: ignore[reportReturnType]
+
+
+def _check_sizes(sizes: Sequence[int]) -> None:
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"expected at least two sizes >= 1, inputs first and outputs last, got {list(sizes)}")
 
 
 def _check_fit(sizes: Sequence[int], wirings: Sequence[Topology | None], n_sparse: int) -> None:

@@ -1,0 +1,102 @@
+"""A user's own NPZ file, read into a `Raw`; every way such a file can be wrong gives one clear line."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .tabular import Raw, is_missing, listing
+
+
+def _array(archive, key: str, path: Path) -> np.ndarray:
+    try:
+        array = archive[key]
+    except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: expected {key} to be a plain array of numbers (or, for y, words), got {error}; "
+            "convert it to such an array and save again"
+        ) from None
+    kinds = "biuf" if key.startswith("x") else "biufUS"
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+        got = getattr(array, "dtype", type(array).__name__)
+        raise ValueError(f"{path}: expected numbers in {key}, got {got}; convert the array and save again")
+    return array
+
+
+def _features(archive, key: str, path: Path) -> np.ndarray:
+    x = _array(archive, key, path)
+    if x.ndim < 2 or x.size == 0:
+        raise ValueError(
+            f"{path}: expected {key} of shape (rows, features) or (rows, ...), got {x.shape} (no rows or no "
+            "features); check the array"
+        )
+    finite = np.isfinite(x.reshape(len(x), -1))
+    if not finite.all():
+        row, feature = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"{path}, {key}, row {row}, feature {feature} (counted from 0): expected a finite number, "
+            f"got {x.reshape(len(x), -1)[row, feature]}; correct the value or leave the row out"
+        )
+    return x if x.dtype == np.uint8 else x.astype(np.float64)
+
+
+def _targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
+    y = _array(archive, key, path)
+    if y.shape not in ((n_rows,), (n_rows, 1)):
+        raise ValueError(
+            f"{path}: expected {key} of shape ({n_rows},), one target for each row of "
+            f"{key.replace('y', 'x')}, got {y.shape}; one-hot rows become classes by argmax(axis=1)"
+        )
+    y = y.ravel().astype(str) if y.dtype.kind == "S" else y.ravel()
+    bad = np.array([is_missing(cell) for cell in y]) if y.dtype.kind == "U" else ~np.isfinite(y)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"{path}, {key}, row {row} (counted from 0): expected a value, got {y[row].item()!r}; "
+            "correct the value or leave the row out"
+        )
+    return y
+
+
+def read_npz(path: Path) -> Raw:
+    """An NPZ file: x (rows, features) or (rows, ...), y (rows,), and maybe x_test and y_test."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: expected an .npz archive, got another format; write it with numpy.savez")
+    with np.load(path, allow_pickle=False) as archive:
+        wanted = ("x", "y", "x_test", "y_test") if {"x_test", "y_test"} & set(archive.files) else ("x", "y")
+        for key in wanted:
+            if key not in archive.files:
+                raise ValueError(
+                    f"{path}: expected the arrays {', '.join(wanted)}, "
+                    f"got {listing(archive.files) or 'none'}; save {key} under that name"
+                )
+        x = _features(archive, "x", path)
+        y = _targets(archive, "y", len(x), path)
+        if "x_test" not in archive.files:
+            x_test, y_test = x[:0], y[:0]
+        else:
+            x_test = _features(archive, "x_test", path)
+            y_test = _targets(archive, "y_test", len(x_test), path)
+    if x_test.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"{path}: expected rows of shape {x.shape[1:]} in x_test as in x, got {x_test.shape[1:]}; "
+            "both need the same features"
+        )
+    if (y.dtype.kind == "U") != (y_test.dtype.kind == "U"):
+        raise ValueError(
+            f"{path}: expected y and y_test of one kind, got {y.dtype} and {y_test.dtype}; use words or numbers in both"
+        )
+    image_shape = (1, *x.shape[1:]) if x.ndim == 3 else x.shape[1:] if x.ndim == 4 else None
+    if image_shape and image_shape[0] not in (1, 3, 4):
+        image_shape = None
+    groups = None if x.ndim == 2 else image_shape[0] if image_shape else 1
+    both = np.concatenate([x, x_test])
+    return Raw(
+        path.name,
+        both.reshape(len(both), -1),
+        np.concatenate([y, y_test]),
+        n_test=len(x_test),
+        image_shape=image_shape,
+        groups=groups,
+    )
