@@ -149,6 +149,7 @@ struct Pattern {
 };
 
 Pattern pattern_of(const Tensor& indptr, const Tensor& indices) {
+  STD_TORCH_CHECK(indptr.dim() == 1 && indptr.size(0) >= 1, "indptr: expected at least one element");
   const int64_t n_rows = indptr.size(0) - 1;
   const auto* starts = vector_of<int64_t>(indptr, "indptr", ScalarType::Long, n_rows + 1);
   const int64_t n_edges = starts[n_rows];

@@ -148,7 +148,7 @@ def _swap(
 
 def _contains(ranked: np.ndarray, cells: np.ndarray) -> np.ndarray:
     at = np.minimum(np.searchsorted(ranked, cells), len(ranked) - 1)
-    return np.asarray(np.equal(ranked[at], cells))
+    return ranked[at] == cells
 
 
 def _unique_in_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -157,4 +157,4 @@ def _unique_in_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     _, earliest = np.unique(both, return_index=True)
     fresh = np.zeros(len(both), bool)
     fresh[earliest] = True
-    return fresh.reshape(-1, 2).all(axis=1)
+    return fresh[0::2] & fresh[1::2]

@@ -23,13 +23,14 @@ def family(edges: Callable[P, Edges]) -> Callable[P, Topology]:
 
     @wraps(edges)
     def generator(*args: P.args, **kwargs: P.kwargs) -> Topology:
-        given = signature.bind(*args, **kwargs).arguments
+        bound = signature.bind(*args, **kwargs)
+        given = {name: v.item() if isinstance(v, np.generic) else v for name, v in bound.arguments.items()}
         _check_sides(given)
-        indptr, indices = edges(*args, **kwargs)
+        bound.arguments.update(given)
+        indptr, indices = edges(*bound.args, **bound.kwargs)
         indptr.setflags(write=False)
         indices.setflags(write=False)
-        plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
-        return Topology(plain["n_in"], plain["n_out"], indptr, indices, Recipe.make(name, **plain))
+        return Topology(given["n_in"], given["n_out"], indptr, indices, Recipe.make(name, **given))
 
     generator.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
     GENERATORS[name] = generator
@@ -87,5 +88,5 @@ def from_recipe(recipe: Recipe) -> Topology:
 def _check_sides(given: dict[str, object]) -> None:
     for name in ("n_in", "n_out"):
         value = given[name]
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")

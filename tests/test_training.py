@@ -1,0 +1,97 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from prewired import Run, TrainConfig, data, networks, train
+from prewired.training import evaluate
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def small_net(init_seed=0):
+    return networks.mlp([64, 48, 10], family="biregular", density=0.2, seed=0, init_seed=init_seed)
+
+
+def test_training_learns_and_records(digits):
+    net = small_net()
+    seen = []
+    run = train(net, digits, TrainConfig(epochs=12, learning_rate=5e-3), progress=lambda *at: seen.append(at))
+    assert run.test_score > 0.9
+    assert run.train_loss[-1] < run.train_loss[0] / 3
+    assert seen == [(k, 12) for k in range(1, 13)]
+    assert {len(curve) for curve in (run.train_loss, run.val_loss, run.val_score, run.seconds)} == {12}
+    assert min(run.seconds) > 0
+    assert run.score_name == "accuracy"
+    assert run.n_parameters == networks.count_parameters(net)
+    with torch.inference_mode():
+        expected = (net(digits.x_test).argmax(1) == digits.y_test).double().mean()
+    np.testing.assert_allclose(run.test_score, float(expected))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_same_seed_gives_the_same_run(digits, optimizer):
+    config = TrainConfig(epochs=2, optimizer=optimizer, learning_rate=0.01)
+    runs = [train(small_net(), digits, config) for _ in range(2)]
+    assert runs[0].train_loss == runs[1].train_loss
+    assert runs[0].val_score == runs[1].val_score
+    assert runs[0].test_loss == runs[1].test_loss
+    other = train(small_net(), digits, TrainConfig(epochs=2, optimizer=optimizer, learning_rate=0.01, seed=1))
+    assert other.train_loss != runs[0].train_loss
+
+
+def test_thresholds():
+    run = Run(TrainConfig(epochs=3), "accuracy", 1, (), (), (0.5, 0.9, 0.8), (1.0, 2.0, 4.0), test_loss=0, test_score=0)
+    assert [run.epochs_to(score) for score in (0.4, 0.9, 0.95)] == [1, 2, None]
+    assert [run.seconds_to(score) for score in (0.4, 0.9, 0.95)] == [1.0, 3.0, None]
+
+
+def test_runs_go_through_plain_values(digits):
+    run = train(small_net(), digits, TrainConfig(epochs=1))
+    assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
+
+
+def test_the_score_of_a_regression_is_r2(digits):
+    y = digits.x_train[:, 20:21] * 2 + digits.x_train[:, 30:31]
+    toy = replace(
+        digits, task="regression", classes=(), y_train=y, x_val=digits.x_train[:200], y_val=y[:200],
+        x_test=digits.x_train[200:400], y_test=y[200:400],
+    )  # fmt: skip
+    net = networks.mlp([64, 64, 1], family="dense", seed=0)
+    run = train(net, toy, TrainConfig(epochs=25, learning_rate=3e-3))
+    assert run.score_name == "r2"
+    assert run.test_score > 0.8
+    predicted = net(toy.x_test).detach()
+    expected = 1 - ((predicted - toy.y_test) ** 2).sum() / ((toy.y_test - toy.y_test.mean()) ** 2).sum()
+    np.testing.assert_allclose(run.test_score, float(expected), rtol=1e-4)
+    constant = torch.nn.Linear(64, 1)
+    torch.nn.init.zeros_(constant.weight)
+    torch.nn.init.constant_(constant.bias, float(toy.y_test.mean()))
+    np.testing.assert_allclose(evaluate(constant, toy, toy.x_test, toy.y_test)[1], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"epochs": 0}, "epochs >= 1"),
+        ({"batch_size": 0}, "batch_size >= 1"),
+        ({"learning_rate": 0}, "learning_rate > 0"),
+        ({"learning_rate": float("nan")}, "learning_rate > 0"),
+        ({"optimizer": "adamw"}, 'optimizer "adam" or "sgd"'),
+        ({"momentum": 1.0}, "0 <= momentum < 1"),
+        ({"weight_decay": -1}, "weight_decay >= 0"),
+    ],
+)
+def test_bad_settings_are_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**bad)
+
+
+def test_a_loss_that_explodes_is_an_error_with_a_remedy(digits):
+    with pytest.raises(RuntimeError, match="lower learning_rate=1e"):
+        train(small_net(), digits, TrainConfig(epochs=3, optimizer="sgd", learning_rate=1e30))
