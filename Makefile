@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch==2.13.0)
 BIN := .venv/bin
 
-.PHONY: study test test-all check format install clean
+.PHONY: study test test-all check format bench install clean
 install: .venv/installed
 
 .venv/torch:
@@ -27,6 +27,9 @@ test: install
 
 test-all: install
 	$(BIN)/pytest -q -m ""
+
+bench: install
+	$(BIN)/python benchmarks/layer.py
 
 check: install
 	$(BIN)/pyright
