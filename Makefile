@@ -17,7 +17,7 @@ install: .venv/installed
 	touch $@
 
 study: install
-	$(BIN)/prewired study --data digits --hidden 256 256 --family biregular --family constant_fan_in --family erdos_renyi \
+	$(BIN)/prewired study --data digits --hidden 512 512 --family biregular --family constant_fan_in --family erdos_renyi \
 	  --family rotating --family fibonacci --family grouped --density 0.05 0.1 0.2 --graph-seeds 3 --epochs 10 -o digits-study
 
 test: install

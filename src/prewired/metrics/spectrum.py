@@ -18,7 +18,7 @@ from ..random_bits import RandomBits
 from ..topology import Topology
 from .degrees import component_labels
 
-_DENSE_CELLS = 10**6
+_DENSE_CELLS = 300_000
 _DENSE_VERTICES = 1000
 _KRYLOV = 64
 _MAX_RESTARTS = 2000

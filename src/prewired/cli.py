@@ -1,0 +1,322 @@
+"""The command line: `prewired generate | measure | train | study | families`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+from .store import finite
+
+if TYPE_CHECKING:
+    from .study import Step
+
+USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports an error in one line instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for a user's error, 130 when interrupted."""
+    try:
+        arguments = parser().parse_args(argv)
+        if getattr(arguments, "threads", None) is not None:
+            _set_threads(arguments.threads)
+        arguments.verb(arguments)
+        sys.stdout.flush()
+    except SystemExit as stop:  # --help and --version
+        return int(stop.code or 0)
+    except KeyboardInterrupt as interruption:
+        print(f"interrupted: {interruption}".rstrip(": "), file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except USER_ERRORS as error:
+        print(f"prewired: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> Parser:
+    """The parser of all verbs."""
+    top = Parser(
+        prog="prewired",
+        description="Sparse neural networks whose wiring is chosen before training.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"prewired {__version__}")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    def add(name: str, verb: Callable[[argparse.Namespace], None], text: str) -> Parser:
+        one = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        one.set_defaults(verb=verb)
+        return one
+
+    one = add("generate", generate, "Make one topology and save it.")
+    one.add_argument("family", metavar="FAMILY", help="see `prewired families`")
+    one.add_argument(
+        "parameters", metavar="NAME=VALUE", nargs="+", help="such as n_in=784 n_out=1024 density=0.05 seed=0"
+    )
+    one.add_argument("-o", "--output", type=Path, help="the file to write, such as hidden.topology")
+
+    one = add("measure", measure, "Print the metrics of a saved topology.")
+    one.add_argument("file", metavar="FILE", type=Path)
+    one.add_argument("--json", action="store_true", help="print JSON")
+
+    one = add("train", train, "Train one network and print its test score.")
+    _add_training(one)
+    one.add_argument("--family", default="biregular", help="a family, or dense (default: %(default)s)")
+    one.add_argument("--density", type=float, help="share of the edges of each sparse layer")
+    one.add_argument("--seed", type=int, default=0, help="of graphs, weights and batches (default: %(default)s)")
+
+    one = add("study", study, "Compare families and densities with dense networks; run again to go on after a stop.")
+    _add_training(one)
+    one.add_argument(
+        "--family", action="extend", nargs="+", required=True, help="one or more families; may be repeated"
+    )
+    one.add_argument(
+        "--density", type=float, action="extend", nargs="+", required=True, help="one or more shares of the edges"
+    )
+    one.add_argument(
+        "--graph-seeds", type=int, default=3, metavar="N", help="graphs per family and density (default: %(default)s)"
+    )
+    one.add_argument(
+        "--train-seeds", type=int, default=1, metavar="N", help="trainings per graph (default: %(default)s)"
+    )
+    one.add_argument(
+        "-o", "--output", type=Path, default=Path("study"), help="the study's folder (default: %(default)s)"
+    )
+
+    add("families", families, "List the families of graphs with their parameters.")
+    return top
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """`prewired generate FAMILY NAME=VALUE ... -o FILE`."""
+    from . import generators, storage
+
+    topology = generators.make(arguments.family, **_parameters(arguments.family, arguments.parameters))
+    if arguments.output:
+        storage.save_topology(topology, arguments.output)
+    print(topology)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """`prewired measure FILE`."""
+    from . import metrics, storage
+
+    topology = storage.load_topology(arguments.file)
+    values = metrics.measure(topology)
+    if arguments.json:
+        print(json.dumps(finite(values), indent=1))
+        return
+    print(topology)
+    for name, value in values.items():
+        print(f"{name:<{max(map(len, values))}}  {round(value, 9) + 0.0:.6g}")
+
+
+def families(arguments: argparse.Namespace) -> None:
+    """`prewired families`."""
+    from . import generators
+
+    for name, function in generators.GENERATORS.items():
+        options = [f"{p.name}" if p.default is p.empty else f"[{p.name}]" for p in generators.parameters(name).values()]
+        print(f"{name}  n_in n_out {' '.join(options)}".rstrip())
+        print(f"    {(inspect.getdoc(function) or '').splitlines()[0]}")
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """`prewired train`: a line per epoch, then the test score."""
+    from . import data, networks, training
+
+    loaded = data.load(arguments.data, root=arguments.root, target=arguments.target)
+    sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
+    net = networks.mlp(sizes, family=arguments.family, density=arguments.density, seed=arguments.seed)
+    config = training.TrainConfig(seed=arguments.seed, **_training(arguments))
+
+    def epoch_line(epoch: int, n_epochs: int) -> None:
+        loss, score = training.evaluate(net, loaded, loaded.x_val, loaded.y_val)
+        print(f"epoch {epoch}/{n_epochs}  validation loss {loss:.4f}  {score_name} {score:.4f}", flush=True)
+
+    score_name = "accuracy" if loaded.task == "classification" else "R2"
+    run = training.train(net, loaded, config, progress=epoch_line)
+    print(f"test {score_name} {run.test_score:.4f}")
+
+
+def study(arguments: argparse.Namespace) -> None:
+    """`prewired study`: run what is missing, then print and draw everything."""
+    _need("matplotlib", "rich")  # found missing now rather than after hours of training
+    from rich.console import Console
+
+    from . import report
+    from .study import StudyConfig
+    from .study import study as run_study
+
+    config = StudyConfig(
+        data=arguments.data,
+        families=tuple(arguments.family),
+        densities=tuple(arguments.density),
+        graph_seeds=arguments.graph_seeds,
+        train_seeds=arguments.train_seeds,
+        hidden=tuple(arguments.hidden),
+        target=arguments.target,
+        root=arguments.root,
+        **_training(arguments),
+    )
+    with _progress() as progress:
+        result = run_study(config, arguments.output, progress=progress)
+    report.write(result, arguments.output)
+    pictures = report.draw(result, arguments.output)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    report.show(result, console)
+    names = ", ".join(["table.md", "results.csv", "summary.json", *(picture.name for picture in pictures)])
+    console.print(f"\nWritten to {arguments.output}/: {names}", highlight=False, soft_wrap=True)
+
+
+def _add_training(one: Parser) -> None:
+    one.add_argument(
+        "--data", required=True, help="digits, mnist, fashion_mnist, cifar10, adult, or a .npz or .csv file"
+    )
+    one.add_argument("--target", metavar="COLUMN", help="the column to predict, for a .csv file")
+    one.add_argument(
+        "--root", help="the folder of the data sets (default: $PREWIRED_DATA, else a cache filled by download)"
+    )
+    one.add_argument("--hidden", type=int, nargs="+", default=[1000, 1000], metavar="WIDTH", help="default: 1000 1000")
+    one.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
+    one.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: %(default)s")
+    one.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="default: %(default)s")
+    one.add_argument("--optimizer", default="adam", choices=["adam", "sgd"], help="default: %(default)s")
+    one.add_argument("--momentum", type=float, default=0.9, help="of sgd (default: %(default)s)")
+    one.add_argument("--weight-decay", type=float, default=0.0, metavar="RATE", help="default: %(default)s")
+    one.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: as torch chooses)")
+
+
+def _training(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _need(*packages: str) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise ImportError(f"expected the package {package}, got none; pip install 'prewired[study]'")
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    if threads < 1:
+        raise ValueError(f"expected --threads of at least 1, got {threads}")
+    torch.set_num_threads(threads)
+
+
+def _parameters(family: str, texts: Sequence[str]) -> dict[str, int | float]:
+    """The name=value words of `generate` as numbers; a name the family does not have lists those it has."""
+    from . import generators
+
+    known = ("n_in", "n_out", *generators.parameters(family))
+    values: dict[str, int | float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"expected NAME=VALUE, got {text!r}; {family} takes {', '.join(known)}")
+        if name not in known:
+            raise ValueError(f"expected one of {', '.join(known)} for {family}, got {name!r}")
+        if name in values:
+            raise ValueError(f"expected {name} once, got it twice; leave one out")
+        values[name] = _parse_number(name, value)
+    return values
+
+
+def _parse_number(name: str, text: str) -> int | float:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    raise ValueError(f"expected a number for {name}, got {text!r}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Step], None]]:
+    """A bar with an estimate on a terminal; elsewhere a line for a finished run now and then. Both go to stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_progress()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console) as bar:
+        task = bar.add_task("making the graphs", total=None, left="")
+        estimate = _estimate()
+
+        def show(step: Step) -> None:
+            text = f"run {min(step.runs_stored + 1, step.n_runs)} of {step.n_runs}: {step.job}"
+            left = estimate(step)
+            bar.update(task, description=text, total=step.n_epochs, completed=step.epochs_done, left=left)
+
+        yield show
+
+
+def _plain_progress(most_lines: int = 40) -> Callable[[Step], None]:
+    estimate = _estimate()
+
+    def show(step: Step) -> None:
+        left = estimate(step)
+        due = step.runs_stored * most_lines % step.n_runs < most_lines or not left
+        if step.run is not None and due:
+            score = f"{step.run.score_name} {step.run.test_score:.4f}"
+            line = f"[{step.runs_stored}/{step.n_runs}] {step.job}: {score}{left and ', ' + left}"
+            print(line, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _estimate() -> Callable[[Step], str]:
+    """The time left as text, empty at the end. The dense runs come first and are slower: until then it is a bound."""
+    start, before = time.monotonic(), 0
+
+    def left(step: Step) -> str:
+        nonlocal start, before
+        per_epoch = (time.monotonic() - start) / max(step.epochs_done - before, 1)
+        seconds = per_epoch * (step.n_epochs - step.epochs_done)
+        if seconds == 0:
+            return ""
+        if step.job.label != "dense":
+            return f"about {_duration(seconds)} left"
+        if step.run is not None:
+            start, before = time.monotonic(), step.epochs_done
+        return f"less than {_duration(seconds)} left"
+
+    return left
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{math.ceil(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,118 @@
+"""The finished runs of a study: one SQLite file, one committed row per run, safe against being killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sqlite3
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "runs.sqlite"
+APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
+FORMAT_VERSION = 1
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces, strict: a number that is not finite becomes null.
+
+    Example:
+        >>> canonical_json({"b": float("nan"), "a": (1, 2.5)})
+        '{"a":[1,2.5],"b":null}'
+    """
+    return json.dumps(finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """The same nest of dicts, lists and numbers with None for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def open_store(folder: str | Path) -> sqlite3.Connection:
+    """Open the store in a study's folder, making both when they are not there yet.
+
+    Raises:
+        ValueError: when the file there is no study store, or one of a newer format.
+        OSError: when it cannot be opened or made.
+    """
+    path = Path(folder) / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+    except sqlite3.OperationalError as error:
+        raise OSError(f"cannot open {path}: {error}") from error
+    try:
+        _check_or_create(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):  # locked, read-only, disk full
+            raise OSError(f"cannot open {path}: {error}") from error
+        raise ValueError(f"expected a study store, got {path} ({error}); choose another folder") from error
+    except ValueError:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application_id == 0 and n_tables == 0:
+        connection.execute(
+            "CREATE TABLE runs "
+            "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT NOT NULL)"
+        )
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    elif application_id != APPLICATION_ID:
+        raise ValueError(f"expected a study store, got another database in {path}; choose another folder")
+    elif version > FORMAT_VERSION:
+        raise ValueError(
+            f"expected a study store of format {FORMAT_VERSION} or older, got format {version} in {path}; "
+            "update prewired"
+        )
+    connection.execute("COMMIT")
+
+
+def add(connection: sqlite3.Connection, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+    """Store one finished run, in one transaction that is on disk when this returns; a key that is there stays as it is.
+
+    Args:
+        key: what determines the run.
+        payload: what came out of it; `payload["finished"]` is the time it ended.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    try:
+        connection.execute(
+            "INSERT INTO runs (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            (canonical_json(key), json.dumps(finite(payload), allow_nan=False), payload["finished"]),
+        )
+    except sqlite3.OperationalError as error:  # locked, disk full
+        raise OSError(f"cannot store a run: {error}") from error
+
+
+def load(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """All finished runs: canonical JSON of the key -> payload, in the order they finished."""
+    rows = connection.execute("SELECT key, payload FROM runs ORDER BY id")
+    return {key: json.loads(payload) for key, payload in rows}
+
+
+def versions() -> dict[str, str]:
+    """The versions that figures depend on, to be stored beside them."""
+    from . import __version__
+
+    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **installed, "prewired": __version__}

@@ -1,0 +1,146 @@
+"""The statistics of a study, on data whose answer is known."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from prewired.statistics import Row, by_graph, correlate, holm, mean_and_sd, spearman, summarise, target_score
+from prewired.training import Run, TrainConfig
+
+
+def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100):
+    losses = (0.1,) * len(val_scores)
+    return Run(
+        TrainConfig(epochs=len(val_scores)),
+        "accuracy",
+        n_parameters,
+        train_loss=losses,
+        val_loss=losses,
+        val_score=val_scores,
+        seconds=seconds,
+        test_loss=0.1,
+        test_score=score,
+    )
+
+
+def make_row(label, density, graph_seed, score, train_seed=0, machine="m", metrics=None, **run):
+    return Row(label, density, graph_seed, train_seed, make_run(score, **run), 400, machine, metrics or {})
+
+
+def test_mean_and_sd_of_one_and_of_several():
+    mean, sd = mean_and_sd([0.5])
+    assert mean == 0.5
+    assert math.isnan(sd)
+    assert mean_and_sd([1, 2, 3, 4]) == (2.5, pytest.approx(math.sqrt(5 / 3)))
+
+
+@pytest.mark.parametrize(("y", "rho"), [([1, 8, 27, 64, 125], 1.0), ([5, 4, 3, 2, 1], -1.0)])
+def test_spearman_of_monotone_data_is_exact(y, rho):
+    found = spearman([1, 2, 3, 4, 5], y)
+    assert (found.rho, found.n) == (rho, 5)
+    assert found.p_value == pytest.approx(2 / math.factorial(5))  # the order itself and its reverse
+
+
+def test_spearman_with_ties_agrees_with_scipy():
+    x, y = [1, 2, 2, 3, 4, 4, 4, 5, 6, 7, 7, 9], [2, 1, 3, 3, 3, 6, 5, 5, 8, 8, 7, 1]
+    expected = stats.spearmanr(x, y)
+    found = spearman(x, y)
+    assert (found.rho, found.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+
+
+def test_exact_p_agrees_with_counting_all_pairings():
+    x, y = np.array([1.0, 2, 2, 4, 5]), np.array([2.0, 1, 4, 3, 5])
+    rng = np.random.default_rng(0)
+    rho = stats.spearmanr(x, y).statistic
+    draws = [abs(stats.spearmanr(rng.permutation(x), y).statistic) >= abs(rho) - 1e-12 for _ in range(1500)]
+    assert spearman(x.tolist(), y.tolist()).p_value == pytest.approx(np.mean(draws), abs=0.05)
+
+
+def test_p_values_are_uniform_when_there_is_nothing():
+    rng = np.random.default_rng(1)
+    p = [spearman(rng.normal(size=7).tolist(), rng.normal(size=7).tolist()).p_value for _ in range(150)]
+    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "n"),
+    [([1, 2], [1, 2], 2), ([3, 3, 3, 3], [1, 2, 3, 4], 4), ([1, 2, 3], [5, 5, 5], 3), ([1, 2, math.nan], [1, 2, 3], 2)],
+)
+def test_no_correlation_without_variation_or_pairs(x, y, n):
+    found = spearman(x, y)
+    assert math.isnan(found.rho)
+    assert math.isnan(found.p_value)
+    assert found.n == n
+
+
+def test_rounding_noise_is_a_tie():
+    noise = [0.3 + k * 1e-15 for k in (0, 3, 1, 2)]
+    assert math.isnan(spearman(noise, [1, 2, 3, 4]).rho)
+
+
+def test_spearman_refuses_different_lengths():
+    with pytest.raises(ValueError, match="3 and 2"):
+        spearman([1, 2, 3], [1, 2])
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_never_lowers_and_keeps_the_order(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
+    assert [adjusted[i] for i in np.argsort(p_values, kind="stable")] == sorted(adjusted)
+
+
+def test_holm_by_hand_and_nan_is_no_test():
+    np.testing.assert_allclose(holm([0.04, math.nan, 0.01]), [0.04, math.nan, 0.02])
+
+
+def test_the_unit_is_the_graph_not_the_run():
+    rows = [
+        make_row("biregular", 0.1, graph, 0.9 + graph / 100 + seed / 1000, seed, metrics={"gap": graph})
+        for graph in range(3)
+        for seed in range(2)
+    ]
+    graphs = by_graph(rows)
+    np.testing.assert_allclose([graph.score for graph in graphs], [0.9005, 0.9105, 0.9205])
+    (finding,) = correlate(rows)
+    assert (finding.metric, finding.correlation.n, finding.correlation.rho) == ("gap", 3, 1.0)
+
+
+def test_correlation_is_inside_each_density_and_without_dense_nets():
+    rows = [make_row("dense", None, None, 0.99)]
+    for density, slope in ((0.1, 1), (0.2, -1)):
+        rows += [make_row("biregular", density, g, density + slope * g / 100, metrics={"gap": g}) for g in range(4)]
+    assert [(f.density, f.correlation.rho) for f in correlate(rows)] == [(0.1, 1.0), (0.2, -1.0)]
+    assert [f.holm_p for f in correlate(rows)] == pytest.approx([1 / 6, 1 / 6])
+
+
+def test_summary_of_a_cell():
+    rows = [
+        make_row("dense", None, None, 0.99, val_scores=(0.8, 1.0), seconds=(4.0, 4.0)),
+        make_row("biregular", 0.1, 0, 0.9, val_scores=(0.95, 0.97), seconds=(1.0, 3.0), metrics={"gap": 1.0}),
+        make_row("biregular", 0.1, 1, 0.8, val_scores=(0.5, 0.96), seconds=(2.0, 2.0), metrics={"gap": 2.0}),
+    ]
+    assert target_score(rows) == pytest.approx(0.95)
+    dense, sparse = summarise(rows)
+    assert (dense.ratio, dense.epochs_to_target) == (1.0, 2.0)
+    assert (sparse.score, sparse.score_sd) == (pytest.approx(0.85), pytest.approx(0.1 / math.sqrt(2)))
+    assert (sparse.n_graphs, sparse.epochs_to_target, sparse.seconds, sparse.ratio) == (2, 1.5, 2.0, 0.5)
+    assert sparse.metrics == {"gap": 1.5}
+
+
+def test_a_run_that_never_gets_there_and_a_machine_without_a_reference():
+    rows = [
+        make_row("dense", None, None, 0.99, val_scores=(0.8, 1.0)),
+        make_row("biregular", 0.1, 0, 0.9, val_scores=(0.5, 0.6), machine="another"),
+    ]
+    summary = summarise(rows)[1]
+    assert math.isinf(summary.epochs_to_target)
+    assert math.isnan(summary.ratio)
+
+
+def test_no_target_when_the_reference_is_worth_nothing():
+    assert math.isnan(target_score([make_row("dense", None, None, -0.1, val_scores=(-0.2,), seconds=(1.0,))]))

@@ -1,0 +1,75 @@
+"""The store of finished runs."""
+
+import json
+import math
+import sqlite3
+
+import pytest
+
+from prewired import store
+
+
+def payload(value):
+    return {"value": value, "finished": "2026-01-01T00:00:00.000+00:00"}
+
+
+def test_what_is_added_is_there_after_reopening(tmp_path):
+    connection = store.open_store(tmp_path / "new" / "folder")
+    store.add(connection, {"seed": 1, "density": 0.1}, payload([1.5, math.nan]))
+    connection.close()
+    again = store.open_store(tmp_path / "new" / "folder")
+    assert store.load(again) == {'{"density":0.1,"seed":1}': payload([1.5, None])}
+
+
+def test_another_connection_sees_a_run_at_once(tmp_path):
+    writer, reader = store.open_store(tmp_path), store.open_store(tmp_path)
+    store.add(writer, {"seed": 1}, payload(1))
+    assert len(store.load(reader)) == 1
+
+
+def test_the_first_result_of_a_key_stays(tmp_path):
+    connection = store.open_store(tmp_path)
+    store.add(connection, {"a": 1, "b": 2}, payload("first"))
+    store.add(connection, {"b": 2, "a": 1}, payload("second"))
+    assert [p["value"] for p in store.load(connection).values()] == ["first"]
+
+
+def test_canonical_json_is_strict():
+    text = store.canonical_json({"x": [math.inf, -math.inf, math.nan], "n": (1, True, None)})
+    assert json.loads(text, parse_constant=pytest.fail) == {"x": [None, None, None], "n": [1, True, None]}
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / store.FILE_NAME
+    path.write_text("my diary, and rather a long one" * 100)
+    with pytest.raises(ValueError, match="expected a study store"):
+        store.open_store(tmp_path)
+    assert path.read_text().startswith("my diary")
+
+
+def test_another_database_is_refused(tmp_path):
+    other = sqlite3.connect(tmp_path / store.FILE_NAME)
+    other.execute("CREATE TABLE runs (id)")
+    other.commit()
+    with pytest.raises(ValueError, match="another database"):
+        store.open_store(tmp_path)
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    connection = store.open_store(tmp_path)
+    connection.execute(f"PRAGMA user_version = {store.FORMAT_VERSION + 1}")
+    connection.close()
+    with pytest.raises(ValueError, match="update prewired"):
+        store.open_store(tmp_path)
+
+
+def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
+    (tmp_path / store.FILE_NAME).touch()
+    store.add(store.open_store(tmp_path), {"seed": 1}, payload(1))
+    assert len(store.load(store.open_store(tmp_path))) == 1
+
+
+def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
+    (tmp_path / "study").touch()
+    with pytest.raises(OSError, match="study"):
+        store.open_store(tmp_path / "study")
