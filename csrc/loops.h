@@ -142,17 +142,20 @@ static inline void transpose_block(const T* from, int64_t from_stride, T* to, in
   for (int64_t i = 0; i < lanes; ++i) L::store(to + i * to_stride, v[i]);
 }
 
-// Rows [begin, end) of to (n_columns, n_rows), the transpose of from (n_rows, n_columns).
+// Rows [begin, end) of to (n_columns, n_rows), the transpose of from (n_rows, n_columns); a cache line of every row of
+// `from` at a time, so that none is read twice.
 template <typename T>
 static void transpose(const Transpose<T>& a, int64_t begin, int64_t end) {
   constexpr int64_t lanes = Lanes<T>::count;
+  constexpr int64_t line = 64 / sizeof(T);
   int64_t column = begin;
-  for (; column + lanes <= end; column += lanes) {
+  for (; column + line <= end; column += line) {
     int64_t row = 0;
     for (; row + lanes <= a.n_rows; row += lanes)
-      transpose_block<T>(a.from + row * a.n_columns + column, a.n_columns, a.to + column * a.n_rows + row, a.n_rows);
+      for (int64_t k = column; k < column + line; k += lanes)
+        transpose_block<T>(a.from + row * a.n_columns + k, a.n_columns, a.to + k * a.n_rows + row, a.n_rows);
     for (; row < a.n_rows; ++row)
-      for (int64_t k = column; k < column + lanes; ++k) a.to[k * a.n_rows + row] = a.from[row * a.n_columns + k];
+      for (int64_t k = column; k < column + line; ++k) a.to[k * a.n_rows + row] = a.from[row * a.n_columns + k];
   }
   for (; column < end; ++column)
     for (int64_t row = 0; row < a.n_rows; ++row) a.to[column * a.n_rows + row] = a.from[row * a.n_columns + column];
