@@ -2,8 +2,9 @@
 // this file several times, each time inside another namespace, with another VECTOR_BYTES and another target.
 //
 // Activations are feature-major: row i of x is feature i, `batch` contiguous values. Every function works on a range of
-// output rows [begin, end) and on the batch in tiles that stay in registers, so no two threads write the same value
-// and the result does not depend on how many threads there are.
+// output rows [begin, end), so no two threads write the same value and the result does not depend on how many threads
+// there are. From the outside in, the loops are: blocks of 512 bytes of the batch; panels of features that stay in the L1
+// cache for such a block; rows; tiles of the block that stay in registers; edges.
 
 template <typename T>
 struct Lanes {
@@ -15,108 +16,139 @@ struct Lanes {
   static inline void store(T* to, vector v) { *reinterpret_cast<unaligned*>(to) = v; }
 };
 
-// y[row] = bias[row] + sum_e values[e] * x[indices[e]] for one tile of N vectors of the batch.
-template <typename T, int N>
-static inline void spmm_tile(const Spmm<T>& a, int64_t row, int64_t at) {
-  using L = Lanes<T>;
-  typename L::vector sum[N];
-  const T start = a.bias ? a.bias[row] : T(0);
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) sum[k] = start - typename L::vector{};
-  const T* x = a.x + at;
-  for (int64_t e = a.indptr[row]; e < a.indptr[row + 1]; ++e) {
-    const T w = a.values[a.permutation ? a.permutation[e] : e];
-    const T* source = x + a.indices[e] * a.batch;
-#pragma GCC unroll 8
-    for (int k = 0; k < N; ++k) sum[k] += w * L::load(source + k * L::count);
-  }
-  T* y = a.y + row * a.batch + at;
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) L::store(y + k * L::count, sum[k]);
-}
-
-// The same for the last values of the batch, fewer than a vector.
-template <typename T>
-static inline void spmm_rest(const Spmm<T>& a, int64_t row, int64_t at) {
-  constexpr int64_t most = Lanes<T>::count;
-  const int64_t width = a.batch - at;
-  T sum[most];
-  for (int64_t k = 0; k < width; ++k) sum[k] = a.bias ? a.bias[row] : T(0);
-  for (int64_t e = a.indptr[row]; e < a.indptr[row + 1]; ++e) {
-    const T w = a.values[a.permutation ? a.permutation[e] : e];
-    const T* source = a.x + a.indices[e] * a.batch + at;
-    for (int64_t k = 0; k < width; ++k) sum[k] += w * source[k];
-  }
-  for (int64_t k = 0; k < width; ++k) a.y[row * a.batch + at + k] = sum[k];
-}
-
-template <typename T>
-static void spmm(const Spmm<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t lanes = Lanes<T>::count;
-  int64_t at = 0;
-  for (; at + 8 * lanes <= a.batch; at += 8 * lanes)
-    for (int64_t row = begin; row < end; ++row) spmm_tile<T, 8>(a, row, at);
-  for (; at + 4 * lanes <= a.batch; at += 4 * lanes)
-    for (int64_t row = begin; row < end; ++row) spmm_tile<T, 4>(a, row, at);
-  for (; at + lanes <= a.batch; at += lanes)
-    for (int64_t row = begin; row < end; ++row) spmm_tile<T, 1>(a, row, at);
-  if (at < a.batch)
-    for (int64_t row = begin; row < end; ++row) spmm_rest<T>(a, row, at);
-}
-
-template <typename T>
-static inline T horizontal_sum(typename Lanes<T>::vector v) {
-  T sum = 0;
-  for (int64_t k = 0; k < Lanes<T>::count; ++k) sum += v[k];
-  return sum;
-}
-
-// out[e .. e + N) += the dot products of g with N rows of x, over `width` values from `at` on.
-template <typename T, int N>
-static inline void sddmm_edges(const Sddmm<T>& a, const T* g, int64_t e, int64_t at, int64_t width) {
-  using L = Lanes<T>;
-  const T* x[N];
-  typename L::vector sum[N];
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) {
-    x[k] = a.x + a.indices[e + k] * a.batch + at;
-    sum[k] = typename L::vector{};
-  }
-  int64_t b = 0;
-  for (; b + L::count <= width; b += L::count) {
-    const typename L::vector left = L::load(g + b);
-#pragma GCC unroll 8
-    for (int k = 0; k < N; ++k) sum[k] += left * L::load(x[k] + b);
-  }
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) {
-    T total = horizontal_sum<T>(sum[k]);
-    for (int64_t c = b; c < width; ++c) total += g[c] * x[k][c];
-    a.out[e + k] += total;
-  }
-}
-
-// out[e] = sum over the batch of g[row of e] * x[indices[e]]; out starts at zero.
-template <typename T>
-static void sddmm(const Sddmm<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t tile = 16 * Lanes<T>::count;
-  for (int64_t at = 0; at < a.batch; at += tile) {
-    const int64_t width = a.batch - at < tile ? a.batch - at : tile;
-    for (int64_t row = begin; row < end; ++row) {
-      const T* g = a.g + row * a.batch + at;
-      int64_t e = a.indptr[row];
-      for (; e + 8 <= a.indptr[row + 1]; e += 8) sddmm_edges<T, 8>(a, g, e, at, width);
-      for (; e < a.indptr[row + 1]; ++e) sddmm_edges<T, 1>(a, g, e, at, width);
-    }
-  }
-}
-
 // Interleaves the low (first) or the high halves of a and b: the step from which a transposition is made.
 template <typename T, int64_t offset, size_t... I>
 static inline typename Lanes<T>::vector interleave(typename Lanes<T>::vector a, typename Lanes<T>::vector b,
                                                    std::index_sequence<I...>) {
   constexpr int64_t lanes = Lanes<T>::count;
   return __builtin_shufflevector(a, b, int(offset + I / 2 + (I % 2 ? lanes : 0))...);
+}
+
+// The edges of a row inside one panel, and where the values they read start.
+template <typename T>
+struct Segment {
+  int64_t begin, end;
+  const T* x;
+};
+
+// y = start + sum_e values[e] * x[indices[e]] for one tile of N vectors of the batch; start is *bias, or 0, or y itself.
+template <typename T, int N>
+static inline __attribute__((always_inline)) void spmm_tile(const Spmm<T>& a, Segment<T> s, int64_t at, const T* bias, bool again, T* y) {
+  using L = Lanes<T>;
+  typename L::vector sum[N];
+  const T* x = s.x + at;
+  const T start = bias ? *bias : T(0);
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k) sum[k] = again ? L::load(y + at + k * L::count) : start - typename L::vector{};
+  for (int64_t e = s.begin; e < s.end; ++e) {
+    const T w = a.values[e];
+    const T* source = x + a.indices[e] * a.x_stride;
+    asm("" : "+r"(source));
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) sum[k] += w * L::load(source + k * L::count);
+  }
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k) L::store(y + at + k * L::count, sum[k]);
+}
+
+// The same for the last values of a block, fewer than a vector.
+template <typename T>
+static inline void spmm_rest(const Spmm<T>& a, Segment<T> s, int64_t at, int64_t width, const T* bias, bool again,
+                             T* y) {
+  T sum[Lanes<T>::count];
+  const T start = bias ? *bias : T(0);
+  for (int64_t k = at; k < width; ++k) sum[k - at] = again ? y[k] : start;
+  for (int64_t e = s.begin; e < s.end; ++e) {
+    const T w = a.values[e];
+    const T* source = s.x + a.indices[e] * a.x_stride;
+    for (int64_t k = at; k < width; ++k) sum[k - at] += w * source[k];
+  }
+  for (int64_t k = at; k < width; ++k) y[k] = sum[k - at];
+}
+
+template <typename T>
+static void spmm(const Spmm<T>& a, int64_t begin, int64_t end) {
+  constexpr int64_t lanes = Lanes<T>::count, block = kBlockBytes / sizeof(T);
+  for (int64_t first = 0; first < a.batch; first += block) {
+    const int64_t width = a.batch - first < block ? a.batch - first : block;
+    for (int64_t panel = 0; panel < a.n_panels; ++panel)
+      for (int64_t row = begin; row < end; ++row) {
+        const Segment<T> s{a.first[panel * a.n_rows + row], a.last[panel * a.n_rows + row],
+                           a.x + first / block * a.x_block};
+        const bool again = panel > 0;
+        if (again && s.begin == s.end) continue;
+        const T* bias = a.bias ? a.bias + row : nullptr;
+        T* y = a.y + row * a.batch + first;
+        int64_t at = 0;
+        for (; at + 8 * lanes <= width; at += 8 * lanes) spmm_tile<T, 8>(a, s, at, bias, again, y);
+        if (at + 4 * lanes <= width) spmm_tile<T, 4>(a, s, at, bias, again, y), at += 4 * lanes;
+        if (at + 2 * lanes <= width) spmm_tile<T, 2>(a, s, at, bias, again, y), at += 2 * lanes;
+        if (at + lanes <= width) spmm_tile<T, 1>(a, s, at, bias, again, y), at += lanes;
+        if (at < width) spmm_rest<T>(a, s, at, width, bias, again, y);
+      }
+  }
+}
+
+// out[k] += the sum of the lanes of sum[k], for N vectors at once: log2(N) rounds of interleaving and adding leave the
+// partial sums of vector k in the lanes k, k + N, k + 2N, ...
+template <typename T, int N>
+static inline void add_sums(typename Lanes<T>::vector* sum, T* out) {
+  using L = Lanes<T>;
+  using Sequence = std::make_index_sequence<L::count>;
+#pragma GCC unroll 4
+  for (int n = N / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+    for (int k = 0; k < n; ++k)
+      sum[k] = interleave<T, 0>(sum[k], sum[k + n], Sequence{}) +
+               interleave<T, L::count / 2>(sum[k], sum[k + n], Sequence{});
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k)
+    for (int64_t lane = k; lane < L::count; lane += N) out[k] += sum[0][lane];
+}
+
+// out[e .. e + N) += the dot products of g with N rows of x, over `width` values.
+template <typename T, int N>
+static inline void sddmm_edges(const Sddmm<T>& a, const T* x, const T* g, int64_t e, int64_t width) {
+  using L = Lanes<T>;
+  const T* row[N];
+  typename L::vector sum[N];
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k) {
+    row[k] = x + a.indices[e + k] * a.x_stride;
+    sum[k] = typename L::vector{};
+  }
+  int64_t b = 0;
+  for (; b + L::count <= width; b += L::count) {
+    const typename L::vector left = L::load(g + b);
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) sum[k] += left * L::load(row[k] + b);
+  }
+  for (; b < width; ++b)
+    for (int k = 0; k < N; ++k) a.out[e + k] += g[b] * row[k][b];
+  add_sums<T, N>(sum, a.out + e);
+}
+
+// out[e] = sum over the batch of g[row of e] * x[indices[e]]; out starts at zero.
+template <typename T>
+static void sddmm(const Sddmm<T>& a, int64_t begin, int64_t end) {
+  constexpr int64_t block = kBlockBytes / sizeof(T);
+  constexpr int at_once = Lanes<T>::count < 8 ? Lanes<T>::count : 8;
+  for (int64_t first = 0; first < a.batch; first += block) {
+    const int64_t width = a.batch - first < block ? a.batch - first : block;
+    const T* x = a.x + first / block * a.x_block;
+    for (int64_t panel = 0; panel < a.n_panels; ++panel)
+      for (int64_t row = begin; row < end; ++row) {
+        const T* g = a.g + row * a.batch + first;
+        int64_t e = a.first[panel * a.n_rows + row];
+        const int64_t last = a.last[panel * a.n_rows + row];
+        for (; e + at_once <= last; e += at_once) sddmm_edges<T, at_once>(a, x, g, e, width);
+        if constexpr (at_once > 4)
+          if (e + 4 <= last) sddmm_edges<T, 4>(a, x, g, e, width), e += 4;
+        if constexpr (at_once > 2)
+          if (e + 2 <= last) sddmm_edges<T, 2>(a, x, g, e, width), e += 2;
+        if (e < last) sddmm_edges<T, 1>(a, x, g, e, width);
+      }
+  }
 }
 
 // to = transpose of a square block of lanes x lanes values, in registers (log2(lanes) perfect shuffles).

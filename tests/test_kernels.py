@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from prewired import Topology, generators, kernels
-from prewired.plan import plan
+from prewired.plan import PANEL, panel_starts, plan
 
 RAGGED = Topology.from_mask(np.tril(np.ones((37, 41))) * (np.arange(41) % 3 > 0))
 PATTERNS = {
@@ -24,6 +24,8 @@ PATTERNS = {
     "blocked": generators.grouped(64, 64, fan_in=16),
     "one long row": generators.dense(1000, 1),
     "one long column": generators.dense(1, 1000),
+    "panels": generators.erdos_renyi(300, 200, density=0.2, seed=0),
+    "ragged panels": Topology.from_mask(np.arange(150)[:, None] * np.arange(250) % 7 < 2),
 }
 BATCHES = [0, 1, 2, 7, 8, 15, 16, 33, 64, 100, 128, 131, 300, 520]
 TOLERANCE = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
@@ -52,17 +54,29 @@ def test_battery(name, pattern, batch, dtype):
     mask = torch.zeros_like(dense)
     t = PATTERNS[pattern]
     rows = np.repeat(np.arange(t.n_out), t.fan_in)
-    mask[rows, t.indices] = 1
+    mask[rows, t.indices.copy()] = 1
 
-    y = kernel.spmm(p.indptr, p.indices, values, None, x, bias)
+    y = kernel.spmm(p.starts, p.indices, values, None, x, bias)
     torch.testing.assert_close(y, (dense @ x.double() + bias.double()[:, None]).to(dtype), **TOLERANCE[dtype])
-    plain = kernel.spmm(p.indptr, p.indices, values, None, x, None)
+    plain = kernel.spmm(p.starts, p.indices, values, None, x, None)
     torch.testing.assert_close(plain, (dense @ x.double()).to(dtype), **TOLERANCE[dtype])
-    back = kernel.spmm(p.indptr_by_input, p.indices_by_input, values, p.by_input, g, None)
+    back = kernel.spmm(p.starts_by_input, p.indices_by_input, values, p.by_input, g, None)
     torch.testing.assert_close(back, (dense.T @ g.double()).to(dtype), **TOLERANCE[dtype])
-    sampled = kernel.sddmm(p.indptr, p.indices, g, x)
+    sampled = kernel.sddmm(p.starts, p.indices, g, x)
     torch.testing.assert_close(sampled, (g.double() @ x.double().T)[rows, t.indices].to(dtype), **TOLERANCE[dtype])
     assert all(result.is_contiguous() for result in (y, plain, back, sampled))
+
+
+def test_some_patterns_have_panels_and_some_have_not():
+    panels = {name for name, t in PATTERNS.items() if plan(t).starts.ndim == 2}
+    assert panels == {"panels", "ragged panels", "one long row"}
+    for t in PATTERNS.values():
+        starts = panel_starts(t.indptr, t.indices, t.n_in)
+        for panel, row in np.ndindex(*(np.array(starts.shape) - [1, 0])) if starts.ndim == 2 else ():
+            inside = t.indices[starts[panel, row] : starts[panel + 1, row]]
+            assert (inside // PANEL == panel).all()
+        assert starts.flat[0] == 0
+        assert starts.flat[-1] == t.n_edges
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -82,8 +96,8 @@ def test_the_number_of_threads_changes_no_bit():
     try:
         for n in (1, 2, 3):
             torch.set_num_threads(n)
-            y = kernels.spmm(p.indptr, p.indices, values, None, x, bias)
-            results.append((y, kernels.sddmm(p.indptr, p.indices, g, x)))
+            y = kernels.spmm(p.starts, p.indices, values, None, x, bias)
+            results.append((y, kernels.sddmm(p.starts, p.indices, g, x)))
     finally:
         torch.set_num_threads(threads)
     for y, sampled in results[1:]:
@@ -94,17 +108,19 @@ def test_the_number_of_threads_changes_no_bit():
 def test_wrong_arguments_are_refused_before_memory_is_read():
     p, values, x, g, bias, _ = case("constant", 8, torch.float32)
     wrong = [
-        lambda: kernels.spmm(p.indptr, p.indices, values[:-1], None, x, bias),
-        lambda: kernels.spmm(p.indptr, p.indices, values, None, x.double(), bias),
-        lambda: kernels.spmm(p.indptr, p.indices, values, None, x.T, bias),
-        lambda: kernels.spmm(p.indptr, p.indices, values, None, x, bias[:-1]),
-        lambda: kernels.spmm(p.indptr, p.indices[:-1], values, None, x, bias),
-        lambda: kernels.spmm(p.indptr, p.indices.long(), values, None, x, bias),
-        lambda: kernels.spmm(p.indptr, p.indices, values, p.by_input[:-1], x, bias),
-        lambda: kernels.spmm(p.indptr[:0], p.indices, values, None, x, bias),
-        lambda: kernels.spmm(p.indptr, p.indices, values.half(), None, x.half(), None),
-        lambda: kernels.sddmm(p.indptr, p.indices, g[:-1], x),
-        lambda: kernels.sddmm(p.indptr, p.indices, g[:, :-1].contiguous(), x),
+        lambda: kernels.spmm(p.starts, p.indices, values[:-1], None, x, bias),
+        lambda: kernels.spmm(p.starts, p.indices, values, None, x.double(), bias),
+        lambda: kernels.spmm(p.starts, p.indices, values, None, x.T, bias),
+        lambda: kernels.spmm(p.starts, p.indices, values, None, x, bias[:-1]),
+        lambda: kernels.spmm(p.starts, p.indices[:-1], values, None, x, bias),
+        lambda: kernels.spmm(p.starts, p.indices.long(), values, None, x, bias),
+        lambda: kernels.spmm(p.starts, p.indices, values, p.by_input[:-1], x, bias),
+        lambda: kernels.spmm(p.starts[:0], p.indices, values, None, x, bias),
+        lambda: kernels.spmm(p.starts[None, :], p.indices, values, None, x, bias),
+        lambda: kernels.spmm(p.starts.int(), p.indices, values, None, x, bias),
+        lambda: kernels.spmm(p.starts, p.indices, values.half(), None, x.half(), None),
+        lambda: kernels.sddmm(p.starts, p.indices, g[:-1], x),
+        lambda: kernels.sddmm(p.starts, p.indices, g[:, :-1].contiguous(), x),
         lambda: kernels.transposed(x.half()),
         lambda: kernels.transposed(x.T),
     ]
@@ -117,8 +133,8 @@ def test_wrong_arguments_are_refused_before_memory_is_read():
 def test_operators_keep_torchs_rules(operator):
     p, values, x, g, bias, _ = case("ragged", 5, torch.float32)
     arguments = {
-        "spmm": (p.indptr, p.indices, values, None, x, bias),
-        "sddmm": (p.indptr, p.indices, g, x),
+        "spmm": (p.starts, p.indices, values, None, x, bias),
+        "sddmm": (p.starts, p.indices, g, x),
         "transposed": (x,),
     }
     result = torch.library.opcheck(getattr(torch.ops.prewired, operator), arguments[operator])

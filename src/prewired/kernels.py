@@ -17,53 +17,52 @@ INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
 
 def spmm(
-    indptr: torch.Tensor,
+    starts: torch.Tensor,
     indices: torch.Tensor,
     values: torch.Tensor,
-    permutation: torch.Tensor | None,
+    order: torch.Tensor | None,
     x: torch.Tensor,
     bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    """y[r] = bias[r] + sum of values[permutation[e]] * x[indices[e]] over the edges e of row r.
+    """y[r] = bias[r] + sum of values[order[e]] * x[indices[e]] over the edges e of row r.
 
     Args:
-        indptr, indices: the rows' edges, (n_rows + 1,) int64 and (n_edges,) int32.
+        starts, indices: the rows' edges, see Plan; int64 and (n_edges,) int32.
         values: (n_edges,) float32 or float64.
-        permutation: (n_edges,) int32, the position of each edge's value; None where it is its own.
+        order: (n_edges,) int32, the position of each edge's value; None where it is its own.
         x: (n_columns, batch), contiguous, of the dtype of values.
         bias: (n_rows,) or None for zero.
 
     Returns:
         y, (n_rows, batch), contiguous.
     """
-    return torch.ops.prewired.spmm(indptr, indices, values, permutation, x, bias)
+    return torch.ops.prewired.spmm(starts, indices, values, order, x, bias)
 
 
-def spmm_reference(indptr, indices, values, permutation, x, bias):
+def spmm_reference(starts, indices, values, order, x, bias):
     """What `spmm` computes, in plain PyTorch; takes n_edges * batch memory."""
-    rows = _rows(indptr)
-    ordered = values if permutation is None else values[permutation]
-    y = x.new_zeros(len(indptr) - 1, x.shape[1]).index_add_(0, rows, ordered[:, None] * x[indices])
+    ordered = values if order is None else values[order]
+    y = x.new_zeros(_n_rows(starts), x.shape[1]).index_add_(0, _rows(starts), ordered[:, None] * x[indices])
     return y if bias is None else y + bias[:, None]
 
 
-def sddmm(indptr: torch.Tensor, indices: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def sddmm(starts: torch.Tensor, indices: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """out[e] = sum over the batch of g[row of e] * x[indices[e]], one value per edge.
 
     Args:
-        indptr, indices: the rows' edges, (n_rows + 1,) int64 and (n_edges,) int32.
+        starts, indices: the rows' edges, see Plan; int64 and (n_edges,) int32.
         g: (n_rows, batch), contiguous, float32 or float64.
         x: (n_columns, batch), contiguous, of the dtype of g.
 
     Returns:
         out, (n_edges,).
     """
-    return torch.ops.prewired.sddmm(indptr, indices, g, x)
+    return torch.ops.prewired.sddmm(starts, indices, g, x)
 
 
-def sddmm_reference(indptr, indices, g, x):
+def sddmm_reference(starts, indices, g, x):
     """What `sddmm` computes, in plain PyTorch; takes n_edges * batch memory."""
-    return (g[_rows(indptr)] * x[indices]).sum(1)
+    return (g[_rows(starts)] * x[indices]).sum(1)
 
 
 def transposed(x: torch.Tensor) -> torch.Tensor:
@@ -104,8 +103,14 @@ def instruction_set() -> str:
     return INSTRUCTION_SETS[torch.ops.prewired.instruction_set()] if NATIVE else "none"
 
 
-def _rows(indptr: torch.Tensor) -> torch.Tensor:
-    return torch.repeat_interleave(torch.arange(len(indptr) - 1, device=indptr.device), indptr.diff())
+def _n_rows(starts: torch.Tensor) -> int:
+    return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
+
+
+def _rows(starts: torch.Tensor) -> torch.Tensor:
+    """The row of each edge."""
+    fan_in = starts.diff() if starts.ndim == 1 else starts[-1] - starts[0]
+    return torch.repeat_interleave(torch.arange(len(fan_in), device=starts.device), fan_in)
 
 
 def _load() -> bool:
@@ -116,11 +121,11 @@ def _load() -> bool:
     torch.ops.load_library(library.origin)
 
     @torch.library.register_fake("prewired::spmm")
-    def _(indptr, indices, values, permutation, x, bias):
-        return x.new_empty(indptr.shape[0] - 1, x.shape[1])
+    def _(starts, indices, values, order, x, bias):
+        return x.new_empty(_n_rows(starts), x.shape[1])
 
     @torch.library.register_fake("prewired::sddmm")
-    def _(indptr, indices, g, x):
+    def _(starts, indices, g, x):
         return x.new_empty(indices.shape[0])
 
     @torch.library.register_fake("prewired::transposed")

@@ -46,8 +46,9 @@ class SparseLinear(nn.Module):
         self.topology = topology
         self.in_features = topology.n_in
         self.out_features = topology.n_out
+        self.register_buffer("indptr", torch.tensor(topology.indptr, device=device))
         for name, tensor in plan(topology)._asdict().items():
-            self.register_buffer(name, tensor.to(device), persistent=name in ("indptr", "indices"))
+            self.register_buffer(name, tensor.to(device), persistent=name == "indices")
         self.weight = nn.Parameter(torch.empty(topology.n_edges, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(topology.n_out, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -126,21 +127,21 @@ class _Linear(torch.autograd.Function):
     """x (batch, n_in) -> (batch, n_out); spmm forward, spmm by input and sddmm backward."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, indptr, indices, *by_input):
+    def forward(ctx, x, weight, bias, starts, indices, *by_input):
         kernel = kernels.KERNELS[kernels.choose(x)]
         x = _feature_major(x, kernel)
-        ctx.save_for_backward(x, weight, indptr, indices, *by_input)
-        return kernel.spmm(indptr, indices, weight, None, x, bias).t()
+        ctx.save_for_backward(x, weight, starts, indices, *by_input)
+        return kernel.spmm(starts, indices, weight, None, x, bias).t()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight, indptr, indices, indptr_by_input, indices_by_input, by_input = ctx.saved_tensors
+        x, weight, starts, indices, starts_by_input, indices_by_input, by_input = ctx.saved_tensors
         kernel = kernels.KERNELS[kernels.choose(x)]
         g = _feature_major(grads[0], kernel)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        grad_x = kernel.spmm(indptr_by_input, indices_by_input, weight, by_input, g, None).t() if needs_x else None
-        grad_weight = kernel.sddmm(indptr, indices, g, x) if needs_weight else None
+        grad_x = kernel.spmm(starts_by_input, indices_by_input, weight, by_input, g, None).t() if needs_x else None
+        grad_weight = kernel.sddmm(starts, indices, g, x) if needs_weight else None
         grad_bias = g.sum(1) if needs_bias else None
         return grad_x, grad_weight, grad_bias, None, None, None, None, None
 
