@@ -13,6 +13,10 @@
 #include <string>
 #include <utility>
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
+#error "expected g++ 12 or newer, which has __builtin_shufflevector; set CXX=g++-12"
+#endif
+
 namespace {
 
 using torch::stable::Tensor;
@@ -165,7 +169,8 @@ const T* vector_of(const Tensor& t, const char* name, ScalarType dtype, int64_t 
 }
 
 // From (n_rows + 1,) starts, one panel, or (n_panels + 1, n_rows), where panel p of a row ends as panel p + 1 starts.
-Pattern pattern_of(const Tensor& starts, const Tensor& indices) {
+// Panels are worth their price from batches of 256 bytes on; below, all features are one panel.
+Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor& x) {
   STD_TORCH_CHECK(starts.is_cpu() && starts.is_contiguous() && starts.scalar_type() == ScalarType::Long &&
                       ((starts.dim() == 1 && starts.size(0) >= 1) ||
                        (starts.dim() == 2 && starts.size(0) >= 2 && starts.size(1) >= 1)),
@@ -174,8 +179,11 @@ Pattern pattern_of(const Tensor& starts, const Tensor& indices) {
   const bool one = starts.dim() == 1;
   const int64_t n_rows = one ? starts.size(0) - 1 : starts.size(1);
   const int64_t n_edges = first[starts.numel() - 1];
-  return {first,  first + (one ? 1 : n_rows), vector_of<int32_t>(indices, "indices", ScalarType::Int, n_edges),
-          n_rows, one ? 1 : starts.size(0) - 1, n_edges};
+  const int64_t n_panels = one ? 1 : starts.size(0) - 1;
+  const auto* edges = vector_of<int32_t>(indices, "indices", ScalarType::Int, n_edges);
+  const bool wide = x.dim() == 2 && x.size(1) * (x.scalar_type() == ScalarType::Double ? 8 : 4) >= kBlockBytes / 2;
+  if (one) return {first, first + 1, edges, n_rows, 1, n_edges};
+  return {first, first + (wide ? 1 : n_panels) * n_rows, edges, n_rows, wide ? n_panels : 1, n_edges};
 }
 
 // values[order], so that the loops read them one after the other.
@@ -245,7 +253,7 @@ Tensor spmm_of(const Pattern& p, const Tensor& values, const std::optional<Tenso
 
 Tensor spmm(Tensor starts, Tensor indices, Tensor values, std::optional<Tensor> order, Tensor x,
             std::optional<Tensor> bias) {
-  const Pattern p = pattern_of(starts, indices);
+  const Pattern p = pattern_of(starts, indices, x);
   if (values.scalar_type() == ScalarType::Double) return spmm_of<double>(p, values, order, x, bias);
   STD_TORCH_CHECK(values.scalar_type() == ScalarType::Float, "values: expected float32 or float64");
   return spmm_of<float>(p, values, order, x, bias);
@@ -276,7 +284,7 @@ Tensor sddmm_of(const Pattern& p, const Tensor& g, const Tensor& x) {
 }
 
 Tensor sddmm(Tensor starts, Tensor indices, Tensor g, Tensor x) {
-  const Pattern p = pattern_of(starts, indices);
+  const Pattern p = pattern_of(starts, indices, x);
   if (g.scalar_type() == ScalarType::Double) return sddmm_of<double>(p, g, x);
   STD_TORCH_CHECK(g.scalar_type() == ScalarType::Float, "g: expected float32 or float64");
   return sddmm_of<float>(p, g, x);

@@ -6,11 +6,11 @@
 // there are. From the outside in, the loops are: blocks of 512 bytes of the batch; panels of features that stay in the L1
 // cache for such a block; rows; tiles of the block that stay in registers; edges.
 
-template <typename T>
+template <typename T, int bytes = VECTOR_BYTES>
 struct Lanes {
-  static constexpr int64_t count = VECTOR_BYTES / sizeof(T);
-  typedef T vector __attribute__((vector_size(VECTOR_BYTES)));
-  typedef T unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  static constexpr int64_t count = bytes / sizeof(T);
+  typedef T vector __attribute__((vector_size(bytes)));
+  typedef T unaligned __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
 
   static inline vector load(const T* from) { return *reinterpret_cast<const unaligned*>(from); }
   static inline void store(T* to, vector v) { *reinterpret_cast<unaligned*>(to) = v; }
@@ -32,9 +32,9 @@ struct Segment {
 };
 
 // y = start + sum_e values[e] * x[indices[e]] for one tile of N vectors of the batch; start is *bias, or 0, or y itself.
-template <typename T, int N>
+template <typename T, int N, int bytes = VECTOR_BYTES>
 static inline __attribute__((always_inline)) void spmm_tile(const Spmm<T>& a, Segment<T> s, int64_t at, const T* bias, bool again, T* y) {
-  using L = Lanes<T>;
+  using L = Lanes<T, bytes>;
   typename L::vector sum[N];
   const T* x = s.x + at;
   const T start = bias ? *bias : T(0);
@@ -51,19 +51,22 @@ static inline __attribute__((always_inline)) void spmm_tile(const Spmm<T>& a, Se
   for (int k = 0; k < N; ++k) L::store(y + at + k * L::count, sum[k]);
 }
 
-// The same for the last values of a block, fewer than a vector.
-template <typename T>
-static inline void spmm_rest(const Spmm<T>& a, Segment<T> s, int64_t at, int64_t width, const T* bias, bool again,
-                             T* y) {
-  T sum[Lanes<T>::count];
-  const T start = bias ? *bias : T(0);
-  for (int64_t k = at; k < width; ++k) sum[k - at] = again ? y[k] : start;
+// The same for the last N values of a block, fewer than the smallest vector holds.
+template <typename T, int N>
+static inline __attribute__((always_inline)) void spmm_rest(const Spmm<T>& a, Segment<T> s, int64_t at, const T* bias,
+                                                            bool again, T* y) {
+  T sum[N];
+  const T* x = s.x + at;
+#pragma GCC unroll 4
+  for (int k = 0; k < N; ++k) sum[k] = again ? y[at + k] : bias ? *bias : T(0);
   for (int64_t e = s.begin; e < s.end; ++e) {
     const T w = a.values[e];
-    const T* source = s.x + a.indices[e] * a.x_stride;
-    for (int64_t k = at; k < width; ++k) sum[k - at] += w * source[k];
+    const T* source = x + a.indices[e] * a.x_stride;
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) sum[k] += w * source[k];
   }
-  for (int64_t k = at; k < width; ++k) y[k] = sum[k - at];
+#pragma GCC unroll 4
+  for (int k = 0; k < N; ++k) y[at + k] = sum[k];
 }
 
 template <typename T>
@@ -84,7 +87,13 @@ static void spmm(const Spmm<T>& a, int64_t begin, int64_t end) {
         if (at + 4 * lanes <= width) spmm_tile<T, 4>(a, s, at, bias, again, y), at += 4 * lanes;
         if (at + 2 * lanes <= width) spmm_tile<T, 2>(a, s, at, bias, again, y), at += 2 * lanes;
         if (at + lanes <= width) spmm_tile<T, 1>(a, s, at, bias, again, y), at += lanes;
-        if (at < width) spmm_rest<T>(a, s, at, width, bias, again, y);
+        if constexpr (VECTOR_BYTES > 32)
+          if (at + Lanes<T, 32>::count <= width) spmm_tile<T, 1, 32>(a, s, at, bias, again, y), at += Lanes<T, 32>::count;
+        if constexpr (VECTOR_BYTES > 16)
+          if (at + Lanes<T, 16>::count <= width) spmm_tile<T, 1, 16>(a, s, at, bias, again, y), at += Lanes<T, 16>::count;
+        if (width - at == 3) spmm_rest<T, 3>(a, s, at, bias, again, y);
+        if (width - at == 2) spmm_rest<T, 2>(a, s, at, bias, again, y);
+        if (width - at == 1) spmm_rest<T, 1>(a, s, at, bias, again, y);
       }
   }
 }

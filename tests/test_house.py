@@ -10,6 +10,25 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "prewired"
 FILES = sorted(SOURCE.rglob("*.py"))
+ARROWS = {
+    "topology.py": set(),
+    "random_bits.py": set(),
+    "generators/": {"topology", "random_bits"},
+    "metrics/": {"topology", "random_bits"},
+    "plan.py": {"topology"},
+    "kernels.py": set(),
+    "init.py": {"topology"},
+    "layers.py": {"init", "kernels", "plan", "topology"},
+    "networks.py": {"generators", "init", "layers", "random_bits", "topology"},
+    "data/": {"random_bits"},
+    "training.py": {"data", "networks", "random_bits"},
+    "storage.py": {"topology"},
+    "store.py": {"__version__"},
+    "statistics.py": {"training"},
+    "plots.py": {"generators", "statistics", "topology"},
+    "study.py": {"data", "generators", "metrics", "networks", "statistics", "store", "topology", "training"},
+    "report.py": {"plots", "statistics", "store", "study"},
+}
 GRAPH_HALF = ("topology.py", "random_bits.py", "generators/", "metrics/")
 ONLY_IN = {"matplotlib": "plots.py", "pooch": "data/", "sklearn": "data/", "sqlite3": "store.py"}
 CORE = {"torch", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
@@ -42,6 +61,19 @@ def test_a_file_keeps_to_its_room(path):
         assert ".cli" not in everything
     for library, room in ONLY_IN.items():
         assert library not in everything or name.startswith(room), f"only {room} may import {library}"
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_arrows_between_rooms_run_one_way(room):
+    for path in FILES:
+        name = str(path.relative_to(SOURCE))
+        if not name.startswith(room):
+            continue
+        depth = name.count("/")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == depth + 1:
+                targets = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+                assert set(targets) <= ARROWS[room], f"{name} imports {targets}"
 
 
 def test_import_is_light():

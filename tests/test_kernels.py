@@ -1,8 +1,10 @@
 """One battery for every kernel: shapes, patterns and dtypes against the dense product in double."""
 
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +65,9 @@ def test_battery(name, pattern, batch, dtype):
     back = kernel.spmm(p.starts_by_input, p.indices_by_input, values, p.by_input, g, None)
     torch.testing.assert_close(back, (dense.T @ g.double()).to(dtype), **TOLERANCE[dtype])
     sampled = kernel.sddmm(p.starts, p.indices, g, x)
-    torch.testing.assert_close(sampled, (g.double() @ x.double().T)[rows, t.indices].to(dtype), **TOLERANCE[dtype])
+    torch.testing.assert_close(
+        sampled, (g.double() @ x.double().T)[rows, t.indices.copy()].to(dtype), **TOLERANCE[dtype]
+    )
     assert all(result.is_contiguous() for result in (y, plain, back, sampled))
 
 
@@ -163,5 +167,17 @@ def test_an_unknown_instruction_set_is_refused():
     assert "got 'mmx'" in done.stderr
 
 
-def test_this_build_has_compiled_kernels():
+def test_this_build_has_compiled_kernels_and_runs_the_best():
     assert kernels.NATIVE
+    info = Path("/proc/cpuinfo")
+    if "PREWIRED_ISA" in os.environ or platform.machine() != "x86_64" or not info.exists():
+        pytest.skip("the best instruction set is known from /proc/cpuinfo on x86-64 only")
+    flags = set(info.read_text().partition("flags")[2].partition("\n")[0].split())
+    best = (
+        "avx512"
+        if {"avx512f", "avx512vl", "avx512dq", "avx512bw"} <= flags
+        else "avx2"
+        if "avx2" in flags
+        else "baseline"
+    )
+    assert kernels.instruction_set() == best

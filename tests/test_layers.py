@@ -56,14 +56,64 @@ def test_gradcheck(graph, bias):
     assert torch.autograd.gradcheck(function, (x, *parameters))
 
 
-def test_only_the_gradients_that_are_needed_are_made():
+def test_only_the_gradients_that_are_needed_are_made(monkeypatch):
+    calls = []
+    native = kernels.KERNELS["native"]
+    spy = native._replace(
+        spmm=lambda *a: calls.append("spmm") or native.spmm(*a),
+        sddmm=lambda *a: calls.append("sddmm") or native.sddmm(*a),
+    )
+    monkeypatch.setitem(kernels.KERNELS, "native", spy)
+    layer = SparseLinear(GRAPH)
+    layer(torch.randn(3, 24)).sum().backward()
+    assert calls == ["spmm", "sddmm"]
+    calls.clear()
     layer = SparseLinear(GRAPH)
     layer.weight.requires_grad_(False)
     x = torch.randn(3, 24, requires_grad=True)
     layer(x).sum().backward()
+    assert calls == ["spmm", "spmm"]
     assert layer.weight.grad is None
     assert x.grad is not None
     assert layer.bias.grad is not None
+
+
+def test_outputs_may_be_changed_in_place():
+    layer = SparseLinear(GRAPH)
+    x, r = torch.randn(6, 24), torch.randn(6, 16)
+    expected = torch.relu(layer(x) + r)
+    expected.square().sum().backward()
+    gradient = layer.weight.grad.clone()
+    layer.zero_grad()
+    y = layer(x)
+    y += r
+    y = nn.ReLU(inplace=True)(y)
+    y.square().sum().backward()
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(layer.weight.grad, gradient)
+
+
+def test_autocast_runs_the_layer_in_its_own_precision():
+    net = nn.Sequential(nn.Linear(24, 24), SparseLinear(GRAPH))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = net(torch.randn(4, 24))
+    assert y.dtype == torch.float32
+    y.sum().backward()
+    assert net[0].weight.grad is not None
+
+
+def test_layers_can_be_made_on_the_meta_device():
+    with torch.device("meta"):
+        layer = SparseLinear(GRAPH)
+    assert layer.weight.is_meta
+    layer = layer.to_empty(device="cpu")
+    layer.reset_parameters()
+    x = torch.randn(4, 24)
+    torch.testing.assert_close(layer(x), dense_twin(layer)(x))
+
+
+def test_half_precision_weights_start_alive_at_any_fan_in():
+    assert (SparseLinear(generators.dense(70_000, 1), dtype=torch.float16).weight != 0).any()
 
 
 def test_second_derivatives_are_a_clear_error():
@@ -236,6 +286,22 @@ def test_another_wiring_is_refused_even_where_the_shapes_agree():
         net.load_state_dict(nn.Sequential(SparseLinear(GRAPH)).state_dict())
 
 
+def test_the_same_indices_split_otherwise_are_another_wiring():
+    state = SparseLinear(Topology(3, 2, [0, 1, 2], [0, 1])).state_dict()
+    with pytest.raises(RuntimeError, match="indptr: expected the wiring"):
+        SparseLinear(Topology(3, 2, [0, 2, 2], [0, 1])).load_state_dict(state)
+
+
+def test_loaded_index_tensors_only_prove_the_wiring():
+    layer = SparseLinear(GRAPH)
+    state = {name: value.double() for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+    assert layer.indices.dtype == torch.int32
+    layer(torch.randn(2, 24).double())
+    with pytest.raises(RuntimeError, match="expected the wiring"):
+        layer.load_state_dict({**state, "indices": "none"})
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_other_dtypes_run_on_the_reference_and_say_so(dtype):
     layer = SparseLinear(GRAPH).to(dtype)
@@ -247,7 +313,8 @@ def test_other_dtypes_run_on_the_reference_and_say_so(dtype):
 
 
 def test_the_native_kernel_says_on_what():
-    assert SparseLinear(GRAPH).explain().startswith(f"kernel native ({kernels.instruction_set()})")
+    for dtype in (torch.float32, torch.float64):
+        assert SparseLinear(GRAPH, dtype=dtype).explain().startswith(f"kernel native ({kernels.instruction_set()})")
     assert "reference" not in repr(SparseLinear(GRAPH))
 
 

@@ -96,7 +96,7 @@ def test_a_perfect_matching(n):
     got = metrics.measure(generators.rotating(n, n, fan_in=1))
     assert got["connected_components"] == n
     for name in ("spectral_gap", "normalized_spectral_gap", "algebraic_connectivity"):
-        assert got[name] == 0
+        assert got[name] == 0, name
     assert got["ramanujan_ratio"] == np.inf
 
 
@@ -143,6 +143,18 @@ def test_disjoint_unions_take_the_two_largest_of_all():
     other = disjoint(generators.dense(2, 2), HEAWOOD, Topology(1, 1, [0, 0], []), generators.dense(1, 4))
     np.testing.assert_allclose(metrics.leading_singular_values(other), (3, 2))
     np.testing.assert_allclose(metrics.leading_singular_values(other, normalized=True), (1, 1))
+
+
+def test_the_component_with_the_largest_bound_is_visited_first():
+    single = generators.dense(1, 1)
+    t = disjoint(single, single, single, generators.dense(2, 2), HEAWOOD)
+    np.testing.assert_allclose(metrics.leading_singular_values(t), (3, 2))
+
+
+def test_many_components_cost_no_more_than_few():
+    t = generators.grouped(30_000, 60_000, fan_in=2)
+    assert metrics.normalized_spectral_gap(t) == 0
+    assert metrics.measure(t)["connected_components"] == 15_000
 
 
 def test_grouped_has_as_many_components_as_groups():

@@ -59,8 +59,18 @@ def test_the_variance_passes_through_relu_layers(family):
     density = None if family == "dense" else 0.1
     net = networks.mlp([400] * 6 + [10], family=family, density=density, seed=0)
     hidden = net[:-2](torch.randn(500, 400))
-    np.testing.assert_allclose(float(hidden.var()), 2.0, rtol=0.3)
+    np.testing.assert_allclose(float(hidden.detach().var()), 2.0, rtol=0.3)
     assert all((m.bias == 0).all() for m in net if hasattr(m, "bias"))
+
+
+def test_a_sparse_output_layer_starts_without_the_gain_of_a_relu():
+    net = networks.mlp([400, 400, 400], family="biregular", density=0.2, seed=0, dense_output=False)
+    np.testing.assert_allclose(float(net[0].weight.detach().var()) * 80, 2.0, rtol=0.05)
+    np.testing.assert_allclose(float(net[2].weight.detach().var()) * 80, 1.0, rtol=0.05)
+
+
+def test_any_integer_is_a_seed():
+    assert networks.mlp([8, 4, 2], family="biregular", fan_in=2, seed=2**70)(torch.randn(1, 8)).shape == (1, 2)
 
 
 def test_own_topologies():
@@ -81,8 +91,13 @@ def test_own_topologies():
         (lambda: networks.mlp([3, 2, 1], family="rotating", density=0), "0 < density <= 1"),
         (lambda: networks.mlp([3, 2, 1], family="rotating", density=0.5, fan_in=1), "got both"),
         (lambda: networks.mlp([3, 2, 1], family="rotating", fan_in=4), "got fan_in=4 with n_in=3"),
-        (lambda: networks.mlp([3], family="rotating", fan_in=4), "at least two sizes"),
-        (lambda: networks.mlp([3, 0, 1], family="dense"), "at least two sizes >= 1"),
+        (lambda: networks.mlp([3], family="rotating", fan_in=4), "at least two integer sizes"),
+        (lambda: networks.mlp([3, 2.5, 1], family="dense"), "at least two integer sizes"),
+        (lambda: networks.mlp([3, 2, 1], family="dense", density=0.5), "no density= or fan_in= with family=dense"),
+        (lambda: networks.mlp([3, 2, 1], topologies=[generators.dense(3, 2)], fan_in=2), "with topologies="),
+        (lambda: networks.mlp([3, 2, 1], family="rotating", density="0.5"), "0 < density <= 1"),
+        (lambda: networks.mlp([3, 1], family="nonsense", density=0.5), "expected a family among"),
+        (lambda: networks.mlp([3, 0, 1], family="dense"), "at least two integer sizes >= 1"),
         (lambda: networks.mlp([3, 2, 1], family="dense", init_seed=-1), "seed >= 0"),
     ],
 )

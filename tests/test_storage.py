@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prewired import Topology, generators, load_topology, save_topology
+from prewired.storage import _seal
 
 GRAPH = generators.biregular(30, 20, fan_in=4, seed=0)
 
@@ -20,6 +21,8 @@ def test_round_trip(t, tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_topology(tmp_path / "none.topology")
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        load_topology(tmp_path)
 
 
 def test_files_of_others(tmp_path):
@@ -32,14 +35,22 @@ def test_files_of_others(tmp_path):
 
 def test_another_graph_under_the_same_digest(tmp_path):
     path = tmp_path / "t.topology"
-    save_topology(GRAPH, path)
-    content = bytearray(path.read_bytes())
     about = {"format": "prewired topology 1", "n_in": "30", "n_out": "20", "digest": GRAPH.digest}
     other = generators.biregular(30, 20, fan_in=4, seed=1)
-    path.write_bytes(safetensors.numpy.save({"indptr": other.indptr, "indices": other.indices}, about))
+    sealed = {**about, "seal": _seal(about)}
+    path.write_bytes(safetensors.numpy.save({"indptr": other.indptr, "indices": other.indices}, sealed))
     with pytest.raises(ValueError, match="its edges have digest"):
         load_topology(path)
-    assert content
+
+
+def test_another_recipe_over_the_same_graph(tmp_path):
+    path = tmp_path / "t.topology"
+    save_topology(GRAPH, path)
+    content = path.read_bytes()
+    assert content.count(b'\\"seed\\": 0') == 1
+    path.write_bytes(content.replace(b'\\"seed\\": 0', b'\\"seed\\": 7'))
+    with pytest.raises(ValueError, match="its description is not the one that was written"):
+        load_topology(path)
 
 
 @given(at=st.integers(0, 10**6), value=st.integers(0, 255))
@@ -59,3 +70,4 @@ def test_damage_never_passes(at, value, tmp_path_factory):
         assert "not a sound topology file" in str(error)  # noqa: PT017
     else:
         assert t == GRAPH
+        assert t.recipe == GRAPH.recipe

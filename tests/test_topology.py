@@ -61,10 +61,16 @@ def test_nothing_can_be_changed():
     source = np.array([0, 1])
     t = Topology(2, 2, [0, 1, 2], source)
     source[0] = 1
+    early = np.array([0, 1], np.int32)
+    view = early[:]
+    early.setflags(write=False)
+    frozen = Topology(2, 2, np.array([0, 1, 2]), early)
+    view[0] = 1
+    assert frozen == t
     for each in (t, pickle.loads(pickle.dumps(t)), copy.deepcopy(t), copy.copy(t)):
         assert each.indices.tolist() == [0, 1]
         assert each == t
-        for array in (each.indptr, each.indices, each.fan_out):
+        for array in (each.indptr, each.indices, each.fan_in, each.fan_out):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
     with pytest.raises(FrozenInstanceError):
@@ -115,7 +121,15 @@ def test_bad_edges_are_refused(edges, message):
         Topology.from_edges(2, 3, edges)
 
 
+def test_unsigned_edges_are_edges():
+    assert Topology.from_edges(2, 3, np.array([[1, 2]], np.uint64)).indices.tolist() == [1]
+
+
 def test_bad_matrices_are_refused():
+    with pytest.raises(ValueError, match="got NaN"):
+        Topology.from_mask([[0.0, float("nan")]])
+    with pytest.raises(ValueError, match="got shape \\(3,\\)"):
+        Topology.from_biadjacency(scipy.sparse.coo_array(np.ones(3)))
     with pytest.raises(ValueError, match="use from_mask"):
         Topology.from_biadjacency(np.eye(2))
     with pytest.raises(ValueError, match="shape \\(n_out, n_in\\)"):

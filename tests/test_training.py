@@ -1,11 +1,14 @@
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from prewired import Run, TrainConfig, data, networks, train
+from prewired.random_bits import RandomBits
 from prewired.training import evaluate
 
 
@@ -45,6 +48,54 @@ def test_the_same_seed_gives_the_same_run(digits, optimizer):
     assert other.train_loss != runs[0].train_loss
 
 
+@pytest.mark.parametrize("batch_size", [100, 333])
+def test_the_loop_is_the_one_a_user_would_write(digits, batch_size):
+    """Plain SGD with momentum and weight decay written out, in the order of RandomBits."""
+    config = TrainConfig(
+        epochs=2, batch_size=batch_size, learning_rate=0.05, optimizer="sgd", momentum=0.7, weight_decay=1e-3, seed=3
+    )
+    net, twin = small_net(), small_net()
+    run = train(net, digits, config)
+    order = RandomBits(3, "training order")
+    velocity = [torch.zeros_like(p) for p in twin.parameters()]
+    losses = []
+    for _ in range(2):
+        total = 0.0
+        for batch in torch.from_numpy(order.permutation(len(digits.x_train))).split(batch_size):
+            loss = functional.cross_entropy(twin(digits.x_train[batch]), digits.y_train[batch])
+            gradients = torch.autograd.grad(loss, list(twin.parameters()))
+            with torch.no_grad():
+                for p, v, g in zip(twin.parameters(), velocity, gradients, strict=True):
+                    v.mul_(0.7).add_(g + 1e-3 * p)
+                    p.sub_(0.05 * v)
+            total += float(loss) * len(batch)
+        losses.append(total / len(digits.x_train))
+    np.testing.assert_allclose(run.train_loss, losses, rtol=1e-4)
+    for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-5)
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation(digits):
+    class Spy(torch.nn.Module):
+        modes: ClassVar[list[tuple[bool, int]]] = []
+
+        def forward(self, x):
+            self.modes.append((self.training, len(x)))
+            return x
+
+    train(torch.nn.Sequential(Spy(), torch.nn.Linear(64, 10)), digits, TrainConfig(epochs=1, batch_size=500))
+    sizes = [len(part) for part in digits.x_train.split(500)]
+    evaluated = [(False, len(digits.x_val)), (False, len(digits.x_test))]
+    assert Spy.modes == [(False, 2), *((True, n) for n in sizes), *evaluated]
+
+
+def test_validation_and_test_scores_come_from_their_own_rows(digits):
+    wrong = replace(digits, y_test=(digits.y_test + 1) % 10)
+    run = train(small_net(), wrong, TrainConfig(epochs=8, learning_rate=5e-3))
+    assert run.val_score[-1] > 0.8
+    assert run.test_score < 0.1
+
+
 def test_thresholds():
     run = Run(TrainConfig(epochs=3), "accuracy", 1, (), (), (0.5, 0.9, 0.8), (1.0, 2.0, 4.0), test_loss=0, test_score=0)
     assert [run.epochs_to(score) for score in (0.4, 0.9, 0.95)] == [1, 2, None]
@@ -79,6 +130,9 @@ def test_the_score_of_a_regression_is_r2(digits):
     ("bad", "message"),
     [
         ({"epochs": 0}, "epochs >= 1"),
+        ({"epochs": 2.5}, "integer epochs"),
+        ({"batch_size": 1.5}, "integer batch_size"),
+        ({"seed": -1}, "integer seed"),
         ({"batch_size": 0}, "batch_size >= 1"),
         ({"learning_rate": 0}, "learning_rate > 0"),
         ({"learning_rate": float("nan")}, "learning_rate > 0"),
@@ -95,3 +149,11 @@ def test_bad_settings_are_refused(bad, message):
 def test_a_loss_that_explodes_is_an_error_with_a_remedy(digits):
     with pytest.raises(RuntimeError, match="lower learning_rate=1e"):
         train(small_net(), digits, TrainConfig(epochs=3, optimizer="sgd", learning_rate=1e30))
+    with pytest.raises(RuntimeError, match="stopped being finite in epoch 1"):
+        train(small_net(), digits, TrainConfig(epochs=1, batch_size=10**6, optimizer="sgd", learning_rate=1e38))
+
+
+def test_a_network_that_does_not_fit_the_data_is_refused(digits):
+    net = networks.mlp([64, 32, 9], family="rotating", fan_in=4)
+    with pytest.raises(ValueError, match=r"to 10 outputs for digits, got \(9,\) outputs; make the last size 10"):
+        train(net, digits)

@@ -42,5 +42,6 @@ def kaiming_normal_(weight: torch.Tensor, topology: Topology, *, gain: float = 2
 
 
 def _per_edge(weight: torch.Tensor, topology: Topology) -> torch.Tensor:
-    fan_in = torch.tensor(topology.fan_in, dtype=weight.dtype, device=weight.device)
-    return torch.repeat_interleave(fan_in, torch.tensor(topology.fan_in, device=weight.device))
+    """The fan-in of each edge's output, float32: it may not fit in the dtype of the weights."""
+    fan_in = torch.tensor(topology.fan_in, device=weight.device)
+    return torch.repeat_interleave(fan_in.float(), fan_in, output_size=topology.n_edges)

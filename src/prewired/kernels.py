@@ -2,8 +2,8 @@
 
 A layer is y = W x + b with activations feature-major: x is (n_in, batch), y is (n_out, batch), both contiguous, and W
 is a vector of one value per edge. Forward is spmm; the gradient of x is spmm with the edges ordered by input; the
-gradient of W is sddmm, the products of dy and x sampled on the edges. Everything is closed under these two.
-Shapes and dtypes are checked; that every index lies inside x is not, Topology has seen to it.
+gradient of W is sddmm, the products of dy and x sampled on the edges. Shapes and dtypes are checked; that every index
+lies inside x is not, Topology has seen to it.
 """
 
 import importlib.util

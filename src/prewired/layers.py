@@ -46,12 +46,24 @@ class SparseLinear(nn.Module):
         self.topology = topology
         self.in_features = topology.n_in
         self.out_features = topology.n_out
-        self.register_buffer("indptr", torch.tensor(topology.indptr, device=device))
-        for name, tensor in plan(topology)._asdict().items():
-            self.register_buffer(name, tensor.to(device), persistent=name == "indices")
+        self._wire(device)
         self.weight = nn.Parameter(torch.empty(topology.n_edges, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(topology.n_out, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
+
+    def _wire(self, device: Any) -> None:
+        """Register the index tensors; the topology alone decides what they are."""
+        self.register_buffer("indptr", torch.tensor(self.topology.indptr, device=device))
+        for name, tensor in plan(self.topology)._asdict().items():
+            self.register_buffer(name, tensor.to(device), persistent=name == "indices")
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """As every module, but layers that leave the meta device get their index tensors again, not empty ones."""
+        was_meta = self.indices.is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not self.indices.is_meta:
+            self._wire(self.indices.device)
+        return self
 
     @property
     def plan(self) -> Plan:
@@ -62,9 +74,9 @@ class SparseLinear(nn.Module):
         """Draw weights and biases anew, uniform within 1/sqrt(fan_in) of each output, as nn.Linear does."""
         init.uniform_(self.weight, self.topology)
         if self.bias is not None:
-            fan_in = torch.tensor(self.topology.fan_in, dtype=self.bias.dtype, device=self.bias.device)
+            fan_in = torch.tensor(self.topology.fan_in, device=self.bias.device).clamp(min=1)
             with torch.no_grad():
-                self.bias.uniform_(-1, 1).mul_(fan_in.clamp(min=1) ** -0.5)
+                self.bias.uniform_(-1, 1).mul_(fan_in**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the layer to x, (..., n_in); returns (..., n_out).
@@ -75,11 +87,13 @@ class SparseLinear(nn.Module):
         """
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
+        if x.dtype != self.weight.dtype and torch.is_autocast_enabled(x.device.type):
+            x = x.to(self.weight.dtype)
         if x.dtype != self.weight.dtype:
             raise TypeError(
                 f"expected x in {self.weight.dtype}, the weights' dtype, got {x.dtype}; use x.to() or layer.to()"
             )
-        y = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, *self.plan)
+        y = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, *self.plan).t()
         return y.reshape(*x.shape[:-1], self.out_features)
 
     def to_dense(self) -> torch.Tensor:
@@ -112,33 +126,36 @@ class SparseLinear(nn.Module):
     ):
         """Refuse weights that belong to another wiring, even where the shapes agree."""
         for name in ("indptr", "indices"):
-            loaded, own = state_dict.get(prefix + name), getattr(self, name)
-            if loaded is not None and not torch.equal(loaded.to(own.device), own):
+            loaded, own = state_dict.get(prefix + name), torch.tensor(getattr(self.topology, name))
+            if loaded is None:
+                continue
+            if not torch.is_tensor(loaded) or not torch.equal(loaded.to(own), own):
                 error_msgs.append(
                     f"{prefix}{name}: expected the wiring {self.topology.digest[:12]} of this layer, got another one; "
                     "build the layer from the topology that the weights were trained on"
                 )
                 return
+            state_dict[prefix + name] = getattr(self, name)
         arguments = state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         super()._load_from_state_dict(*arguments)
 
 
 class _Linear(torch.autograd.Function):
-    """x (batch, n_in) -> (batch, n_out); spmm forward, spmm by input and sddmm backward."""
+    """x (batch, n_in) -> y (n_out, batch); spmm forward, spmm by input and sddmm backward."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, starts, indices, *by_input):
         kernel = kernels.KERNELS[kernels.choose(x)]
         x = _feature_major(x, kernel)
-        ctx.save_for_backward(x, weight, starts, indices, *by_input)
-        return kernel.spmm(starts, indices, weight, None, x, bias).t()
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight, starts, indices, *by_input)
+        return kernel.spmm(starts, indices, weight, None, x, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight, starts, indices, starts_by_input, indices_by_input, by_input = ctx.saved_tensors
-        kernel = kernels.KERNELS[kernels.choose(x)]
-        g = _feature_major(grads[0], kernel)
+        kernel = kernels.KERNELS[kernels.choose(grads[0])]
+        g = _feature_major(grads[0].t(), kernel)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad_x = kernel.spmm(starts_by_input, indices_by_input, weight, by_input, g, None).t() if needs_x else None
         grad_weight = kernel.sddmm(starts, indices, g, x) if needs_weight else None

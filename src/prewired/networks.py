@@ -8,7 +8,7 @@ from torch import nn
 
 from . import generators, init
 from .layers import SparseLinear
-from .random_bits import check_seed, derive_seed
+from .random_bits import derive_seed
 from .topology import Topology
 
 
@@ -45,6 +45,7 @@ def wire(
         [512, 256]
     """
     _check_sizes(sizes)
+    generators.generator(family)
     layers = list(pairwise(sizes))[: -1 if dense_output else None]
     return [
         generators.make(
@@ -93,6 +94,10 @@ def mlp(
     if (family is None) == (topologies is None):
         raise ValueError("expected family= or topologies=, exactly one of the two")
     _check_sizes(sizes)
+    if (family == "dense" or topologies is not None) and (density is not None or fan_in is not None):
+        raise ValueError(
+            f"expected no density= or fan_in= with {'topologies=' if topologies else 'family=dense'}; drop it"
+        )
     n_sparse = len(sizes) - 1 - dense_output
     if family == "dense":
         wirings: list[Topology | None] = [None] * n_sparse
@@ -103,7 +108,7 @@ def mlp(
         wirings = [*topologies]
     _check_fit(sizes, wirings, n_sparse)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check_seed(seed if init_seed is None else init_seed))
+        torch.manual_seed(derive_seed(seed if init_seed is None else init_seed, "weights"))
         return _build(sizes, wirings, activation)
 
 
@@ -131,7 +136,7 @@ def narrow_sizes(sizes: Sequence[int], n_parameters: int) -> list[int]:
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Number of trained values, weights and biases.
+    """Number of parameters, weights and biases.
 
     Example:
         >>> count_parameters(nn.Linear(3, 2))
@@ -143,17 +148,15 @@ def count_parameters(net: nn.Module) -> int:
 def _request(family: str, n_in: int, density: float | None, fan_in: int | None, seed: int) -> dict[str, int]:
     """The keyword arguments of a generator; a density becomes the fan-in of this layer."""
     values = {"seed": seed} if generators.takes_seed(family) else {}
-    if "fan_in" not in generators.parameters(family):
-        return values
-    if density is not None and fan_in is None and 0 < density <= 1:
+    if isinstance(density, int | float) and fan_in is None and 0 < density <= 1 and family != "dense":
         return {"fan_in": max(1, round(density * n_in)), **values}
     given = {"fan_in": fan_in, "density": density}
     return {**{name: value for name, value in given.items() if value is not None}, **values}  # pyright: ignore[reportReturnType]
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"expected at least two sizes >= 1, inputs first and outputs last, got {list(sizes)}")
+    if len(sizes) < 2 or not all(isinstance(size, int) and size >= 1 for size in sizes):
+        raise ValueError(f"expected at least two integer sizes >= 1, inputs first and outputs last, got {list(sizes)}")
 
 
 def _check_fit(sizes: Sequence[int], wirings: Sequence[Topology | None], n_sparse: int) -> None:

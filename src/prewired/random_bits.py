@@ -66,7 +66,7 @@ class RandomBits:
         return keys.view(np.int64)
 
     def sample(self, n: int, size: int) -> np.ndarray:
-        """`size` distinct integers of [0, n), uniform over all such sets, sorted, int64; O(size) time and memory."""
+        """`size` distinct integers of [0, n), uniform over all such sets, sorted, int64; memory O(size)."""
         return self.sample_rows(1, n, size)
 
     def sample_rows(self, n_rows: int, n: int, size: int) -> np.ndarray:
@@ -85,8 +85,11 @@ class RandomBits:
         missing = np.full(n_rows, size, np.int64)
         while total := int(missing.sum()):
             rows = np.repeat(np.arange(n_rows, dtype=np.int64), missing)
-            cells = np.sort(np.concatenate([cells, rows * n + self.integers(n, total)]))
-            cells = cells[np.append(True, cells[1:] != cells[:-1])]
+            drawn = np.sort(rows * n + self.integers(n, total))
+            drawn = drawn[np.append(True, drawn[1:] != drawn[:-1])]
+            at = np.searchsorted(cells, drawn)
+            fresh = np.append(cells, -1)[at] != drawn
+            cells = np.insert(cells, at[fresh], drawn[fresh])
             missing = size - np.bincount(cells // n, minlength=n_rows)
         return cells
 

@@ -1,5 +1,6 @@
-"""Topologies on disk: one safetensors file with the edges, the recipe and the digest that proves them."""
+"""Topologies on disk: a safetensors file with the edges, their digest, the recipe, and a seal over the two."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def save_topology(t: Topology, path: str | Path) -> None:
     about = {"format": _FORMAT, "n_in": str(t.n_in), "n_out": str(t.n_out), "digest": t.digest}
     if t.recipe is not None:
         about["recipe"] = t.recipe.to_json()
+    about["seal"] = _seal(about)
     Path(path).write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
 
 
@@ -37,19 +39,26 @@ def load_topology(path: str | Path) -> Topology:
         ValueError: if it is something else, damaged, or its edges do not have its digest.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"expected a topology file, got {str(path)!r}, which does not exist")
+        state = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise FileNotFoundError(f"expected a topology file, got {str(path)!r}, which {state}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             about = file.metadata() or {}
             if about.get("format") != _FORMAT:
                 raise ValueError(f"its format is {about.get('format')!r}, expected {_FORMAT!r}")
+            if about.pop("seal") != _seal(about):
+                raise ValueError("its description is not the one that was written")
             arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in ("indptr", "indices")}
         recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
         t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe)
         if t.digest != about["digest"]:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
-    except (safetensors.SafetensorError, KeyError, ValueError, json.JSONDecodeError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{str(path)!r} is not a sound topology file: {error}; make it again with prewired generate"
         ) from None
     return t
+
+
+def _seal(about: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -112,7 +112,8 @@ class Topology:
             raise ValueError(
                 f"expected 0 <= input < {n_in} and 0 <= output < {n_out}, got edge {k} = {tuple(pairs[k].tolist())}"
             )
-        cells = np.sort(pairs[:, 1].astype(np.int64) * n_in + pairs[:, 0])
+        pairs = pairs.astype(np.int64)
+        cells = np.sort(pairs[:, 1] * n_in + pairs[:, 0])
         twice = np.flatnonzero(cells[1:] == cells[:-1])
         if len(twice):
             output, source = divmod(int(cells[twice[0]]), n_in)
@@ -131,6 +132,8 @@ class Topology:
             raise ValueError(
                 f"expected a SciPy sparse matrix, got {type(matrix).__name__}; use from_mask for dense arrays"
             )
+        if len(matrix.shape) != 2:
+            raise ValueError(f"expected a matrix of shape (n_out, n_in), got shape {matrix.shape}")
         csr: Any = scipy.sparse.csr_array(matrix, copy=True)
         csr.sum_duplicates()
         csr.eliminate_zeros()
@@ -146,9 +149,11 @@ class Topology:
             >>> Topology.from_mask([[1, 0], [1, 1]]).indices
             array([0, 0, 1], dtype=int32)
         """
-        dense = np.asarray(mask)
+        dense = np.asarray(mask.detach() if hasattr(mask, "detach") else mask)
         if dense.ndim != 2:
             raise ValueError(f"expected a mask of shape (n_out, n_in), got shape {dense.shape}")
+        if np.issubdtype(dense.dtype, np.inexact) and np.isnan(dense).any():
+            raise ValueError("expected a mask of numbers, got NaN; say with zeros where there is no edge")
         n_out, n_in = dense.shape
         return cls(n_in, n_out, *csr_from_cells(n_in, n_out, np.flatnonzero(dense)))
 
@@ -162,10 +167,12 @@ class Topology:
         """Share of the n_in * n_out possible edges that is present, in [0, 1]."""
         return self.n_edges / (self.n_in * self.n_out)
 
-    @property
+    @cached_property
     def fan_in(self) -> np.ndarray:
         """Number of inputs each output reads, (n_out,) int64."""
-        return np.diff(self.indptr)
+        counts = np.diff(self.indptr)
+        counts.setflags(write=False)
+        return counts
 
     @cached_property
     def fan_out(self) -> np.ndarray:
@@ -235,7 +242,7 @@ def _side(name: str, value: Any) -> int:
 
 
 def _frozen(name: str, values: Any, dtype: type) -> np.ndarray:
-    """A read-only array of its own; an array that nobody can write to is shared, not copied."""
+    """A read-only copy that nobody else holds."""
     given = np.asarray(values)
     if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer) or given.size == 0):
         raise ValueError(
@@ -243,8 +250,6 @@ def _frozen(name: str, values: Any, dtype: type) -> np.ndarray:
         )
     if given.size and not np.iinfo(dtype).min <= given.min() <= given.max() <= np.iinfo(dtype).max:
         raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {given.min()} or {given.max()}")
-    if given.dtype == dtype and given.flags.owndata and not given.flags.writeable:
-        return given
     own = np.array(given, dtype)
     own.setflags(write=False)
     return own

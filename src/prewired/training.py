@@ -1,5 +1,6 @@
 """Training a network on a data set: one visible loop that records what happened."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -47,8 +48,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks = {
-            "epochs >= 1": self.epochs >= 1,
-            "batch_size >= 1": self.batch_size >= 1,
+            "an integer epochs >= 1": isinstance(self.epochs, int) and self.epochs >= 1,
+            "an integer batch_size >= 1": isinstance(self.batch_size, int) and self.batch_size >= 1,
+            "an integer seed >= 0": isinstance(self.seed, int) and self.seed >= 0,
             "learning_rate > 0": self.learning_rate > 0,
             'optimizer "adam" or "sgd"': self.optimizer in ("adam", "sgd"),
             "0 <= momentum < 1": 0 <= self.momentum < 1,
@@ -120,7 +122,8 @@ def train(
         The Run.
 
     Raises:
-        RuntimeError: if the loss stops being finite.
+        ValueError: if the network's output has another shape.
+        RuntimeError: if a loss stops being finite.
 
     Example:
         >>> from prewired import data, networks
@@ -131,6 +134,7 @@ def train(
         True
     """
     loss_of = functional.cross_entropy if data.task == "classification" else functional.mse_loss
+    _check_fit(net, data)
     optimizer = _optimizer(net, config)
     order = RandomBits(config.seed, "training order")
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
@@ -147,13 +151,14 @@ def train(
             total += loss.detach() * len(batch)
         history["seconds"].append(time.perf_counter() - start)
         history["train_loss"].append(float(total) / len(rows))
-        if not torch.isfinite(total):
-            raise RuntimeError(
-                f"the training loss became {float(total)} in epoch {epoch}; lower learning_rate={config.learning_rate}"
-            )
         val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
         history["val_loss"].append(val_loss)
         history["val_score"].append(val_score)
+        if not math.isfinite(history["train_loss"][-1] + val_loss):
+            raise RuntimeError(
+                f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
+                f"{val_loss}); lower learning_rate={config.learning_rate}"
+            )
         if progress is not None:
             progress(epoch, config.epochs)
     test_loss, test_score = evaluate(net, data, data.x_test, data.y_test)
@@ -180,6 +185,17 @@ def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tu
         return float(loss), float((output.argmax(1) == y).double().mean())
     loss = functional.mse_loss(output, y)
     return float(loss), 1.0 - float(loss) / max(float(y.var(correction=0)), 1e-12)
+
+
+@torch.inference_mode()
+def _check_fit(net: nn.Module, data: Data) -> None:
+    net.eval()
+    shape = tuple(net(data.x_train[:2]).shape)
+    if shape != (2, data.n_outputs):
+        raise ValueError(
+            f"expected a network from {data.n_features} inputs to {data.n_outputs} outputs for {data.name}, got "
+            f"{shape[1:]} outputs; make the last size {data.n_outputs}"
+        )
 
 
 def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

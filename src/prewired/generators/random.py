@@ -70,7 +70,8 @@ def biregular(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
 
     Where they do not, it is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
     with one edge more are drawn at random. Stubs are matched at random (the configuration model) and parallel edges
-    removed by double-edge swaps, which keep every degree; above one half of all edges the complement is drawn.
+    removed by double-edge swaps, which keep every degree; above one half of all edges the complement is drawn. So the
+    graph is nearly, not exactly, uniform among those with its degrees.
     Almost every such graph is nearly Ramanujan, sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1) + o(1) (Brito, Dumitriu
     and Harris, "Spectral gap in random bipartite biregular graphs and applications", 2022, arXiv 1804.07808).
 
@@ -106,14 +107,19 @@ def _near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> np
     """The cells (output * n_in + input) of a simple graph with near-equal degrees, in no order."""
     outputs = np.repeat(np.arange(n_out), _near_equal(n_out, n_edges, bits))
     inputs = np.repeat(np.arange(n_in), _near_equal(n_in, n_edges, bits))[bits.permutation(n_edges)]
+    cells = outputs * n_in + inputs
+    order = np.argsort(cells, kind="stable")
+    ranked = cells[order]
+    parallel = order[1:][ranked[1:] == ranked[:-1]]
     for _ in range(_MAX_ROUNDS):
-        cells = outputs * n_in + inputs
-        order = np.argsort(cells, kind="stable")
-        ranked = cells[order]
-        parallel = order[1:][ranked[1:] == ranked[:-1]]
         if len(parallel) == 0:
-            return cells
-        _swap(inputs, outputs, n_in, ranked, parallel, bits)
+            return outputs * n_in + inputs
+        removed, added = _swap(inputs, outputs, n_in, ranked, parallel, bits)
+        ranked = np.delete(ranked, _positions(ranked, removed))
+        ranked = np.insert(ranked, np.searchsorted(ranked, added), added)
+        cells = outputs[parallel] * n_in + inputs[parallel]
+        copies = np.searchsorted(ranked, cells, side="right") - np.searchsorted(ranked, cells)
+        parallel = parallel[copies > 1]
     raise RuntimeError(
         f"no simple near-biregular graph of {n_edges} edges between {n_in} inputs and {n_out} outputs found in "
         f"{_MAX_ROUNDS} rounds of swaps; try another seed"
@@ -129,11 +135,12 @@ def _near_equal(n: int, total: int, bits: RandomBits) -> np.ndarray:
 
 def _swap(
     inputs: np.ndarray, outputs: np.ndarray, n_in: int, ranked: np.ndarray, parallel: np.ndarray, bits: RandomBits
-) -> None:
+) -> tuple[np.ndarray, np.ndarray]:
     """One round of double-edge swaps, in place: (o, i), (p, j) -> (o, j), (p, i) where both new cells are free.
 
     Proposed for every parallel edge and as many others drawn at random, which keep the search moving where the
-    parallel edges alone are stuck. A swap that shares an edge or a new cell with another of the round is dropped.
+    parallel edges alone are stuck. A swap that shares an edge or a new cell with an earlier one of the round is
+    dropped. Returns the cells that were left and, sorted, those that were taken.
     """
     shaken = bits.integers(len(inputs), len(parallel))
     first = np.concatenate([parallel, shaken])
@@ -141,9 +148,18 @@ def _swap(
     new_first = outputs[first] * n_in + inputs[second]
     new_second = outputs[second] * n_in + inputs[first]
     free = ~(_contains(ranked, new_first) | _contains(ranked, new_second))
-    alone = _unique_in_pairs(first, second) & _unique_in_pairs(new_first, new_second)
-    first, second = first[free & alone], second[free & alone]
-    inputs[first], inputs[second] = inputs[second], inputs[first]
+    kept = free & _unique_in_pairs(first, second) & _unique_in_pairs(new_first, new_second)
+    moved = np.concatenate([first[kept], second[kept]])
+    removed = outputs[moved] * n_in + inputs[moved]
+    inputs[moved] = inputs[np.concatenate([second[kept], first[kept]])]
+    return removed, np.sort(np.concatenate([new_first[kept], new_second[kept]]))
+
+
+def _positions(ranked: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Where each cell stands in the ranked ones; cells given k times get k positions, one after the other."""
+    cells = np.sort(cells)
+    starts = np.searchsorted(cells, cells)
+    return np.searchsorted(ranked, cells) + np.arange(len(cells)) - starts
 
 
 def _contains(ranked: np.ndarray, cells: np.ndarray) -> np.ndarray:

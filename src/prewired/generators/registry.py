@@ -28,8 +28,6 @@ def family(edges: Callable[P, Edges]) -> Callable[P, Topology]:
         _check_sides(given)
         bound.arguments.update(given)
         indptr, indices = edges(*bound.args, **bound.kwargs)
-        indptr.setflags(write=False)
-        indices.setflags(write=False)
         return Topology(given["n_in"], given["n_out"], indptr, indices, Recipe.make(name, **given))
 
     generator.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
@@ -88,5 +86,5 @@ def from_recipe(recipe: Recipe) -> Topology:
 def _check_sides(given: dict[str, object]) -> None:
     for name in ("n_in", "n_out"):
         value = given[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+            raise ValueError(f"expected an integer 1 <= {name} < 2**31, got {name}={value!r}")

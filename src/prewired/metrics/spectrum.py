@@ -27,7 +27,7 @@ _MAX_RESTARTS = 2000
 def spectral_gap(t: Topology) -> float:
     """sigma1 - sigma2 of the biadjacency matrix, >= 0; sigma2 = 0 when B has a single row or column.
 
-    Zero for a disconnected graph whose two leading components are equal; sigma1 for the dense graph.
+    Zero for a graph whose two leading components have the same sigma1; sigma1 for the dense graph.
 
     Example:
         >>> from prewired import generators
@@ -139,11 +139,19 @@ def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[f
         (1.0, 1.0)
     """
     found = [0.0, 0.0]
+    if normalized and _components_with_edges(t) != 1:
+        return (1.0, 1.0) if t.n_edges else (0.0, 0.0)
     for block, bound in _blocks_by_bound(t, normalized):
-        if bound <= found[1]:
+        if bound <= found[1] * (1 + 1e-12):
             break
         found = sorted([*found, *_leading_of_connected(block, normalized)], reverse=True)[:2]
-    return found[0], found[1]
+    return (1.0, min(found[1], 1.0)) if normalized else (found[0], found[1])
+
+
+def _components_with_edges(t: Topology) -> int:
+    count, _, _ = component_labels(t)
+    dead = (t.fan_in == 0).sum() + (t.fan_out == 0).sum()
+    return int(count - dead)
 
 
 def _blocks_by_bound(t: Topology, normalized: bool) -> Iterator[tuple[Any, float]]:
