@@ -10,7 +10,7 @@ SIZES = [(1, 1), (7, 5), (64, 64), (784, 100), (100, 784)]
 WIRED = sorted(set(GENERATORS) - {"dense"})
 CONSTANT_FAN_IN = ["constant_fan_in", "rotating", "fibonacci", "grouped"]
 GOLDEN = {
-    "biregular": "a4aa196d6851dee15d14d53a17d49d96852ff25fa8cdcba2ae61a694f1ae27c3",
+    "biregular": "13edf524a5b5332af9f16c5144781a0d707244f3dd6f525a60fbf08b772d4910",
     "constant_fan_in": "8573d84d4b8369ec165507d41ee9ace4f5987906a5157f67ec15a6257d1e8092",
     "dense": "becf92e91cde51fe205faeb0fb03be0737dabb190b4a9e3bddd6595ef454c203",
     "erdos_renyi": "378acfed8e40a76c63cc08703fb16c5ab9b8b581d3534ec75622decf819cb3d5",

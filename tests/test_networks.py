@@ -23,8 +23,9 @@ def test_layers_draw_different_graphs_from_one_seed():
     assert networks.wire([64, 64, 10], family="biregular", fan_in=8, seed=1)[0] != a
 
 
-def test_very_low_densities_keep_one_input():
-    assert networks.wire([10, 20, 5], family="erdos_renyi", density=0.001, seed=0)[0].n_edges == 20
+def test_a_density_that_leaves_no_input_is_refused():
+    with pytest.raises(ValueError, match="at least one input per output, got density=0.01 of n_in=10"):
+        networks.wire([10, 20, 5], family="erdos_renyi", density=0.01, seed=0)
 
 
 def test_mlp_is_sparse_but_for_its_output():

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 from . import generators, init
+from .generators.sizes import constant_fan_in
 from .layers import SparseLinear
 from .random_bits import derive_seed
 from .topology import Topology
@@ -23,8 +25,8 @@ def wire(
 ) -> list[Topology]:
     """The topologies of a network's sparse layers.
 
-    A layer of n_in inputs gets fan_in, or density * n_in rounded (at least 1), inputs per output: so every family has
-    exactly n_out * fan_in edges in it, and families can be compared at one density. Every layer draws with a seed of
+    A layer of n_in inputs gets fan_in, or density * n_in rounded, inputs per output: so every family has exactly
+    n_out * fan_in edges in it, and families can be compared at one density. Every layer draws with a seed of
     its own, derived from `seed`.
 
     Args:
@@ -145,13 +147,12 @@ def count_parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def _request(family: str, n_in: int, density: float | None, fan_in: int | None, seed: int) -> dict[str, int]:
+def _request(family: str, n_in: int, density: float | None, fan_in: int | None, seed: int) -> dict[str, Any]:
     """The keyword arguments of a generator; a density becomes the fan-in of this layer."""
-    values = {"seed": seed} if generators.takes_seed(family) else {}
-    if isinstance(density, int | float) and fan_in is None and 0 < density <= 1 and family != "dense":
-        return {"fan_in": max(1, round(density * n_in)), **values}
-    given = {"fan_in": fan_in, "density": density}
-    return {**{name: value for name, value in given.items() if value is not None}, **values}  # pyright: ignore[reportReturnType]
+    if family != "dense":
+        fan_in, density = constant_fan_in(n_in, fan_in, density), None
+    given = {"fan_in": fan_in, "density": density, "seed": seed if generators.takes_seed(family) else None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:

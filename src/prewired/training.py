@@ -48,17 +48,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks = {
-            "an integer epochs >= 1": isinstance(self.epochs, int) and self.epochs >= 1,
-            "an integer batch_size >= 1": isinstance(self.batch_size, int) and self.batch_size >= 1,
-            "an integer seed >= 0": isinstance(self.seed, int) and self.seed >= 0,
-            "learning_rate > 0": self.learning_rate > 0,
-            'optimizer "adam" or "sgd"': self.optimizer in ("adam", "sgd"),
-            "0 <= momentum < 1": 0 <= self.momentum < 1,
-            "weight_decay >= 0": self.weight_decay >= 0,
+            "epochs": ("an integer epochs >= 1", isinstance(self.epochs, int) and self.epochs >= 1),
+            "batch_size": ("an integer batch_size >= 1", isinstance(self.batch_size, int) and self.batch_size >= 1),
+            "seed": ("an integer seed >= 0", isinstance(self.seed, int) and self.seed >= 0),
+            "learning_rate": ("learning_rate > 0", self.learning_rate > 0),
+            "optimizer": ('optimizer "adam" or "sgd"', self.optimizer in ("adam", "sgd")),
+            "momentum": ("0 <= momentum < 1", 0 <= self.momentum < 1),
+            "weight_decay": ("weight_decay >= 0", self.weight_decay >= 0),
         }
-        for wanted, holds in checks.items():
+        for name, (wanted, holds) in checks.items():
             if not holds:
-                raise ValueError(f"expected {wanted}, got {self}")
+                raise ValueError(f"expected {wanted}, got {name}={getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)

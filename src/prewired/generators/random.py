@@ -8,6 +8,7 @@ from . import sizes
 from .registry import Edges, family
 
 _MAX_ROUNDS = 10_000
+_SHAKEN = 16
 
 
 @family
@@ -138,11 +139,11 @@ def _swap(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One round of double-edge swaps, in place: (o, i), (p, j) -> (o, j), (p, i) where both new cells are free.
 
-    Proposed for every parallel edge and as many others drawn at random, which keep the search moving where the
+    Proposed for every parallel edge and a few others drawn at random, which keep the search moving where the
     parallel edges alone are stuck. A swap that shares an edge or a new cell with an earlier one of the round is
     dropped. Returns the cells that were left and, sorted, those that were taken.
     """
-    shaken = bits.integers(len(inputs), len(parallel))
+    shaken = bits.integers(len(inputs), _SHAKEN)
     first = np.concatenate([parallel, shaken])
     second = bits.integers(len(inputs), len(first))
     new_first = outputs[first] * n_in + inputs[second]
