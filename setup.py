@@ -11,7 +11,7 @@ kernels = Extension(
     library_dirs=library_paths(),
     libraries=["torch_cpu"],
     define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],
-    extra_compile_args=["-O3", "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra"],
+    extra_compile_args=["-O3", "-std=c++20", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
     py_limited_api=True,
 )
 
