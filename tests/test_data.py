@@ -525,7 +525,6 @@ def test_csv_categories_come_from_training_alone(tmp_path):
         ([(5, 10, -1)[i % 3] for i in range(30)], ("-1", "5", "10")),
         ([("True", "False")[i % 2] for i in range(30)], ("False", "True")),
         ([i % 20 for i in range(60)], tuple(map(str, range(20)))),
-        ([i % 21 for i in range(63)], ()),
         ([i / 2 for i in range(30)], ()),
         ([i * 1e30 for i in range(30)], ()),
     ],
@@ -541,6 +540,26 @@ def test_csv_task_follows_from_the_target(tmp_path, cells, classes):
         y = torch.cat([d.y_train, d.y_val, d.y_test])[:, 0]
         x = torch.cat([d.x_train, d.x_val, d.x_test])[:, 0]
         assert_allclose(np.corrcoef(y[x.argsort()].double(), cells)[0, 1], 1, atol=1e-6)
+
+
+def test_a_task_decides_where_the_target_leaves_it_open(tmp_path):
+    path = write_csv(
+        tmp_path, "x,many,few,whole,words", [f"{i},{i % 25},{i % 3},{i % 2}.0,w{i % 2}" for i in range(100)]
+    )
+    for target, n_classes in (("many", 25), ("few", 3), ("whole", 2)):
+        for task, n in (("classification", n_classes), ("regression", 0)):
+            d = data.load(path, target=target, task=task)
+            check_shapes(d)
+            assert (d.task, len(d.classes)) == (task, n)
+    assert data.load(path, target="words", task="classification").n_outputs == 2
+    with one_line(ValueError, "task=regression"):
+        data.load(path, target="words", task="regression")
+    with one_line(ValueError, "task=regression"):
+        data.load("digits", task="regression")
+    with one_line(ValueError, "fractions"):
+        data.load(write_csv(tmp_path, "x,y", [f"{i},{i / 7}" for i in range(40)]), target="y", task="classification")
+    with one_line(ValueError, "'moon'"):
+        data.load("digits", task="moon")
 
 
 def test_csv_quotes_bom_blank_lines_and_spaces(tmp_path):
@@ -584,7 +603,8 @@ BAD_CSV = {
     "constant": ("a,y", [f"{i},0.5" for i in range(20)], "y", ["only '0.5'"]),
     "few rows": (GOOD_HEADER, good_rows(9), "bought", ["at least 10 rows", "got 9"]),
     "rare class": (GOOD_HEADER, replaced(4, "1,red,5,maybe"), "bought", ["at least 3 rows", "'maybe'"]),
-    "float classes": ("a,y", [f"{i},{i % 3}.0" for i in range(20)], "y", ["'0.0', '1.0', '2.0'", "integers"]),
+    "float classes": ("a,y", [f"{i},{i % 3}.0" for i in range(20)], "y", ["3 different floats ('0.0', '1.0', '2.0')"]),
+    "many integers": ("a,y", [f"{i},{i % 21}" for i in range(63)], "y", ["21 different integers ('0', '1'", "--task"]),
     "identifiers": ("a,y", [f"id{i},{i % 2}" for i in range(2000)], "y", ["'a'", "1,200", "at most 1,000"]),
     "wide range": ("a,y", [f"{i * 1e307},{i % 2}" for i in range(17)], "y", ["'a'", "float32"]),
     "narrow range": ("a,y", [f"{i}e-320,{i % 2}" for i in range(17)], "y", ["'a'", "float32"]),
@@ -649,7 +669,6 @@ def test_npz_classification_and_given_test_set(tmp_path):
         (np.array(["b", "a"])[Y], ("a", "b")),
         (np.array([b"b", b"a"])[Y], ("a", "b")),
         (Y.astype(np.uint8)[:, None], ("0", "1")),
-        (np.arange(40), ()),
         (X[:, 0].astype(np.float32), ()),
         (np.arange(40) // 20 + 0.5, ()),
     ],
@@ -726,7 +745,8 @@ BAD_NPZ = {
     "unseen": ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, ["'0', '1'", "'2'"]),
     "test kind": ({"x": X, "y": Y, "x_test": X, "y_test": Y.astype(str)}, ["int64", "<U"]),
     "one class": ({"x": X, "y": Y * 0}, ["only '0'"]),
-    "float classes": ({"x": X, "y": Y.astype(float)}, ["'0.0', '1.0'", "integers"]),
+    "float classes": ({"x": X, "y": Y.astype(float)}, ["2 different floats ('0.0', '1.0')", "task=regression"]),
+    "many integers": ({"x": X, "y": np.arange(40)}, ["40 different integers ('0', '1'", "task=classification"]),
     "few rows": ({"x": X[:9], "y": Y[:9]}, ["at least 10 rows", "got 9"]),
     "wide": ({"x": X * 5e306, "y": Y}, ["'x0'", "float32"]),
 }

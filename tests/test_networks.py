@@ -24,7 +24,7 @@ def test_layers_draw_different_graphs_from_one_seed():
 
 
 def test_a_density_that_leaves_no_input_is_refused():
-    with pytest.raises(ValueError, match="at least one input per output, got density=0.01 of n_in=10"):
+    with pytest.raises(ValueError, match=r"at least one input per output, got density=0\.01 of n_in=10"):
         networks.wire([10, 20, 5], family="erdos_renyi", density=0.01, seed=0)
 
 

@@ -1,6 +1,7 @@
 """The statistics of a study, on data whose answer is known."""
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prewired.statistics import Row, by_graph, correlate, holm, mean_and_sd, spearman, summarise, target_score
+from prewired.statistics import (
+    N_PAIRINGS,
+    Row,
+    by_graph,
+    coinciding,
+    correlate,
+    holm,
+    mean_and_sd,
+    spearman,
+    summarise,
+    target_score,
+)
 from prewired.training import Run, TrainConfig
 
 
@@ -27,8 +39,10 @@ def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100)
     )
 
 
-def make_row(label, density, graph_seed, score, train_seed=0, machine="m", metrics=None, **run):
-    return Row(label, density, graph_seed, train_seed, make_run(score, **run), 400, machine, metrics or {})
+def make_row(label, density, graph_seed, score, train_seed=0, machine="m", metrics=None, digest=None, **run):
+    digests = () if label.startswith("dense") else (digest or f"{label} {density} {graph_seed}",)
+    run = make_run(score, **run)
+    return Row(label, density, graph_seed, train_seed, run, 400, machine, metrics or {}, digests=digests)
 
 
 def test_mean_and_sd_of_one_and_of_several():
@@ -49,15 +63,21 @@ def test_spearman_with_ties_agrees_with_scipy():
     x, y = [1, 2, 2, 3, 4, 4, 4, 5, 6, 7, 7, 9], [2, 1, 3, 3, 3, 6, 5, 5, 8, 8, 7, 1]
     expected = stats.spearmanr(x, y)
     found = spearman(x, y)
-    assert (found.rho, found.p_value) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert found.rho == pytest.approx(expected.statistic)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.05)  # t distribution against permutations
+    assert spearman(x, y) == found
+
+
+def test_p_of_many_pairs_is_never_zero():
+    assert spearman(range(40), range(40)).p_value == 1 / (N_PAIRINGS + 1)
 
 
 def test_exact_p_agrees_with_counting_all_pairings():
-    x, y = np.array([1.0, 2, 2, 4, 5]), np.array([2.0, 1, 4, 3, 5])
-    rng = np.random.default_rng(0)
-    rho = stats.spearmanr(x, y).statistic
-    draws = [abs(stats.spearmanr(rng.permutation(x), y).statistic) >= abs(rho) - 1e-12 for _ in range(1500)]
-    assert spearman(x.tolist(), y.tolist()).p_value == pytest.approx(np.mean(draws), abs=0.05)
+    x, y = [1, 2, 2, 4, 5], [2, 1, 4, 3, 5]
+    rho = spearman(x, y).rho
+    as_strong = [abs(stats.spearmanr(pairing, y).statistic) >= abs(rho) - 1e-12 for pairing in permutations(x)]
+    assert len(as_strong) == 120
+    assert spearman(x, y).p_value == pytest.approx(np.mean(as_strong), abs=1e-12)
 
 
 def test_p_values_are_uniform_when_there_is_nothing():
@@ -110,6 +130,22 @@ def test_the_unit_is_the_graph_not_the_run():
     assert (finding.metric, finding.correlation.n, finding.correlation.rho) == ("gap", 3, 1.0)
 
 
+def test_the_same_graph_of_two_families_counts_once():
+    rows = [make_row("biregular", 0.1, g, 0.9 + g / 100, metrics={"gap": g}, digest=str(g)) for g in range(3)]
+    rows.append(make_row("rotating", 0.1, None, 0.8, metrics={"gap": 1}, digest="1"))
+    assert [(graph.label, round(graph.score, 9)) for graph in by_graph(rows)][1::2] == [
+        ("biregular", 0.91),
+        ("rotating", 0.8),
+    ]
+    (finding,) = correlate(rows)
+    assert finding.correlation.n == 3
+    assert finding.correlation.rho == 0.5  # scores 0.9, (0.91 + 0.8) / 2, 0.92: ranks 2, 1, 3
+    assert coinciding(rows) == [(0.1, ("biregular", "rotating"))]
+    assert coinciding(rows[:3]) == []
+    complete = [make_row("biregular", 1.0, g, 0.9, metrics={"gap": 1}, digest="same") for g in range(3)]
+    assert [(summary.n_graphs, summary.n_runs) for summary in summarise(complete)] == [(1, 3)]
+
+
 def test_correlation_is_inside_each_density_and_without_dense_nets():
     rows = [make_row("dense", None, None, 0.99)]
     for density, slope in ((0.1, 1), (0.2, -1)):
@@ -128,7 +164,9 @@ def test_summary_of_a_cell():
     dense, sparse = summarise(rows)
     assert (dense.ratio, dense.epochs_to_target) == (1.0, 2.0)
     assert (sparse.score, sparse.score_sd) == (pytest.approx(0.85), pytest.approx(0.1 / math.sqrt(2)))
-    assert (sparse.n_graphs, sparse.epochs_to_target, sparse.seconds, sparse.ratio) == (2, 1.5, 2.0, 0.5)
+    assert (sparse.n_graphs, sparse.epochs_to_target, sparse.n_reached) == (2, 1.5, 2)
+    assert (sparse.seconds, sparse.ratio) == ((1.75, 2.0, 2.25), 0.5)
+    assert (dense.as_fast, sparse.as_fast) == (True, False)
     assert sparse.metrics == {"gap": 1.5}
 
 
@@ -138,8 +176,10 @@ def test_a_run_that_never_gets_there_and_a_machine_without_a_reference():
         make_row("biregular", 0.1, 0, 0.9, val_scores=(0.5, 0.6), machine="another"),
     ]
     summary = summarise(rows)[1]
-    assert math.isinf(summary.epochs_to_target)
+    assert math.isnan(summary.epochs_to_target)
+    assert summary.n_reached == 0
     assert math.isnan(summary.ratio)
+    assert not summary.as_fast
 
 
 def test_no_target_when_the_reference_is_worth_nothing():

@@ -69,7 +69,40 @@ def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
     assert len(store.load(store.open_store(tmp_path))) == 1
 
 
+def test_a_damaged_database_is_one_line(tmp_path):
+    connection = store.open_store(tmp_path)
+    for seed in range(200):
+        store.add(connection, {"seed": seed}, payload("x" * 500))
+    connection.close()
+    path = tmp_path / store.FILE_NAME
+    content = bytearray(path.read_bytes())
+    content[8192:-4096] = b"\xff" * (len(content) - 12288)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"runs\.sqlite .*move that file away"):
+        store.load(store.open_store(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["no json", None, b"\xff\xfe"])
+def test_a_row_that_is_no_json_is_one_line(tmp_path, text):
+    connection = store.open_store(tmp_path)
+    store.add(connection, {"seed": 1}, payload(1))
+    connection.execute("CREATE TABLE other (id, key, payload, finished)")
+    connection.execute("INSERT INTO other VALUES (1, 'k', ?, '')", (text,))
+    connection.execute("DROP TABLE runs")
+    connection.execute("ALTER TABLE other RENAME TO runs")
+    with pytest.raises(ValueError, match=r"runs\.sqlite .*move that file away"):
+        store.load(connection)
+
+
+@pytest.mark.parametrize("name", ["results.csv", "table.md", "summary.json", "holiday.png"])
+def test_a_folder_with_other_results_is_refused_and_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"with {name} and no runs.sqlite; choose another folder"):
+        store.open_store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
     (tmp_path / "study").touch()
-    with pytest.raises(OSError, match="study"):
+    with pytest.raises(OSError, match=r"cannot make the folder .*study.*; choose a folder that can be written to"):
         store.open_store(tmp_path / "study")

@@ -52,7 +52,8 @@ def test_a_study_then_more_of_it(tmp_path):
 def test_what_is_stored_of_a_run(tmp_path):
     result = study(CONFIG, tmp_path)
     key, payload = next((json.loads(k), json.loads(p)) for _, k, p, _ in stored(tmp_path) if '"rotating"' in k)
-    assert (key["data"], key["sizes"], key["train_seed"]) == ({"name": "digits"}, [64, 24, 20, 10], 0)
+    assert (key["data"]["task"], key["sizes"], key["train_seed"]) == ("classification", [64, 24, 20, 10], 0)
+    assert "momentum" not in key["training"]
     assert [layer["n_edges"] for layer in payload["layers"]] == [24 * 6, 20 * 2]
     assert payload["n_parameters"] == 24 * 6 + 24 + 20 * 2 + 20 + 20 * 10 + 10
     assert payload["bytes"] >= 4 * payload["n_parameters"]
@@ -68,11 +69,11 @@ def test_dense_references(tmp_path):
     dense, narrow = rows[0], [row for row in rows if row.label == DENSE_NARROW]
     assert dense.run.n_parameters == 64 * 24 + 24 + 24 * 20 + 20 + 20 * 10 + 10
     assert dense.n_bytes == 4 * dense.run.n_parameters
+    assert [row.density for row in narrow] == [0.1, 0.3]
     for row in narrow:
         sparse = next(r for r in rows if r.label == "rotating" and r.density == row.density)
-        assert row.run.n_parameters <= sparse.run.n_parameters
-        assert row.sizes[0] == 64
-        assert row.sizes[-1] == 10
+        assert 0.9 * sparse.run.n_parameters < row.run.n_parameters <= sparse.run.n_parameters
+        assert row.sizes == tuple(networks.narrow_sizes([64, 24, 20, 10], sparse.run.n_parameters))
 
 
 def test_every_family_has_the_same_edges_and_an_unequal_one_is_named(monkeypatch, tmp_path):
@@ -119,7 +120,7 @@ def test_steps_move_within_a_run(tmp_path):
     study(replace(CONFIG, epochs=2), tmp_path, progress=steps.append)
     done = [step.epochs_done for step in steps]
     assert done == sorted(done)
-    assert (done[0], done[-1], steps[0].n_epochs) == (1, 2 * N_RUNS, 2 * N_RUNS)
+    assert (done[0], done[-1], steps[0].n_epochs) == (0, 2 * N_RUNS, 2 * N_RUNS)
     assert [step.runs_stored for step in steps if step.run] == list(range(1, N_RUNS + 1))
 
 
@@ -130,7 +131,14 @@ def start(folder):
     command = "study --data digits --family biregular rotating --density 0.1 0.3 --hidden 64 64 --epochs 3"
     words = [sys.executable, "-m", "prewired", *command.split(), "--graph-seeds", "4", "-o", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        words,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
+    )
 
 
 def wait_for_runs(folder, n, process):
@@ -178,8 +186,9 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
     config = StudyConfig(str(path), ("rotating",), (0.5,), graph_seeds=1, hidden=(8, 8), epochs=2)
     result = study(config, tmp_path / "study")
     assert result.rows[0].run.score_name == "r2"
-    assert "R2" in report.markdown(result)
-    assert "accuracy" not in report.markdown(result)
+    text = report.markdown(report.analyse(result))
+    assert "R2" in text
+    assert "accuracy" not in text
     moved = path.rename(tmp_path / "folder.npz").rename(path)
     study(replace(config, data=str(moved)), tmp_path / "study", progress=pytest.fail)
     np.savez(path, x=x, y=x[:, 1])
@@ -207,7 +216,7 @@ def test_impossible_configurations(change, message):
 
 def test_report_files(tmp_path):
     result = study(replace(CONFIG, graph_seeds=3, train_seeds=2), tmp_path)
-    report.write(result, tmp_path)
+    report.write(report.analyse(result), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert [(line["label"], line["density"]) for line in summary["table"]] == [
         (DENSE, None),
@@ -240,5 +249,59 @@ def test_training_seeds_change_the_weights_and_graph_seeds_the_graphs(tmp_path):
     rows = study(replace(CONFIG, train_seeds=2, batch_size=5000), tmp_path).rows
     dense = [row.run.train_loss[0] for row in rows if row.label == DENSE]  # one batch: the loss of the initial weights
     assert abs(dense[0] - dense[1]) > 1e-4
+    sparse = [row.run.train_loss[0] for row in rows if row.label == "rotating" and row.density == 0.1]
+    assert len(sparse) == 2
+    assert abs(sparse[0] - sparse[1]) > 1e-4
     cell = [row for row in rows if row.label == "biregular" and row.density == 0.1]
     assert len({(row.graph_seed, row.digests) for row in cell}) == len({row.digests for row in cell}) == 2
+
+
+def test_other_data_under_the_same_name_are_other_runs(monkeypatch, tmp_path):
+    digits = data.load("digits")
+    study(CONFIG, tmp_path)
+    monkeypatch.setattr(study_module.data, "load", lambda name, **_: replace(digits, x_test=digits.x_test + 1))
+    study(CONFIG, tmp_path)
+    assert len(stored(tmp_path)) == 2 * N_RUNS
+
+
+def test_momentum_makes_other_runs_only_with_sgd(tmp_path):
+    small = replace(CONFIG, families=("rotating",), densities=(0.3,))
+    study(small, tmp_path)
+    study(replace(small, momentum=0.5), tmp_path, progress=pytest.fail)
+    for momentum in (0.5, 0.9):
+        study(replace(small, optimizer="sgd", momentum=momentum), tmp_path)
+    assert len(stored(tmp_path)) == 3 * 3
+
+
+def test_densities_that_round_to_the_same_graphs_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"got 0\.1 and 0\.101, both with 6, 2 inputs per output; leave one out"):
+        study(replace(CONFIG, densities=(0.1, 0.101)), tmp_path)
+    with pytest.raises(ValueError, match=r"at least one input per output, got density=0\.01 of n_in=24"):
+        study(replace(CONFIG, densities=(0.01,)), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_warm_up_comes_first_and_leaves_nothing(monkeypatch, tmp_path):
+    calls = []
+
+    def recorded(net, loaded, config, **options):
+        calls.append((networks.count_parameters(net), len(loaded.x_train), config.epochs))
+        return train(net, loaded, config, **options)
+
+    train = study_module.train
+    monkeypatch.setattr(study_module, "train", recorded)
+    config = replace(CONFIG, batch_size=8, epochs=2)
+    result = study(config, tmp_path)
+    dense = result.rows[0].run.n_parameters
+    assert calls[:2] == [(dense, 8 * study_module.WARM_UP_BATCHES, 1), (dense, 1079, 2)]
+    assert len(calls) == 1 + N_RUNS == 1 + len(stored(tmp_path))
+    study(config, tmp_path)
+    assert len(calls) == 1 + N_RUNS
+
+
+def test_a_foreign_row_is_one_line_with_path_and_remedy(tmp_path):
+    study(CONFIG, tmp_path)
+    with sqlite3.connect(tmp_path / store.FILE_NAME) as connection:
+        connection.execute("""UPDATE runs SET payload = '{"layers": [], "run": {"moon": 1}}' WHERE id = 2""")
+    with pytest.raises(ValueError, match=r"runs\.sqlite, got another row .*; choose another folder"):
+        study(CONFIG, tmp_path)

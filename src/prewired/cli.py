@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError)
 
 
+class Once(argparse.Action):
+    """Stores a value, and refuses a second one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: object) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"expected {self.option_strings[0]} once, got it twice; leave one out")
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """Reports an error in one line instead of the whole usage."""
 
@@ -34,6 +43,8 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for a user's error, 130 when interrupted."""
     try:
+        if sys.__stdout__ is None:
+            raise OSError("expected an open standard output, got a closed one; redirect it to /dev/null instead")
         arguments = parser().parse_args(argv)
         if getattr(arguments, "threads", None) is not None:
             _set_threads(arguments.threads)
@@ -85,7 +96,12 @@ def parser() -> Parser:
     one.add_argument("--density", type=float, help="share of the edges of each sparse layer")
     one.add_argument("--seed", type=int, default=0, help="of graphs, weights and batches (default: %(default)s)")
 
-    one = add("study", study, "Compare families and densities with dense networks; run again to go on after a stop.")
+    one = add(
+        "study",
+        study,
+        "Compare families and densities with dense networks; run again to go on after a stop. "
+        "A folder may hold the runs of several studies; its report is of the last one asked for.",
+    )
     _add_training(one)
     one.add_argument(
         "--family", action="extend", nargs="+", required=True, help="one or more families; may be repeated"
@@ -145,7 +161,7 @@ def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, then the test score."""
     from . import data, networks, training
 
-    loaded = data.load(arguments.data, root=arguments.root, target=arguments.target)
+    loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
     net = networks.mlp(sizes, family=arguments.family, density=arguments.density, seed=arguments.seed)
     config = training.TrainConfig(seed=arguments.seed, **_training(arguments))
@@ -176,26 +192,35 @@ def study(arguments: argparse.Namespace) -> None:
         train_seeds=arguments.train_seeds,
         hidden=tuple(arguments.hidden),
         target=arguments.target,
+        task=arguments.task,
         root=arguments.root,
         **_training(arguments),
     )
     with _progress() as progress:
-        result = run_study(config, arguments.output, progress=progress)
+        result = report.analyse(run_study(config, arguments.output, progress=progress))
     report.write(result, arguments.output)
     pictures = report.draw(result, arguments.output)
     console = Console()
     if not console.is_terminal:
         console.width = 120
-    report.show(result, console)
+    with console.capture() as shown:
+        report.show(result, console)
+    print(shown.get())  # not by rich, which ends the program when the reader of a pipe has gone
     names = ", ".join(["table.md", "results.csv", "summary.json", *(picture.name for picture in pictures)])
-    console.print(f"\nWritten to {arguments.output}/: {names}", highlight=False, soft_wrap=True)
+    print(f"Written to {arguments.output}/: {names}")
 
 
 def _add_training(one: Parser) -> None:
     one.add_argument(
-        "--data", required=True, help="digits, mnist, fashion_mnist, cifar10, adult, or a .npz or .csv file"
+        "--data",
+        action=Once,
+        required=True,
+        help="digits, mnist, fashion_mnist, cifar10, adult, or a .npz or .csv file",
     )
     one.add_argument("--target", metavar="COLUMN", help="the column to predict, for a .csv file")
+    one.add_argument(
+        "--task", choices=["classification", "regression"], help="for a .npz or .csv file whose targets leave it open"
+    )
     one.add_argument(
         "--root", help="the folder of the data sets (default: $PREWIRED_DATA, else a cache filled by download)"
     )
@@ -223,8 +248,9 @@ def _need(*packages: str) -> None:
 def _set_threads(threads: int) -> None:
     import torch
 
-    if threads < 1:
-        raise ValueError(f"expected --threads of at least 1, got {threads}")
+    most = os.cpu_count() or 1
+    if not 1 <= threads <= most:
+        raise ValueError(f"expected --threads from 1 to {most}, the processors of this machine, got {threads}")
     torch.set_num_threads(threads)
 
 
@@ -248,10 +274,9 @@ def _parameters(family: str, texts: Sequence[str]) -> dict[str, int | float]:
 
 def _parse_number(name: str, text: str) -> int | float:
     for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            if "_" not in text:  # digit grouping is for Python's own source
+                return number(text)
     raise ValueError(f"expected a number for {name}, got {text!r}")
 
 
@@ -264,10 +289,13 @@ def _progress() -> Iterator[Callable[[Step], None]]:
     if not console.is_terminal:
         yield _plain_progress()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console) as bar:
+    # the description and the bar share what the count and the estimate leave of the terminal's width
+    description = TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"))
+    shown = (description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn(), TextColumn("epochs"))
+    with Progress(*shown, TextColumn("{task.fields[left]}"), console=console, expand=True) as bar:
         task = bar.add_task("making the graphs", total=None, left="")
         estimate = _estimate()
 
@@ -294,14 +322,16 @@ def _plain_progress(most_lines: int = 40) -> Callable[[Step], None]:
 
 
 def _estimate() -> Callable[[Step], str]:
-    """The time left as text, empty at the end. The dense runs come first and are slower: until then it is a bound."""
+    """The time left as text, empty at both ends. The dense runs come first and are slower: until then it is a bound."""
     start, before = time.monotonic(), 0
 
     def left(step: Step) -> str:
         nonlocal start, before
+        if step.epochs_done == 0:
+            start = time.monotonic()
         per_epoch = (time.monotonic() - start) / max(step.epochs_done - before, 1)
         seconds = per_epoch * (step.n_epochs - step.epochs_done)
-        if seconds == 0:
+        if step.epochs_done in (0, step.n_epochs):
             return ""
         if step.job.label != "dense":
             return f"about {_duration(seconds)} left"
@@ -319,4 +349,6 @@ def _duration(seconds: float) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    from_system = isinstance(error, OSError) and error.errno is not None
+    return f"{text}; check the path and its permissions" if from_system else text

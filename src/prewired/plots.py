@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .generators import GENERATORS
-from .statistics import DENSE, DENSE_NARROW, Row, by_graph, mean_and_sd, percent, spearman
+from .statistics import DENSE, DENSE_NARROW, Finding, Row, by_graph, mean_and_sd, percent
 
 if TYPE_CHECKING:
     from .topology import Topology
@@ -86,12 +86,13 @@ def score_by_density(rows: Sequence[Row]) -> Any:
 
 
 @_picture
-def score_by_metric(rows: Sequence[Row], metric: str) -> Any:
+def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding]) -> Any:
     """Test score against one metric, a point per graph and a panel per density, with Spearman's rho in its title.
 
     Args:
         rows: the finished runs.
         metric: a name from METRICS.
+        findings: of the same rows.
         path: the PNG to write.
     """
     graphs = [graph for graph in by_graph(rows) if metric in graph.metrics]
@@ -107,9 +108,11 @@ def score_by_metric(rows: Sequence[Row], metric: str) -> Any:
         axis.margins(0.08)
         axis.locator_params(axis="x", nbins=5)
         axis.ticklabel_format(useOffset=False)
-        found = spearman([graph.metrics[metric] for graph in cell], [graph.score for graph in cell])
-        verdict = "no variation" if math.isnan(found.rho) else f"$\\rho$ = {found.rho:+.2f}, {p_text(found.p_value)}"
-        axis.set_title(f"density {percent(density)}\n{verdict}, {found.n} graphs")
+        found = next(f.correlation for f in findings if (f.density, f.metric) == (density, metric))
+        verdict = (
+            "no ranking possible" if math.isnan(found.rho) else f"$\\rho$ = {found.rho:+.2f}, {p_text(found.p_value)}"
+        )
+        axis.set_title(f"density {percent(density)}\n{verdict}, n = {found.n}")
     figure.supxlabel(metric.replace("_", " ") + " (mean over layers)")
     figure.supylabel(_score_label(rows, "test"))
     _shared_legend(figure, axes)

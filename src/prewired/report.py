@@ -18,14 +18,15 @@ from .statistics import (
     Finding,
     Row,
     Summary,
+    coinciding,
     correlate,
-    mean_and_sd,
     percent,
+    quartiles,
     summarise,
     target_score,
 )
 from .store import finite
-from .study import Study, wire
+from .study import Study, fan_ins, wire
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,17 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # of Holm-adjusted p-values
 PRIMARY_METRIC = "normalized_spectral_gap"  # chosen before any figure was seen
 PICTURE_METRICS = (PRIMARY_METRIC, "algebraic_connectivity")
+NOTICEABLE = 0.005  # a realised density this much off the requested one, relative to it, is told
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study and what it says in numbers, computed once."""
+
+    study: Study
+    target: float
+    summaries: tuple[Summary, ...]  # by density
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,17 @@ class Table:
     breaks: tuple[int, ...] = ()
 
 
-def write(study: Study, folder: str | Path) -> None:
+def analyse(study: Study) -> Report:
+    """Compute the numbers of a report."""
+    summaries = sorted(summarise(study.rows), key=lambda summary: summary.density or 0.0)
+    return Report(study, target_score(study.rows), tuple(summaries), tuple(correlate(study.rows)))
+
+
+def write(report: Report, folder: str | Path) -> None:
     """Write table.md, results.csv (a line per run) and summary.json into the folder."""
-    folder = Path(folder)
-    (folder / "table.md").write_text(markdown(study), encoding="utf-8")
-    _write_csv(study, folder / "results.csv")
+    folder, study = Path(folder), report.study
+    (folder / "table.md").write_text(markdown(report), encoding="utf-8")
+    _write_csv(report, folder / "results.csv")
     summary = {
         "config": asdict(study.config),
         "data": study.data_name,
@@ -58,34 +76,38 @@ def write(study: Study, folder: str | Path) -> None:
         "sizes": study.sizes,
         "score": study.rows[0].run.score_name,
         "machines": _machines(study),
-        "table": [asdict(summary) for summary in _sorted(summarise(study.rows))],
-        "correlations": [asdict(finding) for finding in correlate(study.rows)],
-        "findings": sentences(study),
+        "versions": _versions(study),
+        "table": [asdict(summary) for summary in report.summaries],
+        "correlations": [asdict(finding) for finding in report.findings],
+        "findings": sentences(report),
     }
     (folder / "summary.json").write_text(json.dumps(finite(summary), indent=1) + "\n", encoding="utf-8")
 
 
-def draw(study: Study, folder: str | Path) -> list[Path]:
+def draw(report: Report, folder: str | Path) -> list[Path]:
     """Draw the pictures of a study into the folder and return their paths."""
     from . import plots
 
-    folder, rows, config = Path(folder), study.rows, study.config
+    folder, rows, config = Path(folder), report.study.rows, report.study.config
     density = sorted(config.densities)[len(config.densities) // 2]
-    first_layers = {family: wire(family, density, study.sizes, 0)[0] for family in config.families}
+    first_layers = {family: wire(family, density, report.study.sizes, 0)[0] for family in config.families}
     return [
         plots.score_by_density(rows, path=folder / "score_by_density.png"),
-        *(plots.score_by_metric(rows, metric, path=folder / f"score_by_{metric}.png") for metric in PICTURE_METRICS),
+        *(
+            plots.score_by_metric(rows, metric, report.findings, path=folder / f"score_by_{metric}.png")
+            for metric in PICTURE_METRICS
+        ),
         plots.training_curves(rows, path=folder / "training_curves.png"),
         plots.biadjacency(first_layers, path=folder / "biadjacency.png"),
     ]
 
 
-def show(study: Study, console: Console) -> None:
+def show(report: Report, console: Console) -> None:
     """Print the tables and the sentences."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
-    for table in (results_table(study), correlation_table(study)):
+    for table in (results_table(report), correlation_table(report)):
         rich_table = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for place, name in enumerate(table.header):
             rich_table.add_column(name, justify="right" if place else "left", no_wrap=True)
@@ -97,7 +119,7 @@ def show(study: Study, console: Console) -> None:
         for note in table.notes:
             console.print(note, style="dim", highlight=False)
         console.print()
-    for sentence in sentences(study):
+    for sentence in sentences(report):
         console.print(f"- {sentence}", highlight=False)
 
 
@@ -109,55 +131,73 @@ def _print_whole(rich_table: Any, console: Console) -> None:
     console.width = width
 
 
-def markdown(study: Study) -> str:
+def markdown(report: Report) -> str:
     """The whole report as Markdown."""
-    config = study.config
+    study, config = report.study, report.study.config
     setup = [
         f"{' - '.join(map(str, study.sizes))}, {config.epochs} epochs, batch {config.batch_size}, {config.optimizer} "
         f"at learning rate {config.learning_rate:g}; graph seeds: {config.graph_seeds}, "
         f"training seeds: {config.train_seeds}.",
-        f"Machine: {'; '.join(_machines(study))}.",
+        f"Machine: {'; '.join(_machines(study))}. Versions: {'; '.join(_versions(study))}.",
     ]
     parts = [f"# Study on {study.data_name}", "\n".join(setup)]
-    for table in (results_table(study), correlation_table(study)):
+    for table in (results_table(report), correlation_table(report)):
         rule = ["---", *["---:"] * (len(table.header) - 1)]
         lines = ["| " + " | ".join(cells).replace("\n", " ") + " |" for cells in (table.header, rule, *table.lines)]
-        parts += [f"## {table.title}", "\n".join(lines), *table.notes]
-    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in sentences(study))]
+        parts += [f"## {table.title}", *(["\n".join(lines)] if table.lines else []), *table.notes]
+    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in sentences(report))]
     return "\n\n".join(parts) + "\n"
 
 
-def results_table(study: Study) -> Table:
+def results_table(report: Report) -> Table:
     """A line for each family at each density, and for the dense references."""
-    summaries = _sorted(summarise(study.rows))
+    study, summaries = report.study, report.summaries
     name, several_seeds = _score_name(study), study.config.train_seeds > 1
     unit = "\n[%]" if _is_accuracy(study) else ""
     header = ("family", "density", "graphs", f"{name}{unit}", "sd", *(["sd\n(seeds)"] if several_seeds else []))
     header += ("params", "bytes", "epochs\nto 95 %", "s/epoch", "vs\ndense", "norm.\ngap", "alg.\nconn.")
     breaks = [i for i, (a, b) in enumerate(pairwise(summaries)) if a.density != b.density]
-    target = target_score(study.rows)
+    lines = tuple(_results_line(study, summary, several_seeds) for summary in summaries)
+    return Table(f"Results on {study.data_name}", header, lines, tuple(_results_notes(report)), tuple(breaks))
+
+
+def _results_notes(report: Report) -> list[str]:
+    study, name = report.study, _score_name(report.study)
     notes = [
         f"{name}: on the test data, mean over graphs; sd: over graphs"
-        + ("; sd (seeds): over the training seeds of a graph." if several_seeds else "."),
+        + ("; sd (seeds): over the training seeds of a graph" if study.config.train_seeds > 1 else "")
+        + (", in percentage points." if _is_accuracy(study) else "."),
         f"epochs to 95 %: not defined, the dense net ends without a positive validation {name}."
-        if math.isnan(target)
-        else f"epochs to 95 %: until validation {name} is 95 % of the dense net's final one, {_score(study, target)}.",
-        "vs dense: median seconds per epoch over those of the dense net of equal width. dense narrow: as many "
+        if math.isnan(report.target)
+        else f"epochs to 95 %: until validation {name} is 95 % of the dense net's final one, "
+        f"{_score(study, report.target)}; mean over the runs that get there, with their share where some do not.",
+        "vs dense: median seconds per epoch over those of the dense net of equal width. dense narrow: at most as many "
         "parameters as the sparse nets of that density.",
+    ]
+    realised = [
+        f"{percent(density)} is {fan_in} of {n_in} ({percent(fan_in / n_in)})"
+        for density in sorted(study.config.densities)
+        for n_in, fan_in in dict(zip(study.sizes, fan_ins(density, study.sizes), strict=False)).items()
+        if abs(fan_in / n_in - density) >= NOTICEABLE * density
+    ]
+    if realised:
+        notes.append(f"Densities as realised, in inputs per output: {'; '.join(realised)}.")
+    notes += [
+        f"At {percent(density)} {' and '.join(families)} make the same graphs; these count once in correlations."
+        for density, families in coinciding(study.rows)
     ]
     if len(_machines(study)) > 1:
         notes.append(
             f"Seconds come from {len(_machines(study))} machines or numbers of threads: {'; '.join(_machines(study))}."
         )
+    if len(_versions(study)) > 1:
+        notes.append(f"Runs come from {len(_versions(study))} versions: {'; '.join(_versions(study))}.")
     if study.note:
         notes.append(f"Data: {study.note}.")
-    lines = tuple(_results_line(study, summary, several_seeds) for summary in summaries)
-    return Table(f"Results on {study.data_name}", header, lines, tuple(notes), tuple(breaks))
+    return notes
 
 
 def _results_line(study: Study, summary: Summary, several_seeds: bool) -> tuple[str, ...]:
-    epochs, n_epochs = summary.epochs_to_target, study.config.epochs
-    reached = "-" if math.isnan(epochs) else f">{n_epochs}" if math.isinf(epochs) else f"{epochs:.2g}"
     return (
         summary.label,
         "-" if summary.density is None else percent(summary.density),
@@ -167,16 +207,23 @@ def _results_line(study: Study, summary: Summary, several_seeds: bool) -> tuple[
         *([_score(study, summary.seed_sd, unit=False)] if several_seeds else []),
         f"{summary.n_parameters:,}",
         _bytes(summary.n_bytes),
-        reached,
-        f"{summary.seconds:.3g}",
+        _epochs(summary, study.config.epochs),
+        f"{summary.seconds[1]:.3g}",
         "-" if math.isnan(summary.ratio) else f"{summary.ratio:.2f}x",
         *(_number(summary.metrics.get(metric, math.nan)) for metric in PICTURE_METRICS),
     )
 
 
-def correlation_table(study: Study) -> Table:
+def _epochs(summary: Summary, n_epochs: int) -> str:
+    if not summary.n_reached:
+        return f">{n_epochs}"
+    share = f" ({summary.n_reached}/{summary.n_runs})" if summary.n_reached < summary.n_runs else ""
+    return f"{summary.epochs_to_target:.1f}{share}"
+
+
+def correlation_table(report: Report) -> Table:
     """Spearman's rho of the test score with each metric that varies, a column per density."""
-    findings = correlate(study.rows)
+    findings = report.findings
     densities = sorted(dict.fromkeys(finding.density for finding in findings))
     metrics = list(dict.fromkeys(finding.metric for finding in findings))
     cells = {(finding.metric, finding.density): finding for finding in findings}
@@ -186,59 +233,73 @@ def correlation_table(study: Study) -> Table:
     lines = tuple((metric, *(_finding_text(cells[metric, d], n[d]) for d in densities)) for metric in varying)
     n_tests = sum(_is_test(finding) for finding in findings)
     notes = (
-        [f"rho, p (p adjusted by Holm for all {n_tests} tests here); * where the adjusted p is below {LEVEL:g}."]
+        [f"rho, p (p adjusted by Holm for {_count(n_tests, 'test')}); * where the adjusted p is below {LEVEL:g}."]
         if lines
         else []
     )
     if left_out:
         notes.append(f"Left out, no ranking possible (constant, or fewer than 3 graphs): {', '.join(left_out)}.")
-    header = ("metric", *(f"{percent(d)}\n({n[d]} graphs)" for d in densities))
-    return Table(f"Spearman correlation of test {_score_name(study)} with each metric", header, lines, tuple(notes))
+    header = ("metric", *(f"{percent(d)}\n({_count(n[d], 'graph')})" for d in densities))
+    title = f"Spearman correlation of test {_score_name(report.study)} with each metric"
+    return Table(title, header, lines, tuple(notes))
 
 
-def sentences(study: Study) -> list[str]:
+def sentences(report: Report) -> list[str]:
     """What was found, in plain words, with what cannot be said."""
-    return [_best_sentence(study), _speed_sentence(study), _correlation_sentence(study), _caveat(study)]
+    return [_best_sentence(report), _speed_sentence(report), _correlation_sentence(report), _caveat(report.study)]
 
 
-def _best_sentence(study: Study) -> str:
-    summaries = _sorted(summarise(study.rows))
+def _best_sentence(report: Report) -> str:
+    study, summaries = report.study, report.summaries
     dense = next(summary for summary in summaries if summary.label == DENSE)
     parts = []
     for density in sorted(study.config.densities):
         cell = [summary for summary in summaries if summary.density == density]
-        sparse = [summary for summary in cell if summary.label != DENSE_NARROW]
-        best, worst = max(sparse, key=lambda s: s.score), min(sparse, key=lambda s: s.score)
         narrow = next(summary for summary in cell if summary.label == DENSE_NARROW)
-        last = f", {worst.label} last ({_score(study, worst.score)})" if len(sparse) > 1 else ""
-        lead = "is first" if len(sparse) > 1 else "has"
-        parts.append(
-            f"at {percent(density)} {best.label} {lead} ({_score(study, best.score)}){last}, "
-            f"the dense net of as many parameters has {_score(study, narrow.score)}"
-        )
-    sd, _ = mean_and_sd(s.score_sd for s in summaries if s.label not in REFERENCES and not math.isnan(s.score_sd))
-    spread = "" if math.isnan(sd) else f" Graphs of one family at one density differ by {_score(study, sd)} (mean sd)."
-    return f"Test {_score_name(study)}, dense {_score(study, dense.score)}: {'; '.join(parts)}.{spread}"
+        sparse = sorted((s for s in cell if s.label != DENSE_NARROW), key=lambda s: -s.score)
+        parts.append(f"at {percent(density)} {_ranking(study, sparse)}, dense narrow {_score(study, narrow.score)}")
+    return f"Test {_score_name(study)}: dense {_score(study, dense.score)}; {'; '.join(parts)}."
 
 
-def _speed_sentence(study: Study) -> str:
-    sparse = [s for s in summarise(study.rows) if s.label not in REFERENCES and not math.isnan(s.ratio)]
-    if not sparse:
+def _ranking(study: Study, sparse: Sequence[Summary]) -> str:
+    """The families of a density, best first, in words that the spread of their scores allows."""
+
+    def told(summary: Summary) -> str:
+        sd, graphs = _score(study, summary.score_sd, unit=False), _count(summary.n_graphs, "graph")
+        return f"{_score(study, summary.score)} ({'' if math.isnan(summary.score_sd) else f'sd {sd}, '}{graphs})"
+
+    first, second, last = sparse[0], sparse[min(1, len(sparse) - 1)], sparse[-1]
+    if first is last:
+        return f"{first.label} has {told(first)}"
+    known = [sd for s in (first, second) for sd in (s.score_sd, s.seed_sd) if not math.isnan(sd)]
+    if not known or first.score - second.score < max(known):
+        return f"the best are not separated: {first.label} {told(first)}, {second.label} {told(second)}"
+    return f"{first.label} has the highest mean, {told(first)}, {last.label} the lowest, {told(last)}"
+
+
+def _speed_sentence(report: Report) -> str:
+    timed = [s for s in report.summaries if s.label not in REFERENCES and not math.isnan(s.ratio)]
+    if not timed:
         return "The dense net was not timed on the machine of the sparse ones, so speed is not compared."
     parts = []
-    for density in sorted(study.config.densities):
-        ratios = [summary.ratio for summary in sparse if summary.density == density]
-        if ratios:
-            low, high = min(ratios), max(ratios)
-            parts.append(f"{low:.2f}x" + (f" to {high:.2f}x" if high > low else "") + f" at {percent(density)}")
-    return f"An epoch took {', '.join(parts)} of the dense net's time."
+    for density in dict.fromkeys(summary.density or 0.0 for summary in timed):
+        cell = [summary for summary in timed if summary.density == density]
+        ratios = sorted(summary.ratio for summary in cell if not summary.as_fast)
+        as_fast = [summary.label for summary in cell if summary.as_fast]
+        spread = " to ".join(dict.fromkeys(f"{ratio:.2f}x" for ratio in (*ratios[:1], *ratios[-1:])))
+        texts = [f"{spread} of the dense net's time"] if ratios else []
+        if as_fast:  # the quartile ranges overlap
+            names = f" ({', '.join(as_fast)})" if ratios else ""
+            texts.append(f"about as long as the dense net's{names}")
+        parts.append(f"{' or '.join(texts)} at {percent(density)}")
+    return f"An epoch takes {'; '.join(parts)}."
 
 
-def _correlation_sentence(study: Study) -> str:
-    tests = [finding for finding in correlate(study.rows) if _is_test(finding)]
+def _correlation_sentence(report: Report) -> str:
+    tests = [finding for finding in report.findings if _is_test(finding)]
     if not tests:
         return "No correlation can be computed: fewer than 3 graphs in each density, or nothing varies."
-    name, n = _score_name(study), max(finding.correlation.n for finding in tests)
+    name, n = _score_name(report.study), max(finding.correlation.n for finding in tests)
     primary = "; ".join(
         f"{_at(finding)} (unadjusted p {_p(finding.correlation.p_value)})"
         for finding in tests
@@ -250,13 +311,14 @@ def _correlation_sentence(study: Study) -> str:
     if not claims:
         first = strongest[0]
         return (
-            f"No correlation of {name} with a metric can be claimed at this sample size (at most {n} graphs in a "
-            f"density, {len(tests)} tests): the smallest p is {_p(first.correlation.p_value)} before and "
-            f"{_p(first.holm_p)} after Holm's adjustment ({first.metric} at {percent(first.density)}).{primary}"
+            f"No correlation of {name} with a metric can be claimed at this sample size (at most "
+            f"{_count(n, 'graph')} in a density, {_count(len(tests), 'test')}): the smallest p is "
+            f"{_p(first.correlation.p_value)} before and {_p(first.holm_p)} after Holm's adjustment "
+            f"({first.metric} at {percent(first.density)}).{primary}"
         )
     listed = ", ".join(f"{finding.metric} {_at(finding)}" for finding in claims[:4])
     more = f" and {len(claims) - 4} more" if len(claims) > 4 else ""
-    return f"After Holm's adjustment for {len(tests)} tests {name} goes with {listed}{more}.{primary}"
+    return f"After Holm's adjustment for {_count(len(tests), 'test')} {name} goes with {listed}{more}.{primary}"
 
 
 def _caveat(study: Study) -> str:
@@ -268,31 +330,37 @@ def _caveat(study: Study) -> str:
     return text + "; a correlation is not a cause."
 
 
-def _write_csv(study: Study, path: Path) -> None:
-    score, target = study.rows[0].run.score_name, target_score(study.rows)
-    metrics = list(dict.fromkeys(metric for row in study.rows for metric in row.metrics))
+def _write_csv(report: Report, path: Path) -> None:
+    rows = report.study.rows
+    score = rows[0].run.score_name
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.metrics))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         head = ["family", "density", "graph_seed", "train_seed", "sizes", f"test_{score}", "test_loss", f"val_{score}"]
-        head += ["parameters", "bytes", "epochs_to_95", "seconds_per_epoch", "machine", "digests"]
-        writer.writerow(head + metrics)
-        writer.writerows(_csv_line(row, target, metrics) for row in study.rows)
+        head += ["parameters", "bytes", "epochs_to_95", "seconds_q1", "seconds_per_epoch", "seconds_q3"]
+        head += ["machine", "versions", "digests"]
+        writer.writerow(head + [f"metric_{metric}" for metric in metrics])
+        writer.writerows(_csv_line(row, report.target, metrics) for row in rows)
 
 
 def _csv_line(row: Row, target: float, metrics: Sequence[str]) -> list[Any]:
     run = row.run
     line = [row.label, row.density, row.graph_seed, row.train_seed, "-".join(map(str, row.sizes))]
     line += [run.test_score, run.test_loss, run.val_score[-1], run.n_parameters, row.n_bytes, run.epochs_to(target)]
-    line += [mean_and_sd(run.seconds)[0], row.machine, " ".join(digest[:12] for digest in row.digests)]
+    line += [*quartiles(run.seconds), row.machine, row.versions, " ".join(digest[:12] for digest in row.digests)]
     return line + [row.metrics.get(metric) for metric in metrics]
-
-
-def _sorted(summaries: Sequence[Summary]) -> list[Summary]:
-    return sorted(summaries, key=lambda summary: summary.density or 0.0)
 
 
 def _machines(study: Study) -> list[str]:
     return list(dict.fromkeys(row.machine for row in study.rows))
+
+
+def _versions(study: Study) -> list[str]:
+    return list(dict.fromkeys(row.versions for row in study.rows))
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n != 1 else ''}"
 
 
 def _is_test(finding: Finding) -> bool:

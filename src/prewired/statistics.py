@@ -6,9 +6,9 @@ The unit of analysis is the graph: its training seeds are averaged before anythi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DENSE = "dense"
 DENSE_NARROW = "dense narrow"
 REFERENCES = (DENSE, DENSE_NARROW)
-EXACT_UP_TO = 8  # graphs; 8! = 40,320 pairings
+N_PAIRINGS = 40_320  # = 8!: all of them for up to 8 graphs, that many drawn at random for more
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Row:
     machine: str
     metrics: Mapping[str, float] = field(default_factory=dict)  # mean over the sparse layers; empty for dense nets
     sizes: tuple[int, ...] = ()
-    digests: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()  # of the sparse layers
+    versions: str = ""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The runs of one set of graphs, averaged over their training seeds."""
+    """The runs of one net's graphs, averaged over their training seeds. Graphs with the same digests are the same."""
 
-    label: str
+    label: str  # of its first run: another family may make the same graph
     density: float | None
-    graph_seed: int | None
     score: float
     score_sd: float  # over training seeds, NaN for a single one
     metrics: Mapping[str, float]
@@ -81,9 +81,11 @@ class Summary:
     seed_sd: float  # over training seeds inside a graph (mean over graphs), NaN for a single one
     n_parameters: int
     n_bytes: int
-    epochs_to_target: float  # mean over runs, inf when a run never gets there, NaN without a target
-    seconds: float  # median seconds per epoch
-    ratio: float  # the same over the dense reference's on the same machine, NaN when that was not timed
+    epochs_to_target: float  # mean over the n_reached runs that get there, NaN when none does
+    n_reached: int
+    seconds: tuple[float, float, float]  # lower quartile, median and upper quartile of the seconds per epoch
+    ratio: float  # the median over the dense reference's on the same machine, NaN when that was not timed
+    as_fast: bool  # on some machine the quartile ranges of this and of the dense reference overlap
     metrics: Mapping[str, float]  # mean over graphs
 
 
@@ -101,7 +103,7 @@ def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> Correlation:
-    """Spearman's rank correlation, with an exact p-value by all pairings for up to 8 pairs.
+    """Spearman's rank correlation, its p-value by permutation: exact for up to 8 pairs, never 0 for more.
 
     Values that differ by less than 1e-9 of the largest magnitude count as ties, so that the rounding of an eigensolver
     makes no ranks. Pairs with a NaN are left out.
@@ -119,8 +121,6 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> Correlation:
         >>> spearman([1, 2, 3, 4], [1, 4, 9, 16])
         Correlation(rho=1.0, p_value=0.08333333333333333, n=4)
     """
-    from scipy import stats
-
     if len(x) != len(y):
         raise ValueError(f"expected as many x as y, got {len(x)} and {len(y)}")
     pairs = np.array([x, y], dtype=float)
@@ -131,9 +131,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> Correlation:
     a, b = _ranks(pairs[0]), _ranks(pairs[1])
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return Correlation(math.nan, math.nan, n)
-    found: Any = stats.spearmanr(a, b)
-    p_value = _exact_p(a, b) if n <= EXACT_UP_TO else float(found.pvalue)
-    return Correlation(round(float(found.statistic), 15), p_value, n)
+    return Correlation(round(float(np.corrcoef(a, b)[0, 1]), 15), _p_value(a, b), n)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -143,7 +141,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return rankdata(np.round(values / scale, 9))
 
 
-def _exact_p(a: np.ndarray, b: np.ndarray) -> float:
+def _p_value(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.stats import permutation_test
 
     centred = b - b.mean()
@@ -152,14 +150,14 @@ def _exact_p(a: np.ndarray, b: np.ndarray) -> float:
         return np.abs(np.moveaxis(permuted, axis, -1) @ centred)
 
     # |rho| grows with |sum of products| of ranks, and that is all a permutation changes
-    every = math.factorial(len(a))
     test = permutation_test(
         (a - a.mean(),),
         strength,
         permutation_type="pairings",
         vectorized=True,
-        n_resamples=every,
+        n_resamples=N_PAIRINGS,
         alternative="greater",
+        rng=0,
     )
     return float(test.pvalue)
 
@@ -192,20 +190,40 @@ def percent(share: float) -> str:
 
 
 def by_graph(rows: Iterable[Row]) -> list[Graph]:
-    """Average the runs over their training seeds: one Graph per (label, density, graph seed), as the rows come."""
-    groups: dict[tuple[str, float | None, int | None], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.label, row.density, row.graph_seed), []).append(row)
+    """The graphs of each family and density, as the rows come; a dense net counts as one graph of its density."""
+    return _graphs(rows, lambda row: (row.label, row.density, row.digests))
+
+
+def distinct_graphs(rows: Iterable[Row]) -> list[Graph]:
+    """The sparse graphs of each density; one that several families make is there once, with the runs of all."""
+    return _graphs((row for row in rows if row.digests), lambda row: (row.density, row.digests))
+
+
+def _graphs(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[Graph]:
     graphs = []
-    for (label, density, graph_seed), group in groups.items():
+    for group in _groups(rows, key):
         score, score_sd = mean_and_sd(row.run.test_score for row in group)
-        graphs.append(Graph(label, density, graph_seed, score, score_sd, group[0].metrics))
+        graphs.append(Graph(group[0].label, group[0].density, score, score_sd, group[0].metrics))
     return graphs
 
 
+def _groups(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[list[Row]]:
+    groups: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def coinciding(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
+    """(density, families) wherever several families make the same graphs."""
+    groups = _groups((row for row in rows if row.digests), lambda row: (row.density, row.digests))
+    labels = [(group[0].density or 0.0, tuple(dict.fromkeys(row.label for row in group))) for group in groups]
+    return sorted({(density, families) for density, families in labels if len(families) > 1})
+
+
 def correlate(rows: Iterable[Row]) -> list[Finding]:
-    """Correlate the test score of the sparse graphs with each metric inside each density; Holm-adjusted over all."""
-    graphs = [graph for graph in by_graph(rows) if graph.label not in REFERENCES]
+    """Correlate the test score of the distinct graphs with each metric in each density; Holm-adjusted over all."""
+    graphs = distinct_graphs(rows)
     found: list[tuple[float, str, Correlation]] = []
     for density in dict.fromkeys(graph.density for graph in graphs):
         if density is None:
@@ -228,23 +246,19 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     """One Summary per (label, density), in the order of the rows."""
     target = target_score(rows)
     dense_seconds = _seconds_per_epoch(row for row in rows if row.label == DENSE)
-    groups: dict[tuple[str, float | None], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.label, row.density), []).append(row)
-    return [_summary(label, density, group, target, dense_seconds) for (label, density), group in groups.items()]
+    return [_summary(group, target, dense_seconds) for group in _groups(rows, lambda row: (row.label, row.density))]
 
 
-def _summary(
-    label: str, density: float | None, rows: list[Row], target: float, dense_seconds: Mapping[str, float]
-) -> Summary:
+def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
     graphs = by_graph(rows)
     score, score_sd = mean_and_sd(graph.score for graph in graphs)
     seed_sd, _ = mean_and_sd(graph.score_sd for graph in graphs)
     seconds = _seconds_per_epoch(rows)
-    ratios = [value / dense_seconds[machine] for machine, value in seconds.items() if dense_seconds.get(machine)]
+    pairs = [(mine, dense_seconds[machine]) for machine, mine in seconds.items() if machine in dense_seconds]
+    reached = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
     return Summary(
-        label,
-        density,
+        rows[0].label,
+        rows[0].density,
         len(graphs),
         len(rows),
         score,
@@ -252,23 +266,27 @@ def _summary(
         seed_sd,
         rows[0].run.n_parameters,
         rows[0].n_bytes,
-        _epochs_to(rows, target),
-        float(np.median(list(seconds.values()))),
-        float(np.median(ratios)) if ratios else math.nan,
+        mean_and_sd(reached)[0],
+        len(reached),
+        quartiles(second for row in rows for second in row.run.seconds),
+        float(np.median([mine[1] / dense[1] for mine, dense in pairs])) if pairs else math.nan,
+        any(mine[0] <= dense[2] and dense[0] <= mine[2] for mine, dense in pairs),
         {name: mean_and_sd(graph.metrics[name] for graph in graphs)[0] for name in graphs[0].metrics},
     )
 
 
-def _epochs_to(rows: list[Row], target: float) -> float:
-    if math.isnan(target):
-        return math.nan
-    epochs = [row.run.epochs_to(target) for row in rows]
-    return sum(math.inf if epoch is None else epoch for epoch in epochs) / len(rows)
+def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile.
+
+    Example:
+        >>> quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
+        (2.0, 3.0, 4.0)
+    """
+    low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75]).tolist()
+    return low, middle, high
 
 
-def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, float]:
-    """Median over the epochs of all runs, per machine."""
-    seconds: dict[str, list[float]] = {}
-    for row in rows:
-        seconds.setdefault(row.machine, []).extend(row.run.seconds)
-    return {machine: float(np.median(values)) for machine, values in seconds.items()}
+def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
+    """Quartiles over the epochs of all runs, per machine."""
+    groups = _groups(rows, lambda row: row.machine)
+    return {group[0].machine: quartiles(second for row in group for second in row.run.seconds) for group in groups}

@@ -6,7 +6,8 @@ import json
 import math
 import platform
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 FILE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
 FORMAT_VERSION = 1
+WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
+REPORT_FILES = ("results.csv", "table.md", "summary.json", "*.png")  # written beside the store
+
+Connection = sqlite3.Connection
 
 
 def canonical_json(value: object) -> str:
@@ -37,33 +42,54 @@ def finite(value: Any) -> Any:
     return value
 
 
-def open_store(folder: str | Path) -> sqlite3.Connection:
+def open_store(folder: str | Path) -> Connection:
     """Open the store in a study's folder, making both when they are not there yet.
 
     Raises:
-        ValueError: when the file there is no study store, or one of a newer format.
+        ValueError: when the file there is no study store, or one of a newer format, or when files that a report would
+            overwrite are there without a store.
         OSError: when it cannot be opened or made.
     """
     path = Path(folder) / FILE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
+    foreign = [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
+    if foreign:
+        raise ValueError(
+            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {FILE_NAME}; "
+            "choose another folder"
+        )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {folder}: {error.strerror}; {WRITABLE}") from error
+    with _clear_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    except sqlite3.OperationalError as error:
-        raise OSError(f"cannot open {path}: {error}") from error
     try:
-        _check_or_create(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if isinstance(error, sqlite3.OperationalError):  # locked, read-only, disk full
-            raise OSError(f"cannot open {path}: {error}") from error
-        raise ValueError(f"expected a study store, got {path} ({error}); choose another folder") from error
-    except ValueError:
+        with _clear_errors(path):
+            _check_or_create(connection, path)
+    except (OSError, ValueError):
         connection.close()
         raise
     return connection
 
 
-def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
+@contextmanager
+def _clear_errors(path: str | Path) -> Iterator[None]:
+    """SQLite's errors as an OSError (locked, read-only, disk full) or a ValueError (damaged) with path and remedy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(f"cannot use {path}: {error}; {WRITABLE}") from error
+    except (sqlite3.DatabaseError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"expected a study store, got {path} ({error}); choose another folder, or move that file away and run again"
+        ) from error
+
+
+def _path(connection: Connection) -> str:
+    return connection.execute("PRAGMA database_list").fetchone()[2]
+
+
+def _check_or_create(connection: Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -85,7 +111,7 @@ def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("COMMIT")
 
 
-def add(connection: sqlite3.Connection, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+def add(connection: Connection, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
     """Store one finished run, in one transaction that is on disk when this returns; a key that is there stays as it is.
 
     Args:
@@ -93,21 +119,25 @@ def add(connection: sqlite3.Connection, key: Mapping[str, Any], payload: Mapping
         payload: what came out of it; `payload["finished"]` is the time it ended.
 
     Raises:
+        ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    try:
+    with _clear_errors(_path(connection)):
         connection.execute(
             "INSERT INTO runs (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (canonical_json(key), json.dumps(finite(payload), allow_nan=False), payload["finished"]),
         )
-    except sqlite3.OperationalError as error:  # locked, disk full
-        raise OSError(f"cannot store a run: {error}") from error
 
 
-def load(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """All finished runs: canonical JSON of the key -> payload, in the order they finished."""
-    rows = connection.execute("SELECT key, payload FROM runs ORDER BY id")
-    return {key: json.loads(payload) for key, payload in rows}
+def load(connection: Connection) -> dict[str, dict[str, Any]]:
+    """All finished runs: canonical JSON of the key -> payload, in the order they finished.
+
+    Raises:
+        ValueError: when the file is damaged.
+    """
+    with _clear_errors(_path(connection)):
+        rows = connection.execute("SELECT key, payload FROM runs ORDER BY id")
+        return {key: json.loads(payload) for key, payload in rows}
 
 
 def versions() -> dict[str, str]:

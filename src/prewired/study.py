@@ -9,7 +9,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import torch
 
 from . import data, generators, metrics, networks, store
+from .generators.sizes import constant_fan_in
 from .statistics import DENSE, DENSE_NARROW, REFERENCES, Row, mean_and_sd, percent
 from .topology import Topology
 from .training import Run, TrainConfig, train
 
 RUN_VERSION = 1  # goes up when the same key would give other figures, so that old runs are not taken for new ones
+WARM_UP_BATCHES = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class StudyConfig:
         train_seeds: trainings per graph: initial weights and order of the batches.
         hidden: widths of the sparse layers; the output layer is dense.
         target: the column to predict, for .csv files.
+        task: "classification" or "regression", where the data leave it open.
         root: the folder that holds the named data sets.
 
     Raises:
@@ -59,6 +62,7 @@ class StudyConfig:
     momentum: float = 0.9
     weight_decay: float = 0.0
     target: str | None = None
+    task: str | None = None
     root: str | None = None
 
     def __post_init__(self) -> None:
@@ -111,7 +115,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a study stands: after an epoch, and once more (with `run`) when a run is finished and stored."""
+    """Where a study stands: at the start of a run, after each epoch, and (with `run`) when it is stored."""
 
     job: Job
     epochs_done: int  # of all runs of this call
@@ -135,35 +139,40 @@ class Study:
 def study(config: StudyConfig, folder: str | Path, *, progress: Callable[[Step], None] | None = None) -> Study:
     """Train what is missing of the asked grid, storing each run as it finishes; all of it comes back.
 
-    Every graph is made and checked before the first training, so an impossible cell stops the study at once. Running
-    again with the same folder goes on where the last call was stopped; runs of other grids in it are left alone.
+    Every graph is made and checked before the first training, so an impossible cell stops the study at once. A short
+    training that is thrown away comes first, so that no run is timed cold. Running again with the same folder goes on
+    where the last call was stopped; runs of other grids in it are left alone, a report is of the last grid asked for.
 
     Args:
         config: the grid.
         folder: where runs.sqlite is, or will be.
-        progress: called after each epoch and each run.
+        progress: called at the start of each run, after each epoch and when the run is stored.
 
     Returns:
         The runs of this grid, in its order.
 
     Raises:
-        ValueError: for a cell that cannot be made; it names the family and the density.
+        ValueError: for a cell that cannot be made; it names the family and the density. For a folder of another kind.
         KeyboardInterrupt: with a line that says how many runs are stored.
     """
-    loaded = data.load(config.data, root=config.root, target=config.target)
-    source = _source(config)
+    loaded = data.load(config.data, root=config.root, target=config.target, task=config.task)
+    source = _source(loaded)
     sizes = (loaded.n_features, *config.hidden, loaded.n_outputs)
+    _check_densities(config.densities, sizes)
     jobs = grid(config, sizes)
     keys = [store.canonical_json(_key(job, config, source)) for job in jobs]
     asked = dict(zip(keys, jobs, strict=True))  # two jobs are one run where their narrow dense nets are the same
     connection = store.open_store(folder)
     try:
-        finished = store.load(connection)
+        finished = _load(connection, folder)
         missing = {key: job for key, job in asked.items() if key not in finished}
         _check_wiring(missing.values(), {job: finished[key]["layers"] for key, job in asked.items() if key in finished})
         known = {layer["digest"]: layer["metrics"] for payload in finished.values() for layer in payload["layers"]}
+        if missing:
+            _warm_up(config, loaded, sizes)
         for place, (key, job) in enumerate(missing.items()):
             step = _stepper(progress, job, place, len(missing), config.epochs, len(asked))
+            step(0, None)
             run, payload = _run(job, config, loaded, known, step)
             store.add(connection, _key(job, config, source), payload)
             finished[key] = payload
@@ -195,6 +204,11 @@ def grid(config: StudyConfig, sizes: tuple[int, ...]) -> list[Job]:
     return jobs
 
 
+def fan_ins(density: float, sizes: tuple[int, ...]) -> list[int]:
+    """Inputs per output of each sparse layer."""
+    return [constant_fan_in(n_in, None, density) for n_in in sizes[:-2]]
+
+
 def wire(family: str, density: float, sizes: tuple[int, ...], graph_seed: int | None) -> list[Topology]:
     """The sparse layers of one net; an impossible request names the family and the density.
 
@@ -224,6 +238,40 @@ def machine() -> str:
         model = names[0] if names else model
     threads = torch.get_num_threads()
     return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _check_densities(densities: tuple[float, ...], sizes: tuple[int, ...]) -> None:
+    """No two densities may round to the same graphs."""
+    seen: dict[tuple[int, ...], float] = {}
+    for density in densities:
+        counts = tuple(fan_ins(density, sizes))
+        if counts in seen:
+            raise ValueError(
+                f"expected densities that differ in some layer, got {seen[counts]:g} and {density:g}, both with "
+                f"{', '.join(map(str, counts))} inputs per output; leave one out"
+            )
+        seen[counts] = density
+
+
+def _load(connection: store.Connection, folder: str | Path) -> dict[str, dict[str, Any]]:
+    """The finished runs, each of which can be read as a Row."""
+    finished = store.load(connection)
+    for payload in finished.values():
+        try:
+            _row(Job(DENSE, None, None, 0, ()), payload)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"expected runs of a study in {Path(folder) / store.FILE_NAME}, got another row ({error!r}); "
+                "choose another folder, or move that file away and run again"
+            ) from error
+    return finished
+
+
+def _warm_up(config: StudyConfig, loaded: data.Data, sizes: tuple[int, ...]) -> None:
+    """Train a dense net for a moment and throw it away: caches, clocks and threads are awake for the first run."""
+    rows = slice(config.batch_size * WARM_UP_BATCHES)
+    part = replace(loaded, x_train=loaded.x_train[rows], y_train=loaded.y_train[rows])
+    train(networks.mlp(list(sizes), family=DENSE), part, TrainConfig(batch_size=config.batch_size, epochs=1))
 
 
 def _narrow(config: StudyConfig, density: float, sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -302,6 +350,9 @@ def _stepper(
 def _key(job: Job, config: StudyConfig, source: Mapping[str, Any]) -> dict[str, Any]:
     """What determines a run. A narrow dense net is a dense net of its sizes, whatever density it was made for."""
     dense = job.label in REFERENCES
+    training = asdict(config.training(job.train_seed))
+    if config.optimizer != "sgd":
+        del training["momentum"]
     return {
         "version": RUN_VERSION,
         "data": source,
@@ -310,16 +361,18 @@ def _key(job: Job, config: StudyConfig, source: Mapping[str, Any]) -> dict[str, 
         "density": None if dense else job.density,
         "graph_seed": job.graph_seed,
         "train_seed": job.train_seed,
-        "training": asdict(config.training(job.train_seed)),
+        "training": training,
     }
 
 
-def _source(config: StudyConfig) -> dict[str, Any]:
-    path = Path(config.data)
-    if path.suffix.lower() not in (".npz", ".csv"):  # as data.load tells a name from a file
-        return {"name": config.data}
-    with path.open("rb") as file:
-        return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest(), "target": config.target}
+def _source(loaded: data.Data) -> dict[str, str]:
+    """What identifies the data: the task, and one hash over everything a run sees of them."""
+    digest = hashlib.sha256()
+    for part in ("train", "val", "test"):
+        for tensor in (getattr(loaded, f"x_{part}"), getattr(loaded, f"y_{part}")):
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.contiguous().numpy())
+    return {"sha256": digest.hexdigest(), "task": loaded.task}
 
 
 def _row(job: Job, payload: Mapping[str, Any]) -> Row:
@@ -336,6 +389,7 @@ def _row(job: Job, payload: Mapping[str, Any]) -> Row:
         {name: mean_and_sd(layer["metrics"][name] for layer in layers)[0] for name in names},
         job.sizes,
         tuple(layer["digest"] for layer in layers),
+        ", ".join(f"{name} {payload['versions'][name]}" for name in ("prewired", "torch")),
     )
 
 

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from .arrays import read_npz
 from .preparation import one_hot, split, standardise
 from .published import DATASETS
 from .tabular import Raw, listing, read_csv
+
+Task = Literal["classification", "regression"]
 
 MAX_CLASSES = 20
 MIN_ROWS = 10
@@ -34,7 +36,7 @@ class Data:
     """
 
     name: str
-    task: Literal["classification", "regression"]
+    task: Task
     x_train: torch.Tensor = field(repr=False)
     y_train: torch.Tensor = field(repr=False)
     x_val: torch.Tensor = field(repr=False)
@@ -61,6 +63,7 @@ def load(
     *,
     root: str | os.PathLike | None = None,
     target: str | None = None,
+    task: str | None = None,
     seed: int = 0,
 ) -> Data:
     """Load a data set by name, or a user's own file by path, ready to train on.
@@ -71,8 +74,9 @@ def load(
     Columns: a CSV column is numeric if at least half of its cells are numbers, else each of its words in the
     training part becomes a 0/1 feature (other words: zeros in all of them).
 
-    Task: classification if the target is words, booleans or integers with at most 20 different values; else
-    regression. Whole numbers stored as floats with at most 20 different values could be either: an error.
+    Task, unless given: classification if the target is words, booleans or integers with at most 20 different values;
+    regression if it is fractions or many floats. More than 20 different integers, or at most 20 different whole
+    numbers stored as floats, could be either: an error that asks for `task`.
 
     Split, stratified by class: 60/20/20 train/val/test; where a test set is given, it stays the test set and
     20 % (published sets: 10 %) of the other rows are for validation. Only `seed` and the rows decide it.
@@ -86,6 +90,7 @@ def load(
         root: folder that holds the published sets' folders (mnist, fashion-mnist, cifar10, adult). Default:
             the environment variable PREWIRED_DATA, else they are fetched once into the per-user cache.
         target: name of the column to predict; required for `.csv`, meaningless elsewhere.
+        task: "classification" or "regression", where the target leaves it open.
         seed: decides the split.
 
     Returns:
@@ -104,7 +109,7 @@ def load(
     """
     raw = _read(name, root, target)
     where = str(name)
-    task, y, classes = _targets(raw, where)
+    y, classes = _targets(raw, where, task)
     n_own = len(y) - raw.n_test
     if raw.n_test:
         test_share, val_share = (0, 1), (1, 10) if where in DATASETS else (1, 5)
@@ -133,7 +138,7 @@ def load(
     y_train, y_val, y_test = ys
     return Data(
         raw.name,
-        task,
+        "classification" if classes else "regression",
         *(x_train, y_train, x_val, y_val, x_test, y_test),
         classes,
         names,
@@ -159,30 +164,37 @@ def _read(name: str | os.PathLike, root: str | os.PathLike | None, target: str |
     return read_csv(path, target) if suffix == ".csv" else read_npz(path)
 
 
-def _targets(raw: Raw, where: str) -> tuple[Literal["classification", "regression"], np.ndarray, tuple[str, ...]]:
-    """The task; class indices or numbers; the names of the classes."""
-    if raw.classes:
-        return "classification", raw.y.astype(np.int64), raw.classes
+def _targets(raw: Raw, where: str, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class indices and the names of the classes, or numbers and no names for regression."""
+    if task not in (None, *get_args(Task)):
+        raise ValueError(f"expected task= one of {', '.join(get_args(Task))}, got {task!r}; correct it")
     own = raw.y[: len(raw.y) - raw.n_test]
     values = np.unique(own)
-    kind = raw.y.dtype.kind
+    numbers = raw.y.dtype.kind in "fiu" and not raw.classes
+    whole = not numbers or bool((values == np.floor(values)).all())
+    if not numbers and task == "regression":
+        raise ValueError(f"{where}: expected task=classification for its classes, got task=regression; leave it out")
+    if not whole and task == "classification":
+        raise ValueError(f"{where}: expected integers or words as classes, got fractions; leave task= out")
+    if raw.classes:
+        return raw.y.astype(np.int64), raw.classes
     if len(values) < 2:
         raise ValueError(f"{where}: expected at least two different targets, got only {listing(values)}; add others")
-    if kind == "f" and len(values) <= MAX_CLASSES and (values == np.floor(values)).all():
+    if task is None and numbers and whole and (raw.y.dtype.kind == "f") == (len(values) <= MAX_CLASSES):
         raise ValueError(
-            f"{where}: expected classes as integers or words, or a regression target with many or fractional "
-            f"values, got the floats {listing(values)}; write classes as integers, or for regression add 0.5 "
-            "(the target is standardised anyway)"
+            f"{where}: expected targets that show the task, got {len(values):,} different "
+            f"{'floats' if raw.y.dtype.kind == 'f' else 'integers'} ({listing(values)}); "
+            "say which it is with task=classification or task=regression (--task on the command line)"
         )
-    if kind == "f" or (kind in "iu" and len(values) > MAX_CLASSES):
-        return "regression", raw.y.astype(np.float64), ()
+    if numbers and (task == "regression" or (task is None and raw.y.dtype.kind == "f")):
+        return raw.y.astype(np.float64), ()
     unseen = np.setdiff1d(raw.y, values)
     if len(unseen):
         raise ValueError(
             f"{where}: expected in the test targets only the classes of training, {listing(values)}, "
             f"got also {listing(unseen)}; correct or leave out those rows"
         )
-    return "classification", np.searchsorted(values, raw.y), tuple(str(value) for value in values)
+    return np.searchsorted(values, raw.y), tuple(str(value) for value in values)
 
 
 def _check_size(strata: np.ndarray, classes: tuple[str, ...], where: str) -> None:
