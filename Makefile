@@ -32,7 +32,7 @@ bench: install
 	$(BIN)/python benchmarks/layer.py
 
 check: install
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: install
 	$(BIN)/ruff check --fix .
