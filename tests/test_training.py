@@ -68,7 +68,7 @@ def test_the_loop_is_the_one_a_user_would_write(digits, batch_size):
                 for p, v, g in zip(twin.parameters(), velocity, gradients, strict=True):
                     v.mul_(0.7).add_(g + 1e-3 * p)
                     p.sub_(0.05 * v)
-            total += float(loss) * len(batch)
+            total += loss.item() * len(batch)
         losses.append(total / len(digits.x_train))
     np.testing.assert_allclose(run.train_loss, losses, rtol=1e-4)
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
