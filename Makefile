@@ -3,8 +3,11 @@ PYTHON ?= python3
 # The CPU build by name, so that pip never falls back on the CUDA build and its gigabytes.
 TORCH ?= $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch==2.13.0)
 BIN := .venv/bin
+# What `make bench` compares with, in an environment of its own; the tables say which of them could not be installed.
+PEERS := .venv-peers/bin
+PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0
 
-.PHONY: study test test-all check format bench install clean
+.PHONY: study test test-all check format peers bench install clean
 install: .venv/installed
 
 .venv/torch:
@@ -28,8 +31,21 @@ test: install
 test-all: install
 	$(BIN)/pytest -q -m ""
 
-bench: install
-	$(BIN)/python benchmarks/layer.py
+# SparseProp compiles for this very processor, so pip must not keep its wheel; its setup.py finds pip and python3 in PATH.
+.venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS)/pip install --quiet "$(TORCH)" "setuptools>=77" "pybind11<3" threadpoolctl
+	$(PEERS)/pip install --quiet --no-build-isolation --editable ".[study]"
+	for peer in $(PEER_PACKAGES); do \
+	  PATH="$(CURDIR)/$(PEERS):$$PATH" $(PEERS)/pip install --quiet --no-build-isolation --no-cache-dir $$peer \
+	  || echo "$$peer: not installed" >&2; \
+	done
+	touch $@
+
+peers: .venv-peers/installed
+
+bench: peers
+	$(PEERS)/python -m benchmarks
 
 check: install
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -39,4 +55,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build src/*.egg-info src/prewired/*.so digits-study
+	rm -rf .venv .venv-peers build src/*.egg-info src/prewired/*.so digits-study

@@ -1,17 +1,22 @@
-// prewired::spmm and prewired::sddmm as torch operators, through the LibTorch stable ABI: no CPython, no lock to one
-// libtorch, torch's own thread pool. What the operators mean is written beside them in src/prewired/kernels.py.
+// The operators of sparse layers for torch, through the LibTorch stable ABI: no CPython, no lock to one libtorch,
+// torch's own thread pool. What the operators mean is written beside them in src/prewired/kernels.py.
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/BFloat16.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <optional>
+#include <cstring>
+#include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
 #error "expected g++ 12 or newer, which has __builtin_shufflevector; set CXX=g++-12"
@@ -19,51 +24,84 @@
 
 namespace {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using BFloat16 = c10::BFloat16;
 
-// Activations are worked on in blocks of so many bytes of the batch: 128 values in float32.
-constexpr int64_t kBlockBytes = 512;
+// What values stored as S are computed in.
+template <typename S>
+struct Compute {
+  typedef S type;
+};
+template <>
+struct Compute<BFloat16> {
+  typedef float type;
+};
 
-// The edges of row r in panel p are first[p * n_rows + r] up to last[p * n_rows + r]. Value b of feature i lies at
-// x[(b / block) * x_block + i * x_stride + b % block].
-template <typename T>
+template <size_t bytes>
+struct Bits;
+template <>
+struct Bits<2> {
+  typedef uint16_t type;
+};
+template <>
+struct Bits<4> {
+  typedef uint32_t type;
+};
+template <>
+struct Bits<8> {
+  typedef uint64_t type;
+};
+
+// Activations of n features, in blocks of `size` values of the batch. Packed: each block is a matrix of its own, n rows
+// of `width` values, one block after the other, so that the rows a kernel picks lie close together. Not packed: an
+// ordinary feature-major matrix (n, batch). A width is always a multiple of 32 bytes of the type computed in.
+template <typename S>
+struct Blocks {
+  S* data;
+  int64_t n;
+  int64_t batch;
+  int64_t size;
+  bool packed;
+
+  int64_t n_blocks() const { return (batch + size - 1) / size; }
+  int64_t width(int64_t block) const { return std::min(size, batch - block * size); }
+  S* start(int64_t block) const { return data + block * size * (packed ? n : 1); }
+  int64_t stride(int64_t block) const { return packed ? width(block) : batch; }
+};
+
+// The edges of row r in panel p are first[p * n_rows + r] up to last[p * n_rows + r].
+struct Pattern {
+  const int64_t* first;
+  const int64_t* last;
+  const int32_t* indices;
+  const int32_t* rows;    // the order to take the rows in, or null
+  const int32_t* groups;  // rows[groups[k] .. groups[k + 1]) read the same features; or null
+  int64_t n_rows;
+  int64_t n_panels;
+  int64_t n_groups;
+  int64_t n_edges;
+};
+
+template <typename S>
 struct Spmm {
-  const int64_t* first;
-  const int64_t* last;
-  int64_t n_rows;
-  int64_t n_panels;
-  const int32_t* indices;
-  const T* values;
-  const T* x;
-  int64_t x_stride;
-  int64_t x_block;
-  const T* bias;  // null: none
-  T* y;
-  int64_t batch;
+  Pattern pattern;
+  const typename Compute<S>::type* values;
+  const typename Compute<S>::type* bias;  // null: none
+  Blocks<S> x;
+  Blocks<S> y;
+  bool relu;
 };
 
-template <typename T>
-struct Sddmm {
-  const int64_t* first;
-  const int64_t* last;
-  int64_t n_rows;
-  int64_t n_panels;
-  const int32_t* indices;
-  const T* g;
-  const T* x;
-  int64_t x_stride;
-  int64_t x_block;
-  T* out;
-  int64_t batch;
-};
-
-template <typename T>
-struct Transpose {
-  const T* from;
-  T* to;
-  int64_t n_rows;
-  int64_t n_columns;
+template <typename S>
+struct Dots {
+  Pattern pattern;
+  const typename Compute<S>::type* values;
+  Blocks<S> own;
+  Blocks<S> other;
+  Blocks<S> to;
+  bool relu;  // keep the sums only where `own` is positive
+  typename Compute<S>::type* out;
 };
 
 #define VECTOR_BYTES 16
@@ -118,7 +156,7 @@ const Isa isa = chosen_isa();
 
 // Calls the loop of that name that was compiled for the chosen instruction set.
 #ifdef PREWIRED_X86_DISPATCH
-#define DISPATCH(loop, ...)              \
+#define DISPATCH(loop, ...)                   \
   (isa == kAvx512 ? avx512::loop(__VA_ARGS__) \
    : isa == kAvx2 ? avx2::loop(__VA_ARGS__)   \
                   : baseline::loop(__VA_ARGS__))
@@ -126,186 +164,419 @@ const Isa isa = chosen_isa();
 #define DISPATCH(loop, ...) baseline::loop(__VA_ARGS__)
 #endif
 
-constexpr int64_t worth_a_thread = 1 << 15;  // multiply-adds, or values moved
+constexpr int64_t kWorthAThread = 1 << 15;  // multiply-adds, or values moved
 
-struct Pattern {
-  const int64_t* first;
-  const int64_t* last;
-  const int32_t* indices;
-  int64_t n_rows;
-  int64_t n_panels;
-  int64_t n_edges;
-};
+// A block of the batch in bytes of the type computed in: four registers of AVX2, eight of the others.
+int64_t block_bytes() { return isa == kAvx512 ? 512 : 128; }
 
-// Calls work(begin, end) on ranges of rows that hold about equally many edges, one range a thread.
-template <typename F>
-void for_rows(const Pattern& p, int64_t batch, const F& work) {
-  const int64_t load = p.n_edges + p.n_rows;
-  const int64_t threads = torch::stable::get_num_threads();
-  const int64_t parts = std::clamp<int64_t>(load * std::max<int64_t>(batch, 1) / worth_a_thread, 1, threads);
-  if (parts == 1) return work(0, p.n_rows);
-  const auto boundary = [&](int64_t part) {
-    int64_t low = 0, high = p.n_rows;
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (p.first[middle] + middle < load * part / parts) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-  torch::stable::parallel_for(0, parts, 1, [&](int64_t from, int64_t to) { work(boundary(from), boundary(to)); });
+// A batch is padded to whole 32-byte vectors of the type computed in.
+template <typename S>
+int64_t padded(int64_t batch) {
+  constexpr int64_t lanes = 32 / sizeof(typename Compute<S>::type);
+  return (batch + lanes - 1) / lanes * lanes;
 }
 
-void check_matrix(const Tensor& t, const char* name, ScalarType dtype) {
-  STD_TORCH_CHECK(t.is_cpu() && t.dim() == 2 && t.is_contiguous() && t.scalar_type() == dtype, name,
-                  ": expected a contiguous two-dimensional CPU tensor of the weights' dtype");
+// Calls work(begin, end) on ranges of rows (or of groups of rows) that hold about equally many edges, one a thread.
+template <typename F>
+void for_rows(const Pattern& p, int64_t batch, const F& work) {
+  const int64_t n_items = p.groups ? p.n_groups : p.n_rows;
+  const int64_t load = p.n_edges + p.n_rows;
+  const int64_t threads = torch::stable::get_num_threads();
+  const int64_t parts = std::clamp<int64_t>(load * std::max<int64_t>(batch, 1) / kWorthAThread, 1, threads);
+  if (parts == 1) return work(0, n_items);
+  const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
+  const auto row = [&](int64_t k) { return p.rows ? p.rows[k] : k; };
+  std::vector<int64_t> bounds{0};
+  int64_t done = 0;
+  for (int64_t item = 0; item < n_items; ++item) {
+    if (done >= load * int64_t(bounds.size()) / parts) bounds.push_back(item);
+    const int64_t begin = p.groups ? p.groups[item] : item, end = p.groups ? p.groups[item + 1] : item + 1;
+    done += (last[row(begin)] - p.first[row(begin)] + 1) * (end - begin);
+  }
+  bounds.resize(parts + 1, n_items);
+  bounds[parts] = n_items;
+  torch::stable::parallel_for(0, parts, 1, [&](int64_t from, int64_t to) { work(bounds[from], bounds[to]); });
+}
+
+void check_vector(const Tensor& t, const char* name, ScalarType dtype, int64_t size) {
+  STD_TORCH_CHECK(t.is_cpu() && t.dim() == 1 && t.is_contiguous() && t.scalar_type() == dtype && t.size(0) == size, name,
+                  ": expected a contiguous one-dimensional CPU tensor of ", size, " elements");
 }
 
 template <typename T>
 const T* vector_of(const Tensor& t, const char* name, ScalarType dtype, int64_t size) {
-  STD_TORCH_CHECK(t.is_cpu() && t.dim() == 1 && t.is_contiguous() && t.scalar_type() == dtype && t.size(0) == size, name,
-                  ": expected a contiguous one-dimensional CPU tensor of ", size, " elements");
+  check_vector(t, name, dtype, size);
   return static_cast<const T*>(t.const_data_ptr());
 }
 
-// From (n_rows + 1,) starts, one panel, or (n_panels + 1, n_rows), where panel p of a row ends as panel p + 1 starts.
-// Panels are worth their price from batches of 256 bytes on; below, all features are one panel.
-Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor& x) {
+// Starts are (n_rows + 1,), one panel, or (n_panels + 1, n_rows), where panel p of a row ends as panel p + 1 starts.
+// Panels are worth their price when at least half a block of the batch is worked on; else all features are one panel.
+Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor& rows, const Tensor* groups, bool panels) {
   STD_TORCH_CHECK(starts.is_cpu() && starts.is_contiguous() && starts.scalar_type() == ScalarType::Long &&
                       ((starts.dim() == 1 && starts.size(0) >= 1) ||
                        (starts.dim() == 2 && starts.size(0) >= 2 && starts.size(1) >= 1)),
                   "starts: expected a contiguous int64 CPU tensor (n_rows + 1,) or (n_panels + 1, n_rows)");
-  const auto* first = static_cast<const int64_t*>(starts.const_data_ptr());
+  Pattern p{};
   const bool one = starts.dim() == 1;
-  const int64_t n_rows = one ? starts.size(0) - 1 : starts.size(1);
-  const int64_t n_edges = first[starts.numel() - 1];
   const int64_t n_panels = one ? 1 : starts.size(0) - 1;
-  const auto* edges = vector_of<int32_t>(indices, "indices", ScalarType::Int, n_edges);
-  const bool wide = x.dim() == 2 && x.size(1) * (x.scalar_type() == ScalarType::Double ? 8 : 4) >= kBlockBytes / 2;
-  if (one) return {first, first + 1, edges, n_rows, 1, n_edges};
-  return {first, first + (wide ? 1 : n_panels) * n_rows, edges, n_rows, wide ? n_panels : 1, n_edges};
+  p.n_rows = one ? starts.size(0) - 1 : starts.size(1);
+  p.n_panels = panels ? n_panels : 1;
+  p.first = static_cast<const int64_t*>(starts.const_data_ptr());
+  p.last = one ? p.first + 1 : p.first + (panels ? 1 : n_panels) * p.n_rows;
+  p.n_edges = p.first[starts.numel() - 1];
+  p.indices = vector_of<int32_t>(indices, "indices", ScalarType::Int, p.n_edges);
+  if (rows.numel() > 0) p.rows = vector_of<int32_t>(rows, "rows", ScalarType::Int, p.n_rows);
+  if (groups && groups->numel() > 0) {
+    STD_TORCH_CHECK(p.rows, "groups: expected the order of the rows beside them");
+    p.n_groups = groups->numel() - 1;
+    p.groups = vector_of<int32_t>(*groups, "groups", ScalarType::Int, p.n_groups + 1);
+  }
+  return p;
 }
 
-// values[order], so that the loops read them one after the other.
-template <typename T>
-Tensor in_order(const Tensor& values, const int32_t* order, int64_t n) {
-  Tensor ordered = torch::stable::new_empty(values, {n});
-  const auto* from = static_cast<const T*>(values.const_data_ptr());
-  auto* to = static_cast<T*>(ordered.mutable_data_ptr());
-  torch::stable::parallel_for(0, n, worth_a_thread, [=](int64_t begin, int64_t end) {
-    for (int64_t e = begin; e < end; ++e) to[e] = from[order[e]];
-  });
-  return ordered;
-}
+// A vector of values in the type computed in: the tensor's own memory, or a copy.
+template <typename S>
+struct Values {
+  typedef typename Compute<S>::type T;
+  std::unique_ptr<T[]> copy;
+  const T* data = nullptr;
 
-// Where the kernels read x: in place, or from a copy whose blocks are contiguous when panels are to stay in the cache.
-template <typename T>
-struct Blocks {
-  Tensor held;
-  const T* data;
-  int64_t stride;
-  int64_t block;
-
-  Blocks(const Tensor& x, int64_t n_panels)
-      : held(x), data(static_cast<const T*>(x.const_data_ptr())), stride(x.size(1)), block(kBlockBytes / sizeof(T)) {
-    const int64_t n = x.size(0), batch = x.size(1), width = block;
-    if (n_panels == 1 || batch <= width) return;
-    held = torch::stable::new_empty(x, {(batch + width - 1) / width, n, width});
-    auto* to = static_cast<T*>(held.mutable_data_ptr());
-    torch::stable::parallel_for(0, n, std::max<int64_t>(worth_a_thread / batch, 1), [=, from = data](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t at = 0; at < batch; at += width)
-          std::copy_n(from + i * batch + at, std::min(width, batch - at), to + at / width * n * width + i * width);
-    });
-    data = to;
-    stride = width;
-    block = n * width;
+  explicit Values(const Tensor& t) {
+    const auto* stored = static_cast<const S*>(t.const_data_ptr());
+    if constexpr (std::is_same_v<S, T>) {
+      data = stored;
+    } else {
+      copy = std::make_unique_for_overwrite<T[]>(t.numel());
+      std::copy_n(stored, t.numel(), copy.get());
+      data = copy.get();
+    }
   }
 };
 
-template <typename T>
-Tensor spmm_of(const Pattern& p, const Tensor& values, const std::optional<Tensor>& order, const Tensor& x,
-               const std::optional<Tensor>& bias) {
-  const ScalarType dtype = values.scalar_type();
-  check_matrix(x, "x", dtype);
-  vector_of<T>(values, "values", dtype, p.n_edges);
-  const Tensor ordered =
-      order ? in_order<T>(values, vector_of<int32_t>(*order, "order", ScalarType::Int, p.n_edges), p.n_edges) : values;
-  const Blocks<T> blocks(x, p.n_panels);
-  Tensor y = torch::stable::new_empty(x, {p.n_rows, x.size(1)});
-  const Spmm<T> a{
-      p.first,
-      p.last,
-      p.n_rows,
-      p.n_panels,
-      p.indices,
-      static_cast<const T*>(ordered.const_data_ptr()),
-      blocks.data,
-      blocks.stride,
-      blocks.block,
-      bias ? vector_of<T>(*bias, "bias", dtype, p.n_rows) : nullptr,
-      static_cast<T*>(y.mutable_data_ptr()),
-      x.size(1),
-  };
-  for_rows(p, a.batch, [&](int64_t begin, int64_t end) { DISPATCH(spmm<T>, a, begin, end); });
+template <typename S>
+Blocks<S> blocks_of(const Tensor& t, int64_t n, int64_t batch, bool packed) {
+  const int64_t size = block_bytes() / int64_t(sizeof(typename Compute<S>::type));
+  return {static_cast<S*>(const_cast<void*>(t.const_data_ptr())), n, batch, size, packed};
+}
+
+// Activations (batch, n), row-major or feature-major, as a packed tensor (n, padded batch).
+template <typename S>
+Tensor pack(const Tensor& x, const char* name) {
+  const int64_t batch = x.size(0), n = x.size(1);
+  const bool rows = x.is_contiguous();
+  STD_TORCH_CHECK(rows || (x.stride(0) == 1 && x.stride(1) == batch), name,
+                  ": expected activations (batch, n), contiguous, or their transpose");
+  Tensor packed = torch::stable::new_empty(x, {n, padded<S>(batch)});
+  const Blocks<S> to = blocks_of<S>(packed, n, padded<S>(batch), true);
+  const auto* from = static_cast<const S*>(x.const_data_ptr());
+  const int64_t line = 64 / sizeof(S), lines = (n + line - 1) / line;
+  const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(batch * line, 1), 1);
+  torch::stable::parallel_for(0, lines, grain, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * line, end = std::min(last * line, n);
+    if (rows) return DISPATCH(pack_rows<S>, from, batch, to, begin, end);
+    for (int64_t block = 0; block < to.n_blocks(); ++block) {
+      const int64_t done = block * to.size, width = to.width(block), filled = std::min(width, batch - done);
+      for (int64_t i = begin; i < end; ++i) {
+        S* row = to.start(block) + i * width;
+        std::memcpy(row, from + i * batch + done, filled * sizeof(S));
+        std::fill(row + filled, row + width, S(0));
+      }
+    }
+  });
+  return packed;
+}
+
+// Packed activations as an ordinary feature-major matrix (n, batch).
+template <typename S>
+void unpack(const Blocks<S>& from, S* to, int64_t batch) {
+  for (int64_t block = 0; block < from.n_blocks(); ++block) {
+    const int64_t done = block * from.size, filled = std::min(from.width(block), batch - done);
+    for (int64_t i = 0; i < from.n; ++i)
+      std::memcpy(to + i * batch + done, from.start(block) + i * from.stride(block), filled * sizeof(S));
+  }
+}
+
+bool worth_panels(const Tensor& x, int64_t batch) {
+  return batch * (x.scalar_type() == ScalarType::Double ? 8 : 4) >= block_bytes() / 2;
+}
+
+// A new tensor (batch, n) whose memory is feature-major. No view: a ReLU may work on it in place.
+Tensor feature_major(const Tensor& like, int64_t n, int64_t batch) {
+  const int64_t sizes[] = {batch, n}, strides[] = {1, batch};
+  int32_t dtype, device, index;
+  AtenTensorHandle made;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(like.get(), &index));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(2, sizes, strides, dtype, device, index, &made));
+  return Tensor(made);
+}
+
+// Runs a loop that fills a feature-major matrix: in place where the batch is whole vectors, else by way of a packed one.
+template <typename S, typename F>
+Tensor filled(const Tensor& like, int64_t n, int64_t batch, const F& run) {
+  Tensor y = feature_major(like, n, batch);
+  if (padded<S>(batch) == batch) {
+    run(blocks_of<S>(y, n, batch, false));
+  } else {
+    const Tensor packed = torch::stable::new_empty(like, {n, padded<S>(batch)});
+    const Blocks<S> blocks = blocks_of<S>(packed, n, padded<S>(batch), true);
+    run(blocks);
+    unpack(blocks, static_cast<S*>(y.mutable_data_ptr()), batch);
+  }
   return y;
 }
 
-Tensor spmm(Tensor starts, Tensor indices, Tensor values, std::optional<Tensor> order, Tensor x,
-            std::optional<Tensor> bias) {
-  const Pattern p = pattern_of(starts, indices, x);
-  if (values.scalar_type() == ScalarType::Double) return spmm_of<double>(p, values, order, x, bias);
-  STD_TORCH_CHECK(values.scalar_type() == ScalarType::Float, "values: expected float32 or float64");
-  return spmm_of<float>(p, values, order, x, bias);
+constexpr int64_t kPerLayer = 4;  // tensors of a wiring: starts, indices, rows, groups; by input, order for groups
+
+template <typename S>
+std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters,
+                               bool relu, bool keep) {
+  const ScalarType dtype = x.scalar_type();
+  const int64_t batch = x.size(0), n_layers = wiring.size() / kPerLayer;
+  const bool single = batch == 1 && !keep;
+  std::vector<Tensor> kept;
+  Tensor at = single ? x : pack<S>(x, "x");
+  for (int64_t k = 0; k < n_layers; ++k) {
+    const Tensor* w = &wiring[k * kPerLayer];
+    const Pattern p = pattern_of(w[0], w[1], w[2], &w[3], worth_panels(x, batch));
+    const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
+    check_vector(weight, "weight", dtype, p.n_edges);
+    if (bias.numel() > 0) check_vector(bias, "bias", dtype, p.n_rows);
+    const Values<S> values(weight), biases(bias);
+    const bool last = k + 1 == n_layers;
+    Spmm<S> a{p, values.data, bias.numel() > 0 ? biases.data : nullptr, blocks_of<S>(at, at.size(0), padded<S>(batch), true),
+              {}, relu || !last};
+    const auto run = [&](const Blocks<S>& y) {
+      a.y = y;
+      for_rows(p, a.x.batch, [&](int64_t begin, int64_t end) { DISPATCH(spmm<S>, a, begin, end); });
+    };
+    Tensor y = at;
+    if (single) {
+      a.pattern.groups = nullptr;
+      y = feature_major(x, p.n_rows, 1);
+      a.y.data = static_cast<S*>(y.mutable_data_ptr());
+      for_rows(a.pattern, 1, [&](int64_t begin, int64_t end) { DISPATCH(spmv<S>, a, begin, end); });
+    } else if (last) {
+      y = filled<S>(x, p.n_rows, batch, run);
+    } else {
+      y = torch::stable::new_empty(x, {p.n_rows, padded<S>(batch)});
+      run(blocks_of<S>(y, p.n_rows, padded<S>(batch), true));
+    }
+    if (keep) kept.push_back(at);
+    at = y;
+  }
+  kept.insert(kept.begin(), at);
+  return kept;
 }
 
-template <typename T>
-Tensor sddmm_of(const Pattern& p, const Tensor& g, const Tensor& x) {
-  check_matrix(g, "g", g.scalar_type());
-  check_matrix(x, "x", g.scalar_type());
-  STD_TORCH_CHECK(g.size(0) == p.n_rows && g.size(1) == x.size(1), "g: expected one row per output and x's batch");
-  const Blocks<T> blocks(x, p.n_panels);
-  Tensor out = torch::stable::new_zeros(x, {p.n_edges});
-  const Sddmm<T> a{
-      p.first,
-      p.last,
-      p.n_rows,
-      p.n_panels,
-      p.indices,
-      static_cast<const T*>(g.const_data_ptr()),
-      blocks.data,
-      blocks.stride,
-      blocks.block,
-      static_cast<T*>(out.mutable_data_ptr()),
-      x.size(1),
-  };
-  for_rows(p, a.batch, [&](int64_t begin, int64_t end) { DISPATCH(sddmm<T>, a, begin, end); });
+// to[order[q]] = from[q]: values in the order by input, put where they belong.
+template <typename S>
+void put(const typename Compute<S>::type* from, const int32_t* order, S* to, int64_t begin, int64_t end) {
+  for (int64_t q = begin; q < end; ++q) to[order ? order[q] : q] = S(from[q]);
+}
+
+// The sums over the batch of packed gradients, which the bias gets.
+template <typename S>
+Tensor sums(const Tensor& like, const Blocks<S>& g) {
+  Tensor out = torch::stable::new_empty(like, {g.n});
+  auto* to = static_cast<S*>(out.mutable_data_ptr());
+  const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(g.batch, 1), 1);
+  torch::stable::parallel_for(0, g.n, grain, [&](int64_t begin, int64_t end) {
+    constexpr int64_t lanes = 32 / sizeof(typename Compute<S>::type);
+    for (int64_t row = begin; row < end; ++row) {
+      typename Compute<S>::type sum[lanes] = {}, total = 0;
+      for (int64_t block = 0; block < g.n_blocks(); ++block)
+        for (int64_t at = 0; at < g.width(block); at += lanes)
+          for (int64_t k = 0; k < lanes; ++k) sum[k] += g.start(block)[row * g.stride(block) + at + k];
+      for (const auto part : sum) total += part;
+      to[row] = S(total);
+    }
+  });
   return out;
 }
 
-Tensor sddmm(Tensor starts, Tensor indices, Tensor g, Tensor x) {
-  const Pattern p = pattern_of(starts, indices, x);
-  if (g.scalar_type() == ScalarType::Double) return sddmm_of<double>(p, g, x);
-  STD_TORCH_CHECK(g.scalar_type() == ScalarType::Float, "g: expected float32 or float64");
-  return sddmm_of<float>(p, g, x);
+// Zero where the output y, feature-major, is not positive: the gradient of a ReLU.
+template <typename S>
+void mask(const Blocks<S>& g, const Tensor& y, int64_t batch) {
+  const auto* out = static_cast<const S*>(y.const_data_ptr());
+  const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(batch, 1), 1);
+  torch::stable::parallel_for(0, g.n, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = 0; block < g.n_blocks(); ++block) {
+      const int64_t done = block * g.size, filled = std::min(g.width(block), batch - done);
+      for (int64_t row = begin; row < end; ++row) {
+        S* values = g.start(block) + row * g.stride(block);
+        const S* from = out + row * batch + done;
+        for (int64_t b = 0; b < filled; ++b) values[b] = from[b] > S(0) ? values[b] : S(0);
+      }
+    }
+  });
 }
 
-template <typename T>
-Tensor transposed_of(const Tensor& x) {
-  Tensor y = torch::stable::new_empty(x, {x.size(1), x.size(0)});
-  const Transpose<T> a{static_cast<const T*>(x.const_data_ptr()), static_cast<T*>(y.mutable_data_ptr()), x.size(0),
-                       x.size(1)};
-  const int64_t grain = std::max<int64_t>(worth_a_thread / std::max<int64_t>(a.n_rows, 1), 1);
-  torch::stable::parallel_for(0, a.n_columns, grain,
-                              [&](int64_t begin, int64_t end) { DISPATCH(transpose<T>, a, begin, end); });
-  return y;
+template <typename S>
+std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vector<Tensor>& kept,
+                                const std::vector<Tensor>& wiring, const std::vector<Tensor>& by_input,
+                                const std::vector<Tensor>& parameters, bool relu, bool needs_x, bool needs_weights) {
+  typedef typename Compute<S>::type T;
+  const ScalarType dtype = g.scalar_type();
+  const int64_t batch = g.size(0), n_layers = wiring.size() / kPerLayer;
+  const Tensor none = torch::stable::new_empty(g, {0});
+  std::vector<Tensor> grads(1 + 2 * n_layers, none);
+  Tensor at = pack<S>(g, "g");
+  if (relu) {
+    STD_TORCH_CHECK(y.dim() == 2 && y.stride(0) == 1 && y.scalar_type() == dtype && y.size(0) == batch &&
+                        y.size(1) == g.size(1) && (y.stride(1) == batch || y.size(1) == 1),
+                    "y: expected the chain's output, feature-major");
+    mask<S>(blocks_of<S>(at, at.size(0), padded<S>(batch), true), y, batch);
+  }
+  for (int64_t k = n_layers - 1; k >= 0; --k) {
+    const Tensor *w = &wiring[k * kPerLayer], *t = &by_input[k * kPerLayer];
+    const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1], &x = kept[k];
+    const Pattern p = pattern_of(w[0], w[1], none, nullptr, false);
+    const Pattern turned = pattern_of(t[0], t[1], t[3], nullptr, false);
+    check_vector(weight, "weight", dtype, p.n_edges);
+    STD_TORCH_CHECK(at.size(0) == p.n_rows && p.n_edges == turned.n_edges, "g: expected one row per output");
+    STD_TORCH_CHECK(!needs_weights || (x.dim() == 2 && x.is_contiguous() && x.scalar_type() == dtype &&
+                                       x.size(0) == turned.n_rows && x.size(1) == padded<S>(batch)),
+                    "kept: expected what forward returned for this batch");
+    const auto* order = vector_of<int32_t>(t[2], "by_input", ScalarType::Int, p.n_edges);
+    const Tensor above = at;  // holds the memory of `here` while `at` becomes the gradient one layer down
+    const Blocks<S> here = blocks_of<S>(above, p.n_rows, padded<S>(batch), true);
+    const bool first = k == 0, down = !first || needs_x;
+    if (bias.numel() > 0) grads[2 + 2 * k] = sums<S>(g, here);
+
+    Tensor grad = needs_weights ? batch == 0 ? torch::stable::new_zeros(g, {p.n_edges})
+                                             : torch::stable::new_empty(g, {p.n_edges})
+                                : none;
+    auto* to = static_cast<S*>(grad.mutable_data_ptr());
+    Dots<S> a{};
+    a.relu = !first;
+    if (needs_weights && !down) {
+      a.pattern = p;
+      a.own = here;
+      a.other = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
+      std::unique_ptr<T[]> copy;
+      if constexpr (std::is_same_v<S, T>) a.out = to;
+      else copy = std::make_unique_for_overwrite<T[]>(p.n_edges), a.out = copy.get();
+      if (batch > 0)
+        for_rows(p, batch, [&](int64_t begin, int64_t end) {
+          DISPATCH(sddmm<S>, a, begin, end);
+          if constexpr (!std::is_same_v<S, T>) put<S>(a.out, nullptr, to, p.first[begin], p.last[end - 1]);
+        });
+    } else if (down) {
+      const Values<S> values(weight);
+      const auto ordered = std::make_unique_for_overwrite<T[]>(p.n_edges);
+      const auto out = std::make_unique_for_overwrite<T[]>(needs_weights ? p.n_edges : 0);
+      const int64_t* last = turned.last + (turned.n_panels - 1) * turned.n_rows;
+      const auto run = [&](const Blocks<S>& target) {
+        a.pattern = turned;
+        a.values = ordered.get();
+        a.out = out.get();
+        a.other = here;
+        a.to = target;
+        if (needs_weights) a.own = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
+        const Spmm<S> only{turned, ordered.get(), nullptr, here, target, false};
+        for_rows(turned, batch, [&](int64_t begin, int64_t end) {
+          // Each thread fetches the weights of its inputs in the order it reads them.
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t row = turned.rows ? turned.rows[i] : i;
+            for (int64_t q = turned.first[row]; q < last[row]; ++q) ordered[q] = values.data[order[q]];
+          }
+          if (!needs_weights) return DISPATCH(spmm<S>, only, begin, end);
+          DISPATCH(sddmm_and_spmm<S>, a, begin, end);
+          if (batch > 0)
+            for (int64_t i = begin; i < end; ++i) {
+              const int64_t row = turned.rows ? turned.rows[i] : i;
+              put<S>(out.get(), order, to, turned.first[row], last[row]);
+            }
+        });
+      };
+      if (first) {
+        at = filled<S>(g, turned.n_rows, batch, run);
+        grads[0] = at;
+      } else {
+        at = torch::stable::new_empty(g, {turned.n_rows, padded<S>(batch)});
+        run(blocks_of<S>(at, turned.n_rows, padded<S>(batch), true));
+      }
+    }
+    grads[1 + 2 * k] = grad;
+  }
+  return grads;
 }
 
-Tensor transposed(Tensor x) {
-  check_matrix(x, "x", x.scalar_type());
-  if (x.scalar_type() == ScalarType::Double) return transposed_of<double>(x);
-  STD_TORCH_CHECK(x.scalar_type() == ScalarType::Float, "x: expected float32 or float64");
-  return transposed_of<float>(x);
+void check_lists(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters) {
+  STD_TORCH_CHECK(x.is_cpu() && x.dim() == 2, "x: expected a two-dimensional CPU tensor");
+  STD_TORCH_CHECK(!wiring.empty() && wiring.size() % kPerLayer == 0 &&
+                      parameters.size() == wiring.size() / kPerLayer * 2,
+                  "wiring: expected four tensors a layer, and a weight and a bias each");
+}
+
+// Calls the function for the type of a tensor.
+#define BY_TYPE(tensor, function, ...)                                                       \
+  switch ((tensor).scalar_type()) {                                                          \
+    case ScalarType::Float: return function<float>(__VA_ARGS__);                             \
+    case ScalarType::Double: return function<double>(__VA_ARGS__);                           \
+    case ScalarType::BFloat16: return function<BFloat16>(__VA_ARGS__);                       \
+    default: STD_TORCH_CHECK(false, "expected float32, float64 or bfloat16");                \
+  }
+
+std::vector<Tensor> forward(Tensor x, std::vector<Tensor> wiring, std::vector<Tensor> parameters, bool relu, bool keep) {
+  check_lists(x, wiring, parameters);
+  BY_TYPE(x, forward_of, x, wiring, parameters, relu, keep)
+}
+
+std::vector<Tensor> backward(Tensor g, Tensor y, std::vector<Tensor> kept, std::vector<Tensor> wiring,
+                             std::vector<Tensor> by_input, std::vector<Tensor> parameters, bool relu, bool needs_x,
+                             bool needs_weights) {
+  check_lists(g, wiring, parameters);
+  STD_TORCH_CHECK(by_input.size() == wiring.size() && kept.size() == wiring.size() / kPerLayer,
+                  "by_input, kept: expected four tensors and one tensor a layer");
+  BY_TYPE(g, backward_of, g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
+}
+
+// The matrix (n_out, n_in) that has the values at its edges, and zero elsewhere.
+template <typename S>
+Tensor scattered_of(const Pattern& p, const Tensor& values, int64_t n_in) {
+  check_vector(values, "values", values.scalar_type(), p.n_edges);
+  Tensor dense = torch::stable::new_empty(values, {p.n_rows, n_in});
+  const auto* from = static_cast<const S*>(values.const_data_ptr());
+  auto* to = static_cast<S*>(dense.mutable_data_ptr());
+  for_rows(p, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      S* target = to + row * n_in;
+      std::memset(static_cast<void*>(target), 0, n_in * sizeof(S));
+      for (int64_t e = p.first[row]; e < p.last[row]; ++e) target[p.indices[e]] = from[e];
+    }
+  });
+  return dense;
+}
+
+Tensor scattered(Tensor indptr, Tensor indices, Tensor values, int64_t n_in) {
+  const Tensor none = torch::stable::new_empty(indices, {0});
+  const Pattern p = pattern_of(indptr, indices, none, nullptr, false);
+  BY_TYPE(values, scattered_of, p, values, n_in)
+}
+
+// The values of a matrix (n_out, n_in) at the edges.
+template <typename S>
+Tensor gathered_of(const Pattern& p, const Tensor& dense) {
+  STD_TORCH_CHECK(dense.is_cpu() && dense.dim() == 2 && dense.is_contiguous() && dense.size(0) == p.n_rows,
+                  "dense: expected a contiguous CPU matrix with a row per output");
+  Tensor values = torch::stable::new_empty(dense, {p.n_edges});
+  const auto* from = static_cast<const S*>(dense.const_data_ptr());
+  auto* to = static_cast<S*>(values.mutable_data_ptr());
+  const int64_t n_in = dense.size(1);
+  for_rows(p, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t e = p.first[row]; e < p.last[row]; ++e) to[e] = from[row * n_in + p.indices[e]];
+  });
+  return values;
+}
+
+Tensor gathered(Tensor indptr, Tensor indices, Tensor dense) {
+  const Tensor none = torch::stable::new_empty(indices, {0});
+  const Pattern p = pattern_of(indptr, indices, none, nullptr, false);
+  BY_TYPE(dense, gathered_of, p, dense)
 }
 
 int64_t instruction_set() { return isa; }
@@ -313,16 +584,20 @@ int64_t instruction_set() { return isa; }
 }  // namespace
 
 STABLE_TORCH_LIBRARY(prewired, m) {
-  m.def("spmm(Tensor starts, Tensor indices, Tensor values, Tensor? order, Tensor x, Tensor? bias) -> Tensor");
-  m.def("sddmm(Tensor starts, Tensor indices, Tensor g, Tensor x) -> Tensor");
-  m.def("transposed(Tensor x) -> Tensor");
+  m.def("forward(Tensor x, Tensor[] wiring, Tensor[] parameters, bool relu, bool keep) -> Tensor[]");
+  m.def(
+      "backward(Tensor g, Tensor y, Tensor[] kept, Tensor[] wiring, Tensor[] by_input, Tensor[] parameters, bool relu, "
+      "bool needs_x, bool needs_weights) -> Tensor[]");
+  m.def("scattered(Tensor indptr, Tensor indices, Tensor values, int n_in) -> Tensor");
+  m.def("gathered(Tensor indptr, Tensor indices, Tensor dense) -> Tensor");
   m.def("instruction_set() -> int");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(prewired, CPU, m) {
-  m.impl("spmm", TORCH_BOX(&spmm));
-  m.impl("sddmm", TORCH_BOX(&sddmm));
-  m.impl("transposed", TORCH_BOX(&transposed));
+  m.impl("forward", TORCH_BOX(&forward));
+  m.impl("backward", TORCH_BOX(&backward));
+  m.impl("scattered", TORCH_BOX(&scattered));
+  m.impl("gathered", TORCH_BOX(&gathered));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(prewired, CompositeExplicitAutograd, m) {

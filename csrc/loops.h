@@ -1,203 +1,363 @@
 // The inner loops, written once in GCC vector types and compiled once for each instruction set: kernels.cpp includes
 // this file several times, each time inside another namespace, with another VECTOR_BYTES and another target.
 //
-// Activations are feature-major: row i of x is feature i, `batch` contiguous values. Every function works on a range of
-// output rows [begin, end), so no two threads write the same value and the result does not depend on how many threads
-// there are. From the outside in, the loops are: blocks of 512 bytes of the batch; panels of features that stay in the L1
-// cache for such a block; rows; tiles of the block that stay in registers; edges.
+// Activations lie in blocks of the batch (see Blocks in kernels.cpp); inside a block every feature is one short row of
+// values that fills a few registers. Every function works on a range of rows of the pattern, so no two threads write the
+// same value and the result does not depend on how many threads there are. From the outside in, the loops are: tiles of
+// the batch (as many values as stay in registers), panels of features (that stay in the L1 cache), rows, edges.
 
-template <typename T, int bytes = VECTOR_BYTES>
+// Conversions of N unsigned values; overloads, since GCC 12 does not convert vectors whose type depends on a parameter.
+#define CONVERSIONS(N)                                                                                          \
+  typedef uint32_t Wide##N __attribute__((vector_size(4 * N)));                                                 \
+  typedef uint16_t Narrow##N __attribute__((vector_size(2 * N)));                                               \
+  typedef uint16_t NarrowUnaligned##N __attribute__((vector_size(2 * N), aligned(2), may_alias));               \
+  static inline Wide##N widened(const BFloat16* from, std::integral_constant<int, N>) {                         \
+    const Narrow##N bits = *reinterpret_cast<const NarrowUnaligned##N*>(from);                                  \
+    return __builtin_convertvector(bits, Wide##N);                                                              \
+  }                                                                                                             \
+  static inline void narrow(Wide##N bits, BFloat16* to) {                                                       \
+    *reinterpret_cast<NarrowUnaligned##N*>(to) = __builtin_convertvector(bits, Narrow##N);                      \
+  }
+CONVERSIONS(4)
+#if VECTOR_BYTES >= 32
+CONVERSIONS(8)
+#endif
+#if VECTOR_BYTES >= 64
+CONVERSIONS(16)
+#endif
+#undef CONVERSIONS
+
+// Vectors of `bytes` bytes of the type S is computed in; bfloat16 is widened to float32 as it is loaded.
+template <typename S, int bytes = VECTOR_BYTES>
 struct Lanes {
+  typedef typename Compute<S>::type T;
   static constexpr int64_t count = bytes / sizeof(T);
   typedef T vector __attribute__((vector_size(bytes)));
+  typedef uint32_t wide __attribute__((vector_size(bytes)));
   typedef T unaligned __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
 
-  static inline vector load(const T* from) { return *reinterpret_cast<const unaligned*>(from); }
-  static inline void store(T* to, vector v) { *reinterpret_cast<unaligned*>(to) = v; }
+  static inline vector load(const S* from) {
+    if constexpr (std::is_same_v<S, BFloat16>) {
+      return (vector)(widened(from, std::integral_constant<int, count>{}) << 16);
+    } else {
+      return *reinterpret_cast<const unaligned*>(from);
+    }
+  }
+
+  // bfloat16 is rounded to nearest even; a NaN stays one.
+  static inline void store(S* to, vector v) {
+    if constexpr (std::is_same_v<S, BFloat16>) {
+      const wide bits = (wide)v, rounded = bits + 0x7fff + ((bits >> 16) & 1);
+      const wide kept = v == v ? rounded >> 16 : bits >> 16 | 0x40;
+      narrow(kept, to);
+    } else {
+      *reinterpret_cast<unaligned*>(to) = v;
+    }
+  }
+
+  static inline vector positive(vector v) { return v > 0 ? v : vector{}; }
 };
 
-// Interleaves the low (first) or the high halves of a and b: the step from which a transposition is made.
-template <typename T, int64_t offset, size_t... I>
-static inline typename Lanes<T>::vector interleave(typename Lanes<T>::vector a, typename Lanes<T>::vector b,
-                                                   std::index_sequence<I...>) {
-  constexpr int64_t lanes = Lanes<T>::count;
+// Interleaves the low (first) or the high halves of a and b: the step from which transpositions and sums are made.
+template <typename V, int64_t lanes, int64_t offset, size_t... I>
+static inline V interleave(V a, V b, std::index_sequence<I...>) {
   return __builtin_shufflevector(a, b, int(offset + I / 2 + (I % 2 ? lanes : 0))...);
 }
 
-// The edges of a row inside one panel, and where the values they read start.
-template <typename T>
-struct Segment {
-  int64_t begin, end;
-  const T* x;
-};
-
-// y = start + sum_e values[e] * x[indices[e]] for one tile of N vectors of the batch; start is *bias, or 0, or y itself.
-template <typename T, int N, int bytes = VECTOR_BYTES>
-static inline __attribute__((always_inline)) void spmm_tile(const Spmm<T>& a, Segment<T> s, int64_t at, const T* bias, bool again, T* y) {
-  using L = Lanes<T, bytes>;
-  typename L::vector sum[N];
-  const T* x = s.x + at;
-  const T start = bias ? *bias : T(0);
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) sum[k] = again ? L::load(y + at + k * L::count) : start - typename L::vector{};
-  for (int64_t e = s.begin; e < s.end; ++e) {
-    const T w = a.values[e];
-    const T* source = x + a.indices[e] * a.x_stride;
-    asm("" : "+r"(source));
-#pragma GCC unroll 8
-    for (int k = 0; k < N; ++k) sum[k] += w * L::load(source + k * L::count);
-  }
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k) L::store(y + at + k * L::count, sum[k]);
-}
-
-// The same for the last N values of a block, fewer than the smallest vector holds.
-template <typename T, int N>
-static inline __attribute__((always_inline)) void spmm_rest(const Spmm<T>& a, Segment<T> s, int64_t at, const T* bias,
-                                                            bool again, T* y) {
-  T sum[N];
-  const T* x = s.x + at;
-#pragma GCC unroll 4
-  for (int k = 0; k < N; ++k) sum[k] = again ? y[at + k] : bias ? *bias : T(0);
-  for (int64_t e = s.begin; e < s.end; ++e) {
-    const T w = a.values[e];
-    const T* source = x + a.indices[e] * a.x_stride;
-#pragma GCC unroll 4
-    for (int k = 0; k < N; ++k) sum[k] += w * source[k];
-  }
-#pragma GCC unroll 4
-  for (int k = 0; k < N; ++k) y[at + k] = sum[k];
-}
-
-template <typename T>
-static void spmm(const Spmm<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t lanes = Lanes<T>::count, block = kBlockBytes / sizeof(T);
-  for (int64_t first = 0; first < a.batch; first += block) {
-    const int64_t width = a.batch - first < block ? a.batch - first : block;
-    for (int64_t panel = 0; panel < a.n_panels; ++panel)
-      for (int64_t row = begin; row < end; ++row) {
-        const Segment<T> s{a.first[panel * a.n_rows + row], a.last[panel * a.n_rows + row],
-                           a.x + first / block * a.x_block};
-        const bool again = panel > 0;
-        if (again && s.begin == s.end) continue;
-        const T* bias = a.bias ? a.bias + row : nullptr;
-        T* y = a.y + row * a.batch + first;
-        int64_t at = 0;
-        for (; at + 8 * lanes <= width; at += 8 * lanes) spmm_tile<T, 8>(a, s, at, bias, again, y);
-        if (at + 4 * lanes <= width) spmm_tile<T, 4>(a, s, at, bias, again, y), at += 4 * lanes;
-        if (at + 2 * lanes <= width) spmm_tile<T, 2>(a, s, at, bias, again, y), at += 2 * lanes;
-        if (at + lanes <= width) spmm_tile<T, 1>(a, s, at, bias, again, y), at += lanes;
-        if constexpr (VECTOR_BYTES > 32)
-          if (at + Lanes<T, 32>::count <= width) spmm_tile<T, 1, 32>(a, s, at, bias, again, y), at += Lanes<T, 32>::count;
-        if constexpr (VECTOR_BYTES > 16)
-          if (at + Lanes<T, 16>::count <= width) spmm_tile<T, 1, 16>(a, s, at, bias, again, y), at += Lanes<T, 16>::count;
-        if (width - at == 3) spmm_rest<T, 3>(a, s, at, bias, again, y);
-        if (width - at == 2) spmm_rest<T, 2>(a, s, at, bias, again, y);
-        if (width - at == 1) spmm_rest<T, 1>(a, s, at, bias, again, y);
-      }
-  }
-}
-
-// out[k] += the sum of the lanes of sum[k], for N vectors at once: log2(N) rounds of interleaving and adding leave the
-// partial sums of vector k in the lanes k, k + N, k + 2N, ...
-template <typename T, int N>
-static inline void add_sums(typename Lanes<T>::vector* sum, T* out) {
-  using L = Lanes<T>;
-  using Sequence = std::make_index_sequence<L::count>;
-#pragma GCC unroll 4
-  for (int n = N / 2; n > 0; n /= 2)
-#pragma GCC unroll 8
-    for (int k = 0; k < n; ++k)
-      sum[k] = interleave<T, 0>(sum[k], sum[k + n], Sequence{}) +
-               interleave<T, L::count / 2>(sum[k], sum[k + n], Sequence{});
-#pragma GCC unroll 8
-  for (int k = 0; k < N; ++k)
-    for (int64_t lane = k; lane < L::count; lane += N) out[k] += sum[0][lane];
-}
-
-// out[e .. e + N) += the dot products of g with N rows of x, over `width` values.
-template <typename T, int N>
-static inline void sddmm_edges(const Sddmm<T>& a, const T* x, const T* g, int64_t e, int64_t width) {
-  using L = Lanes<T>;
-  const T* row[N];
-  typename L::vector sum[N];
+// y[row] = start + sum over the edges [e, end) of w[e] * x[indices[e]], N vectors wide; `unrolled` edges have sums of
+// their own, so that an addition need not wait for the one before.
+template <typename S, int N, int bytes>
+static inline __attribute__((always_inline)) void row_tile(const Spmm<S>& a, int64_t e, int64_t end, const S* x,
+                                                           int64_t stride, int64_t row, bool again, bool relu, S* y) {
+  using L = Lanes<S, bytes>;
+  constexpr int unrolled = N >= 8 ? 1 : N >= 4 ? 2 : 4;
+  typename L::vector sum[unrolled][N];
+  const typename L::T start = a.bias ? a.bias[row] : 0;
 #pragma GCC unroll 8
   for (int k = 0; k < N; ++k) {
-    row[k] = x + a.indices[e + k] * a.x_stride;
-    sum[k] = typename L::vector{};
+    sum[0][k] = again ? L::load(y + k * L::count) : start - typename L::vector{};
+#pragma GCC unroll 4
+    for (int u = 1; u < unrolled; ++u) sum[u][k] = typename L::vector{};
   }
-  int64_t b = 0;
-  for (; b + L::count <= width; b += L::count) {
-    const typename L::vector left = L::load(g + b);
+  const auto add = [&](int64_t edge, int u) __attribute__((always_inline)) {
+    const typename L::T w = a.values[edge];
+    const S* source = x + a.pattern.indices[edge] * stride;
+    asm("" : "+r"(source));
 #pragma GCC unroll 8
-    for (int k = 0; k < N; ++k) sum[k] += left * L::load(row[k] + b);
+    for (int k = 0; k < N; ++k) sum[u][k] += w * L::load(source + k * L::count);
+  };
+  if constexpr (unrolled > 1)
+    for (; e + unrolled <= end; e += unrolled)
+#pragma GCC unroll 4
+      for (int u = 0; u < unrolled; ++u) add(e + u, u);
+  for (; e < end; ++e) add(e, 0);
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k) {
+#pragma GCC unroll 4
+    for (int u = 1; u < unrolled; ++u) sum[0][k] += sum[u][k];
+    L::store(y + k * L::count, relu ? L::positive(sum[0][k]) : sum[0][k]);
   }
-  for (; b < width; ++b)
-    for (int k = 0; k < N; ++k) a.out[e + k] += g[b] * row[k][b];
-  add_sums<T, N>(sum, a.out + e);
 }
 
-// out[e] = sum over the batch of g[row of e] * x[indices[e]]; out starts at zero.
-template <typename T>
-static void sddmm(const Sddmm<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t block = kBlockBytes / sizeof(T);
-  constexpr int at_once = Lanes<T>::count < 8 ? Lanes<T>::count : 8;
-  for (int64_t first = 0; first < a.batch; first += block) {
-    const int64_t width = a.batch - first < block ? a.batch - first : block;
-    const T* x = a.x + first / block * a.x_block;
-    for (int64_t panel = 0; panel < a.n_panels; ++panel)
-      for (int64_t row = begin; row < end; ++row) {
-        const T* g = a.g + row * a.batch + first;
-        int64_t e = a.first[panel * a.n_rows + row];
-        const int64_t last = a.last[panel * a.n_rows + row];
-        for (; e + at_once <= last; e += at_once) sddmm_edges<T, at_once>(a, x, g, e, width);
-        if constexpr (at_once > 4)
-          if (e + 4 <= last) sddmm_edges<T, 4>(a, x, g, e, width), e += 4;
-        if constexpr (at_once > 2)
-          if (e + 2 <= last) sddmm_edges<T, 2>(a, x, g, e, width), e += 2;
-        if (e < last) sddmm_edges<T, 1>(a, x, g, e, width);
-      }
+// The same for R rows that read the same features: one load of x serves R products.
+template <typename S, int R, int N, int bytes>
+static inline __attribute__((always_inline)) void group_tile(const Spmm<S>& a, const int64_t* first,
+                                                             const int64_t* last, const S* x, int64_t stride,
+                                                             const int32_t* rows, bool again, bool relu, S* y,
+                                                             int64_t y_stride) {
+  using L = Lanes<S, bytes>;
+  typename L::vector sum[R][N];
+  const typename L::T* w[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    w[r] = a.values + first[rows[r]];
+    const typename L::T start = a.bias ? a.bias[rows[r]] : 0;
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k)
+      sum[r][k] = again ? L::load(y + rows[r] * y_stride + k * L::count) : start - typename L::vector{};
   }
+  const int32_t* indices = a.pattern.indices + first[rows[0]];
+  const int64_t n = last[rows[0]] - first[rows[0]];
+  for (int64_t e = 0; e < n; ++e) {
+    const S* source = x + indices[e] * stride;
+    typename L::vector v[N];
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) v[k] = L::load(source + k * L::count);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const typename L::T value = w[r][e];
+#pragma GCC unroll 8
+      for (int k = 0; k < N; ++k) sum[r][k] += value * v[k];
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k)
+      L::store(y + rows[r] * y_stride + k * L::count, relu ? L::positive(sum[r][k]) : sum[r][k]);
+}
+
+// One tile of the batch, N vectors wide, for the rows or groups [begin, end).
+template <typename S, int N, int bytes = VECTOR_BYTES>
+static void spmm_tile(const Spmm<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+  const Pattern& p = a.pattern;
+  const S* x = a.x.start(block) + at;
+  S* y = a.y.start(block) + at;
+  const int64_t stride = a.x.stride(block), y_stride = a.y.stride(block);
+  for (int64_t panel = 0; panel < p.n_panels; ++panel) {
+    const int64_t *first = p.first + panel * p.n_rows, *last = p.last + panel * p.n_rows;
+    const bool again = panel > 0, relu = a.relu && panel + 1 == p.n_panels;
+    if (p.groups) {
+      for (int64_t group = begin; group < end; ++group) {
+        int64_t k = p.groups[group];
+        const int64_t stop = p.groups[group + 1];
+        for (; k + 4 <= stop; k += 4)
+          group_tile<S, 4, N, bytes>(a, first, last, x, stride, p.rows + k, again, relu, y, y_stride);
+        if (k + 2 <= stop)
+          group_tile<S, 2, N, bytes>(a, first, last, x, stride, p.rows + k, again, relu, y, y_stride), k += 2;
+        if (k < stop) group_tile<S, 1, N, bytes>(a, first, last, x, stride, p.rows + k, again, relu, y, y_stride);
+      }
+    } else {
+      for (int64_t row = begin; row < end; ++row)
+        if (!again || relu || first[row] != last[row])
+          row_tile<S, N, bytes>(a, first[row], last[row], x, stride, row, again, relu, y + row * y_stride);
+    }
+  }
+}
+
+// y = (relu of) W x + bias for the rows, or groups of rows, [begin, end).
+template <typename S>
+static void spmm(const Spmm<S>& a, int64_t begin, int64_t end) {
+  constexpr int64_t lanes = Lanes<S>::count;
+  // What fits the registers: 8 sums, or 4 where two edges are under way at a time; 4 rows of a group share them.
+  const int most = a.pattern.groups ? (VECTOR_BYTES == 64 ? 4 : 2) : VECTOR_BYTES == 32 ? 4 : 8;
+  for (int64_t block = 0; block < a.x.n_blocks(); ++block) {
+    const int64_t width = a.x.width(block);
+    int64_t at = 0;
+    if constexpr (VECTOR_BYTES != 32)
+      for (; most >= 8 && at + 8 * lanes <= width; at += 8 * lanes) spmm_tile<S, 8>(a, block, at, begin, end);
+    for (; most >= 4 && at + 4 * lanes <= width; at += 4 * lanes) spmm_tile<S, 4>(a, block, at, begin, end);
+    for (; at + 2 * lanes <= width; at += 2 * lanes) spmm_tile<S, 2>(a, block, at, begin, end);
+    for (; at + lanes <= width; at += lanes) spmm_tile<S, 1>(a, block, at, begin, end);
+    if constexpr (VECTOR_BYTES > 32)
+      if (at < width) spmm_tile<S, 1, 32>(a, block, at, begin, end);
+  }
+}
+
+// y[row] = bias + W x for a batch of one: products of single values.
+template <typename S>
+static void spmv(const Spmm<S>& a, int64_t begin, int64_t end) {
+  typedef typename Compute<S>::type T;
+  const Pattern& p = a.pattern;
+  const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
+  for (int64_t row = begin; row < end; ++row) {
+    T sum[4] = {a.bias ? a.bias[row] : T(0), 0, 0, 0};
+    int64_t e = p.first[row];
+    for (; e + 4 <= last[row]; e += 4)
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) sum[u] += a.values[e + u] * T(a.x.data[p.indices[e + u]]);
+    for (; e < last[row]; ++e) sum[0] += a.values[e] * T(a.x.data[p.indices[e]]);
+    const T y = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    a.y.data[row] = S(a.relu && !(y > 0) ? T(0) : y);
+  }
+}
+
+// The sums of the lanes of `many` vectors, as one vector of `many` values: each round of interleaving and adding halves
+// the vectors, then the halves of what is left are added.
+template <typename S, int many, int bytes>
+static inline __attribute__((always_inline)) void add_sums(typename Lanes<S, bytes>::vector* sum,
+                                                           typename Compute<S>::type* out, bool again) {
+  typedef typename Compute<S>::type T;
+  typedef typename Lanes<S, bytes>::vector V;
+  constexpr int64_t lanes = Lanes<S, bytes>::count;
+  using Sequence = std::make_index_sequence<lanes>;
+#pragma GCC unroll 4
+  for (int n = many / 2; n > 0; n /= 2)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k)
+      sum[k] = interleave<V, lanes, 0>(sum[k], sum[k + n], Sequence{}) +
+               interleave<V, lanes, lanes / 2>(sum[k], sum[k + n], Sequence{});
+  typedef T part __attribute__((vector_size(many * sizeof(T)), aligned(alignof(T)), may_alias));
+  part total = again ? *reinterpret_cast<part*>(out) : part{};
+  const part* parts = reinterpret_cast<const part*>(&sum[0]);
+#pragma GCC unroll 16
+  for (int64_t k = 0; k < lanes / many; ++k) total += parts[k];
+  *reinterpret_cast<part*>(out) = total;
+}
+
+// out[e] (+)= own . other[indices[e]] for the edges of a row, N vectors wide; with_sum: also
+// sum = sum of w[e] * other[indices[e]], for which each row of `other` is loaded once.
+template <typename S, int N, int bytes, bool with_sum>
+static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int64_t e, int64_t end, const S* own,
+                                                           const S* other, int64_t stride, bool again, S* to) {
+  using L = Lanes<S, bytes>;
+  constexpr int many = L::count < 4 ? 2 : 4;
+  typename L::vector sum[N], mine[N];
+#pragma GCC unroll 8
+  for (int k = 0; k < N; ++k) {
+    sum[k] = typename L::vector{};
+    mine[k] = L::load(own + k * L::count);
+  }
+  const auto dot = [&](int64_t edge) __attribute__((always_inline)) {
+    const S* source = other + a.pattern.indices[edge] * stride;
+    asm("" : "+r"(source));
+    typename L::vector product[2] = {};
+    const typename L::T w = with_sum ? a.values[edge] : 0;
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) {
+      const typename L::vector v = L::load(source + k * L::count);
+      if constexpr (with_sum) sum[k] += w * v;
+      product[k % 2] += mine[k] * v;
+    }
+    return N > 1 ? product[0] + product[1] : product[0];
+  };
+  for (; e + many <= end; e += many) {
+    typename L::vector products[many];
+#pragma GCC unroll 4
+    for (int k = 0; k < many; ++k) products[k] = dot(e + k);
+    add_sums<S, many, bytes>(products, a.out + e, again);
+  }
+  for (; e < end; ++e) {
+    const typename L::vector product = dot(e);
+    typename L::T total = again ? a.out[e] : 0;
+    for (int64_t k = 0; k < L::count; ++k) total += product[k];
+    a.out[e] = total;
+  }
+  if constexpr (with_sum)
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k)
+      L::store(to + k * L::count, a.relu ? (mine[k] > 0 ? sum[k] : typename L::vector{}) : sum[k]);
+}
+
+template <typename S, int N, bool with_sum, int bytes = VECTOR_BYTES>
+static void dots_tile(const Dots<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+  const Pattern& p = a.pattern;
+  const S* other = a.other.start(block) + at;
+  const S* own = a.own.start(block) + at;
+  S* to = with_sum ? a.to.start(block) + at : nullptr;
+  const int64_t stride = a.other.stride(block), own_stride = a.own.stride(block);
+  const int64_t to_stride = with_sum ? a.to.stride(block) : 0;
+  const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
+  for (int64_t k = begin; k < end; ++k) {
+    const int64_t row = p.rows ? p.rows[k] : k;
+    dots_row<S, N, bytes, with_sum>(a, p.first[row], last[row], own + row * own_stride, other, stride,
+                                    block > 0 || at > 0, to + row * to_stride);
+  }
+}
+
+template <typename S, bool with_sum>
+static void dots(const Dots<S>& a, int64_t begin, int64_t end) {
+  constexpr int64_t lanes = Lanes<S>::count;
+  for (int64_t block = 0; block < a.other.n_blocks(); ++block) {
+    const int64_t width = a.other.width(block);
+    int64_t at = 0;
+    if constexpr (VECTOR_BYTES != 32)
+      for (; at + 8 * lanes <= width; at += 8 * lanes) dots_tile<S, 8, with_sum>(a, block, at, begin, end);
+    for (; at + 4 * lanes <= width; at += 4 * lanes) dots_tile<S, 4, with_sum>(a, block, at, begin, end);
+    for (; at + 2 * lanes <= width; at += 2 * lanes) dots_tile<S, 2, with_sum>(a, block, at, begin, end);
+    for (; at + lanes <= width; at += lanes) dots_tile<S, 1, with_sum>(a, block, at, begin, end);
+    if constexpr (VECTOR_BYTES > 32)
+      if (at < width) dots_tile<S, 1, with_sum, 32>(a, block, at, begin, end);
+  }
+}
+
+// out = the products of `own` and `other` sampled on the edges, for rows [begin, end).
+template <typename S>
+static void sddmm(const Dots<S>& a, int64_t begin, int64_t end) {
+  dots<S, false>(a, begin, end);
+}
+
+// The same, and to = W other in one pass (where asked, only where `own` is positive).
+template <typename S>
+static void sddmm_and_spmm(const Dots<S>& a, int64_t begin, int64_t end) {
+  dots<S, true>(a, begin, end);
 }
 
 // to = transpose of a square block of lanes x lanes values, in registers (log2(lanes) perfect shuffles).
-template <typename T>
-static inline void transpose_block(const T* from, int64_t from_stride, T* to, int64_t to_stride) {
-  using L = Lanes<T>;
-  constexpr int64_t lanes = L::count;
+template <typename S, int64_t lanes>
+static inline void transpose_square(const S* from, int64_t from_stride, S* to, int64_t to_stride) {
+  typedef typename Bits<sizeof(S)>::type T;
+  typedef T V __attribute__((vector_size(lanes * sizeof(T))));
+  typedef T U __attribute__((vector_size(lanes * sizeof(T)), aligned(alignof(T)), may_alias));
   using Sequence = std::make_index_sequence<lanes>;
-  typename L::vector v[lanes], w[lanes];
-#pragma GCC unroll 16
-  for (int64_t i = 0; i < lanes; ++i) v[i] = L::load(from + i * from_stride);
+  V v[lanes], w[lanes];
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < lanes; ++i) v[i] = *reinterpret_cast<const U*>(from + i * from_stride);
 #pragma GCC unroll 4
   for (int64_t done = 1; done < lanes; done *= 2) {
 #pragma GCC unroll 8
     for (int64_t i = 0; i < lanes / 2; ++i) {
-      w[2 * i] = interleave<T, 0>(v[i], v[i + lanes / 2], Sequence{});
-      w[2 * i + 1] = interleave<T, lanes / 2>(v[i], v[i + lanes / 2], Sequence{});
+      w[2 * i] = interleave<V, lanes, 0>(v[i], v[i + lanes / 2], Sequence{});
+      w[2 * i + 1] = interleave<V, lanes, lanes / 2>(v[i], v[i + lanes / 2], Sequence{});
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int64_t i = 0; i < lanes; ++i) v[i] = w[i];
   }
-#pragma GCC unroll 16
-  for (int64_t i = 0; i < lanes; ++i) L::store(to + i * to_stride, v[i]);
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < lanes; ++i) *reinterpret_cast<U*>(to + i * to_stride) = v[i];
 }
 
-// Rows [begin, end) of to (n_columns, n_rows), the transpose of from (n_rows, n_columns); a cache line of every row of
-// `from` at a time, so that none is read twice.
-template <typename T>
-static void transpose(const Transpose<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t lanes = Lanes<T>::count;
-  constexpr int64_t line = 64 / sizeof(T);
-  int64_t column = begin;
-  for (; column + line <= end; column += line) {
-    int64_t row = 0;
-    for (; row + lanes <= a.n_rows; row += lanes)
-      for (int64_t k = column; k < column + line; k += lanes)
-        transpose_block<T>(a.from + row * a.n_columns + k, a.n_columns, a.to + k * a.n_rows + row, a.n_rows);
-    for (; row < a.n_rows; ++row)
-      for (int64_t k = column; k < column + line; ++k) a.to[k * a.n_rows + row] = a.from[row * a.n_columns + k];
+// Features [begin, end) of row-major activations (batch, n) into blocks; what pads the batch is zero.
+template <typename S>
+static void pack_rows(const S* from, int64_t batch, const Blocks<S>& to, int64_t begin, int64_t end) {
+  constexpr int64_t bytes = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32;
+  constexpr int64_t lanes = sizeof(S) == 2 ? 8 : bytes / sizeof(S);
+  constexpr int64_t line = 64 / sizeof(S);
+  for (int64_t block = 0; block < to.n_blocks(); ++block) {
+    const int64_t width = to.width(block), stride = to.stride(block), done = block * to.size;
+    const int64_t filled = batch - done < width ? batch - done : width;
+    const S* source = from + done * to.n;
+    S* target = to.start(block);
+    for (int64_t i = begin; i < end; i += line) {
+      const int64_t stop = i + line < end ? i + line : end;
+      int64_t b = 0;
+      if (stop == i + line)
+        for (; b + lanes <= filled; b += lanes)
+          for (int64_t k = i; k < stop; k += lanes)
+            transpose_square<S, lanes>(source + b * to.n + k, to.n, target + k * stride + b, stride);
+      for (int64_t k = i; k < stop; ++k)
+        for (int64_t rest = b; rest < width; ++rest)
+          target[k * stride + rest] = rest < filled ? source[rest * to.n + k] : S(0);
+    }
   }
-  for (; column < end; ++column)
-    for (int64_t row = 0; row < a.n_rows; ++row) a.to[column * a.n_rows + row] = a.from[row * a.n_columns + column];
 }

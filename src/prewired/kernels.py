@@ -1,98 +1,142 @@
-"""The two verbs of a sparse layer, as torch operators, each with its reference in plain PyTorch directly below it.
+"""The two verbs of sparse layers, as torch operators, each with its reference in plain PyTorch directly below it.
 
-A layer is y = W x + b with activations feature-major: x is (n_in, batch), y is (n_out, batch), both contiguous, and W
-is a vector of one value per edge. Forward is spmm; the gradient of x is spmm with the edges ordered by input; the
-gradient of W is sddmm, the products of dy and x sampled on the edges. Shapes and dtypes are checked; that every index
-lies inside x is not, Topology has seen to it.
+A layer is y = x W^T + b, where W is a vector of one value per edge of a topology. `forward` runs a chain of layers,
+with a ReLU between them, and `backward` finds all its gradients, so that a whole network costs two calls. A chain of one is
+a layer. Shapes and dtypes are checked; that every index lies inside its side is not, Topology has seen to it.
+
+Activations go in as (batch, n), row-major or feature-major (strides (1, batch)), and come out feature-major. Every
+number is computed by one thread in one order: results do not depend on the number of threads, bit for bit.
 """
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+NATIVE_TYPES = (torch.float32, torch.float64, torch.bfloat16)
+PER_LAYER = 4
+
+Tensors = Sequence[torch.Tensor]
 
 
-def spmm(
-    starts: torch.Tensor,
-    indices: torch.Tensor,
-    values: torch.Tensor,
-    order: torch.Tensor | None,
-    x: torch.Tensor,
-    bias: torch.Tensor | None,
-) -> torch.Tensor:
-    """y[r] = bias[r] + sum of values[order[e]] * x[indices[e]] over the edges e of row r.
+def forward(x: torch.Tensor, wiring: Tensors, parameters: Tensors, relu: bool, keep: bool) -> list[torch.Tensor]:
+    """y = a chain of sparse layers applied to x.
 
     Args:
-        starts, indices: the rows' edges, see Plan; int64 and (n_edges,) int32.
-        values: (n_edges,) float32 or float64.
-        order: (n_edges,) int32, the position of each edge's value; None where it is its own.
-        x: (n_columns, batch), contiguous, of the dtype of values.
-        bias: (n_rows,) or None for zero.
+        x: (batch, n_in), contiguous or the transpose of a contiguous matrix; float32, float64 or bfloat16 (which is
+            computed in float32).
+        wiring: four tensors a layer, the first half of its Plan.
+        parameters: a weight (n_edges,) and a bias (n_out,) a layer, of the dtype of x; a bias of no elements is none.
+        relu: whether a ReLU follows the last layer, as it does every other.
+        keep: whether to return what `backward` needs as well.
 
     Returns:
-        y, (n_rows, batch), contiguous.
+        [y], and if asked for one tensor a layer: its input, packed as the kernels read it. y is (batch, n_out) with
+        strides (1, batch).
     """
-    return torch.ops.prewired.spmm(starts, indices, values, order, x, bias)
+    return torch.ops.prewired.forward.default(x, wiring, parameters, relu, keep)
 
 
-def spmm_reference(starts, indices, values, order, x, bias):
-    """What `spmm` computes, in plain PyTorch; takes n_edges * batch memory."""
-    ordered = values if order is None else values[order]
-    y = x.new_zeros(_n_rows(starts), x.shape[1]).index_add_(0, _rows(starts), ordered[:, None] * x[indices])
-    return y if bias is None else y + bias[:, None]
+def forward_reference(x, wiring, parameters, relu, keep):
+    """What `forward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
+    kept = []
+    for k, last in _layers(wiring):
+        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
+        weight, bias = parameters[2 * k : 2 * k + 2]
+        kept.append(x)
+        terms = _wide(weight)[:, None] * _wide(x.t())[indices]
+        y = terms.new_zeros(_n_rows(starts), x.shape[0]).index_add_(0, _rows(starts), terms)
+        if bias.numel():
+            y += _wide(bias)[:, None]
+        x = (y.relu() if relu or not last else y).to(x.dtype).t()
+    return [_feature_major(x), *(kept if keep else ())]
 
 
-def sddmm(starts: torch.Tensor, indices: torch.Tensor, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """out[e] = sum over the batch of g[row of e] * x[indices[e]], one value per edge.
+def backward(
+    g: torch.Tensor,
+    y: torch.Tensor,
+    kept: Tensors,
+    wiring: Tensors,
+    by_input: Tensors,
+    parameters: Tensors,
+    relu: bool,
+    needs_x: bool,
+    needs_weights: bool,
+) -> list[torch.Tensor]:
+    """The gradients of a chain, from the gradient g of its output.
 
     Args:
-        starts, indices: the rows' edges, see Plan; int64 and (n_edges,) int32.
-        g: (n_rows, batch), contiguous, float32 or float64.
-        x: (n_columns, batch), contiguous, of the dtype of g.
+        g: (batch, n_out), contiguous or the transpose of a contiguous matrix.
+        y, kept: what `forward` returned; y is read only with a relu, kept only with needs_weights.
+        wiring, parameters, relu: as in `forward`.
+        by_input: four tensors a layer, the second half of its Plan.
+        needs_x: whether the gradient of the chain's input is wanted.
+        needs_weights: whether those of the weights are; always, for more than one layer.
 
     Returns:
-        out, (n_edges,).
+        The gradient of x, (batch, n_in) with strides (1, batch), then those of a weight and a bias a layer; a gradient
+        that is not wanted, or of a bias that is not there, has no elements.
     """
-    return torch.ops.prewired.sddmm(starts, indices, g, x)
+    return torch.ops.prewired.backward.default(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
 
 
-def sddmm_reference(starts, indices, g, x):
-    """What `sddmm` computes, in plain PyTorch; takes n_edges * batch memory."""
-    return (g[_rows(starts)] * x[indices]).sum(1)
+def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
+    """What `backward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
+    none = g.new_empty(0)
+    grads = []
+    if relu:
+        g = g * (y > 0)
+    for k, _ in reversed(list(_layers(wiring))):
+        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
+        weight, bias = parameters[2 * k : 2 * k + 2]
+        rows, wide, n_in = _rows(starts), _wide(g.t()), _n_rows(by_input[PER_LAYER * k])
+        grads.append(wide.sum(1).to(g.dtype) if bias.numel() else none)
+        grads.append((wide[rows] * _wide(kept[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else none)
+        if k or needs_x:
+            down = wide.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), _wide(weight)[:, None] * wide[rows])
+            g = (down.t() * (kept[k] > 0) if k else down.t()).to(g.dtype)
+    return [_feature_major(g) if needs_x else none, *reversed(grads)]
 
 
-def transposed(x: torch.Tensor) -> torch.Tensor:
-    """The transpose of a contiguous matrix in float32 or float64, contiguous: how row-major activations come in."""
-    return torch.ops.prewired.transposed(x)
+def scattered(starts: torch.Tensor, indices: torch.Tensor, values: torch.Tensor, n_in: int) -> torch.Tensor:
+    """The matrix (n_out, n_in) with the values at the edges and zero elsewhere."""
+    return torch.ops.prewired.scattered.default(starts, indices, values, n_in)
 
 
-def transposed_reference(x):
-    """What `transposed` computes, in plain PyTorch."""
-    return x.t().contiguous()
+def scattered_reference(starts, indices, values, n_in):
+    """What `scattered` computes, in plain PyTorch; differentiable."""
+    return values.new_zeros(_n_rows(starts), n_in).index_put((_rows(starts), indices.long()), values)
+
+
+def gathered(starts: torch.Tensor, indices: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+    """The values (n_edges,) of a matrix (n_out, n_in) at the edges."""
+    return torch.ops.prewired.gathered.default(starts, indices, dense)
+
+
+def gathered_reference(starts, indices, dense):
+    """What `gathered` computes, in plain PyTorch."""
+    return dense[_rows(starts), indices.long()]
 
 
 class Kernel(NamedTuple):
-    """One implementation of the two verbs, and of the way in."""
+    """One implementation of the two verbs."""
 
-    spmm: Callable[..., torch.Tensor]
-    sddmm: Callable[..., torch.Tensor]
-    transposed: Callable[[torch.Tensor], torch.Tensor]
+    forward: Callable[..., list[torch.Tensor]]
+    backward: Callable[..., list[torch.Tensor]]
 
 
 KERNELS = {
-    "native": Kernel(spmm, sddmm, transposed),
-    "reference": Kernel(spmm_reference, sddmm_reference, transposed_reference),
+    "sparse": Kernel(forward, backward),
+    "reference": Kernel(forward_reference, backward_reference),
 }
 
 
-def choose(x: torch.Tensor) -> str:
-    """The name of the kernel that runs on such an input: native on a CPU in float32 or float64, else the reference."""
-    runs_natively = NATIVE and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    return "native" if runs_natively else "reference"
+def runs_natively(x: torch.Tensor) -> bool:
+    """Whether the compiled operators take such a tensor: on a CPU in float32, float64 or bfloat16."""
+    return NATIVE and x.dtype in NATIVE_TYPES and x.is_cpu
 
 
 def instruction_set() -> str:
@@ -101,6 +145,27 @@ def instruction_set() -> str:
     The best the processor has, unless the environment variable PREWIRED_ISA named a lesser one before the import.
     """
     return INSTRUCTION_SETS[torch.ops.prewired.instruction_set()] if NATIVE else "none"
+
+
+def block_bytes() -> int:
+    """Bytes of a feature's activations that the kernels work on at a time, in the type they compute in."""
+    return 512 if instruction_set() == "avx512" else 128
+
+
+def _layers(wiring: Tensors) -> Iterator[tuple[int, bool]]:
+    """The number of each layer, and whether it is the last."""
+    n = len(wiring) // PER_LAYER
+    return ((k, k == n - 1) for k in range(n))
+
+
+def _wide(values: torch.Tensor) -> torch.Tensor:
+    """In the type that values are computed in."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
+def _feature_major(x: torch.Tensor) -> torch.Tensor:
+    """A tensor of its own (no view) with strides (1, batch)."""
+    return torch.empty_strided(x.shape, (1, x.shape[0]), dtype=x.dtype, device=x.device).copy_(x)
 
 
 def _n_rows(starts: torch.Tensor) -> int:
@@ -120,17 +185,32 @@ def _load() -> bool:
         return False
     torch.ops.load_library(library.origin)
 
-    @torch.library.register_fake("prewired::spmm")
-    def _(starts, indices, values, order, x, bias):
-        return x.new_empty(_n_rows(starts), x.shape[1])
+    def padded(x: torch.Tensor) -> int:
+        lanes = 4 if x.dtype == torch.float64 else 8
+        return (x.shape[0] + lanes - 1) // lanes * lanes
 
-    @torch.library.register_fake("prewired::sddmm")
-    def _(starts, indices, g, x):
-        return x.new_empty(indices.shape[0])
+    def feature_major(x: torch.Tensor, n: int) -> torch.Tensor:
+        return x.new_empty_strided((x.shape[0], n), (1, x.shape[0]))
 
-    @torch.library.register_fake("prewired::transposed")
-    def _(x):
-        return x.new_empty(x.shape[1], x.shape[0])
+    @torch.library.register_fake("prewired::forward")
+    def _(x, wiring, parameters, relu, keep):
+        widths = [x.shape[1], *(_n_rows(wiring[PER_LAYER * k]) for k, _ in _layers(wiring))]
+        kept = [x.new_empty(n, padded(x)) for n in widths[:-1]] if keep else []
+        return [feature_major(x, widths[-1]), *kept]
+
+    @torch.library.register_fake("prewired::backward")
+    def _(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
+        shapes = [[p.shape[0] if k % 2 or needs_weights else 0] for k, p in enumerate(parameters)]
+        grad_x = feature_major(g, _n_rows(by_input[0])) if needs_x else g.new_empty(0)
+        return [grad_x, *(g.new_empty(shape) for shape in shapes)]
+
+    @torch.library.register_fake("prewired::scattered")
+    def _(indptr, indices, values, n_in):
+        return values.new_empty(_n_rows(indptr), n_in)
+
+    @torch.library.register_fake("prewired::gathered")
+    def _(indptr, indices, dense):
+        return dense.new_empty(indices.shape[0])
 
     return True
 

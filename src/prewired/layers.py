@@ -1,13 +1,120 @@
 """SparseLinear: a linear layer with one weight per edge of a topology, sparse in memory and in time."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from . import init, kernels
+from . import crossover, init, kernels
 from .plan import Plan, plan
 from .topology import Topology
+
+CHOICES = ("auto", "sparse", "dense")
+DENSE_LIMIT = 2**28
+"""Elements of a dense matrix beyond which it is not considered."""
+TYPICAL_BATCH = 128
+"""The batch for which a compiled or exported program, which may meet any, chooses its kernels."""
+_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER :]
+
+
+class Link(NamedTuple):
+    """A layer in a chain: its parameters, and the two halves of its Plan."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    wiring: kernels.Tensors
+    by_input: kernels.Tensors
+
+
+def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
+    """Apply layers one after the other, with a ReLU between them and, if asked for, behind them: in one operator call.
+
+    Args:
+        links: at least one.
+        x: (batch, n_in).
+        relu: whether a ReLU follows the last layer.
+
+    Raises:
+        TypeError: if x and the weights differ in dtype.
+
+    Example:
+        >>> from prewired import generators
+        >>> a, b = (SparseLinear(generators.rotating(6, 6, fan_in=2)) for _ in range(2))
+        >>> x = torch.randn(3, 6)
+        >>> torch.testing.assert_close(run([a.link(), b.link()], x, relu=False), b(a(x).relu()))
+    """
+    x, *parameters = _in_one_type(x, [p for link in links for p in (link.weight, link.bias)])
+    if not (x.is_contiguous() or x.t().is_contiguous()):
+        x = x.contiguous()
+    parameters = [x.new_empty(0) if p is None else p for p in parameters]
+    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) else "reference"]
+    wiring = [tensor for link in links for tensor in link.wiring]
+    if not torch.is_grad_enabled() or not any(p.requires_grad for p in (x, *parameters)):
+        return kernel.forward(x, wiring, parameters, relu, False)[0]
+    return _Chain.apply(x, kernel, relu, wiring, [tensor for link in links for tensor in link.by_input], *parameters)
+
+
+def _in_one_type(x: torch.Tensor, parameters: list[torch.Tensor | None]) -> list[Any]:
+    """x and the parameters as they are, or in autocast's type where that is on."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        return [p if p is None else p.to(dtype) for p in (x, *parameters)]
+    wanted = {p.dtype for p in parameters if p is not None}
+    if wanted != {x.dtype}:
+        names = " and ".join(sorted(map(str, wanted)))
+        raise TypeError(f"expected x in {names}, the weights' dtype, got {x.dtype}; use x.to() or layer.to()")
+    return [x, *parameters]
+
+
+class _Chain(torch.autograd.Function):
+    """The links of `run`: two operators, and what goes from one to the other."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        kernel: kernels.Kernel,
+        relu: bool,
+        wiring: kernels.Tensors,
+        by_input: kernels.Tensors,
+        *parameters: torch.Tensor,
+    ) -> torch.Tensor:
+        y, *kept = kernel.forward(x, wiring, parameters, relu, True)
+        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *kept)
+        ctx.rest = kernel, relu, wiring, by_input
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        kernel, relu, wiring, by_input = ctx.rest
+        y, *saved = ctx.saved_tensors
+        n = 2 * len(wiring) // kernels.PER_LAYER
+        needs_x, *needed = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
+        g = grads[0]
+        if not (g.is_contiguous() or g.t().is_contiguous()):
+            g = g.contiguous()
+        found = kernel.backward(g, y, saved[n:], wiring, by_input, saved[:n], relu, needs_x, n > 2 or needed[0])
+        wanted = [grad if needs else None for grad, needs in zip(found, (needs_x, *needed), strict=True)]
+        return wanted[0], None, None, None, None, *wanted[1:]
+
+
+class _Scattered(torch.autograd.Function):
+    """The weights as a matrix, and the gradient of a matrix at the edges."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, n_in: int) -> torch.Tensor:
+        ctx.wiring = starts, indices
+        return kernels.scattered(starts, indices, weight, n_in)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        starts, indices = ctx.wiring
+        return kernels.gathered(starts, indices, grads[0].contiguous()), None, None, None
 
 
 class SparseLinear(nn.Module):
@@ -22,10 +129,14 @@ class SparseLinear(nn.Module):
     Args:
         topology: which inputs feed which outputs.
         bias: whether to add a learned bias, (n_out,).
-        device, dtype: of the parameters, as in nn.Linear; float32 and float64 run on the native kernels.
+        device, dtype: of the parameters, as in nn.Linear; float32, float64 and bfloat16 run on compiled kernels.
+        kernel: "auto" takes, for each batch, what is faster on this machine: loops over the edges ("sparse") or a dense
+            matrix made from the weights ("dense"); a name asks for one of the two. Any gives the same numbers, up to
+            rounding, and a checkpoint belongs to none.
 
     Raises:
         TypeError: if topology is not a Topology.
+        ValueError: for an unknown kernel.
 
     Example:
         >>> from prewired import generators
@@ -38,12 +149,22 @@ class SparseLinear(nn.Module):
     indices: torch.Tensor
 
     def __init__(
-        self, topology: Topology, bias: bool = True, *, device: Any = None, dtype: torch.dtype | None = None
+        self,
+        topology: Topology,
+        bias: bool = True,
+        *,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
         if not isinstance(topology, Topology):
             raise TypeError(f"expected a Topology, got {type(topology).__name__}; make one with prewired.generators")
+        if kernel not in CHOICES:
+            raise ValueError(f"expected kernel to be one of {', '.join(CHOICES)}, got {kernel!r}")
         self.topology = topology
+        self.kernel = kernel
+        self._choices: dict[tuple[int, bool, int], str] = {}
         self.in_features = topology.n_in
         self.out_features = topology.n_out
         self._wire(device)
@@ -87,14 +208,47 @@ class SparseLinear(nn.Module):
         """
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
-        if x.dtype != self.weight.dtype and torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.weight.dtype)
-        if x.dtype != self.weight.dtype:
-            raise TypeError(
-                f"expected x in {self.weight.dtype}, the weights' dtype, got {x.dtype}; use x.to() or layer.to()"
-            )
-        y = _Linear.apply(x.reshape(-1, self.in_features), self.weight, self.bias, *self.plan).t()
-        return y.reshape(*x.shape[:-1], self.out_features)
+        flat = x if x.ndim == 2 else x.reshape(-1, self.in_features)
+        if self.kernel_for(flat.shape[0], training=torch.is_grad_enabled()) == "dense":
+            y = self._dense(flat)
+        else:
+            y = run([self.link()], flat, relu=False)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+
+    def link(self) -> Link:
+        """The layer as `run` takes it."""
+        buffers: dict[str, Any] = self._buffers
+        return Link(self.weight, self.bias, [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD])
+
+    def kernel_for(self, batch: int, *, training: bool = True) -> str:
+        """The kernel that runs a batch of so many rows: a name in KERNELS.
+
+        Example:
+            >>> from prewired import generators
+            >>> SparseLinear(generators.rotating(64, 64, fan_in=2)).kernel_for(128)
+            'sparse'
+        """
+        if not kernels.runs_natively(self.weight):
+            return "reference"
+        if self.kernel != "auto":
+            return self.kernel
+        return self._measured_choice(TYPICAL_BATCH if torch.compiler.is_compiling() else batch, training)
+
+    def _dense(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer as a dense one, its matrix made of the weights."""
+        x, weight, bias = _in_one_type(x, [self.weight, self.bias])
+        if self.topology.n_edges == self.in_features * self.out_features:
+            return functional.linear(x, weight.view(self.out_features, self.in_features), bias)
+        return functional.linear(x, _Scattered.apply(weight, self.starts, self.indices, self.in_features), bias)
+
+    def _measured_choice(self, batch: int, training: bool) -> str:
+        threads = torch.get_num_threads()
+        key = batch, training, threads
+        if key not in self._choices:
+            limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
+            small = self.in_features * self.out_features <= DENSE_LIMIT
+            self._choices[key] = "dense" if small and self.topology.density >= limit else "sparse"
+        return self._choices[key]
 
     def to_dense(self) -> torch.Tensor:
         """The weights as a matrix (n_out, n_in), oriented like nn.Linear.weight, zero where there is no edge."""
@@ -102,24 +256,42 @@ class SparseLinear(nn.Module):
         rows = torch.repeat_interleave(torch.arange(self.out_features, device=dense.device), self.indptr.diff())
         return dense.index_put((rows, self.indices.long()), self.weight)
 
-    def explain(self) -> str:
-        """Which kernel runs for this layer's parameters, and why.
+    def explain(self, batch: int = 128) -> str:
+        """Which kernel runs such a batch, why, and how long each takes beside nn.Linear on this machine, measured now.
 
         Example:
             >>> from prewired import generators
-            >>> print(SparseLinear(generators.rotating(4, 4, fan_in=2)).double().explain())  # doctest: +ELLIPSIS
-            kernel ...
+            >>> print(SparseLinear(generators.rotating(4, 4, fan_in=2)).half().explain())
+            kernel reference: plain PyTorch, slow, no compiled operators for torch.float16 on cpu
         """
-        name = kernels.choose(self.weight)
         where = f"{self.weight.dtype} on {self.weight.device.type}"
-        if name == "native":
-            return f"kernel native ({kernels.instruction_set()}): compiled operators for {where}"
-        why = "this build has no compiled operators" if not kernels.NATIVE else f"no compiled operators for {where}"
-        return f"kernel reference: plain PyTorch, slow, {why}"
+        if not kernels.runs_natively(self.weight):
+            why = f"no compiled operators for {where}" if kernels.NATIVE else "this build has no compiled operators"
+            return f"kernel reference: plain PyTorch, slow, {why}"
+        threads = torch.get_num_threads()
+        lines = [f"{self.topology}, batch {batch}, {threads} threads, {where}, {kernels.instruction_set()}"]
+        for training, name in ((False, "forward"), (True, "forward and backward")):
+            limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
+            asked = f"dense pays from a density of {limit:.1%} on" if self.kernel == "auto" else "asked for"
+            seconds = crossover.interleaved(self._calls(batch, training))
+            times = ", ".join(f"{who} {1e3 * time:.3g} ms" for who, time in seconds.items())
+            lines.append(f"{name}: kernel {self.kernel_for(batch, training=training)} ({asked}); {times}")
+        return "\n".join([*lines, f"break-even densities: {crossover.source()}"])
+
+    def _calls(self, batch: int, training: bool) -> dict[str, Callable[[], object]]:
+        """A pass of either kernel and of an nn.Linear of the same shape; dense ones only where they fit the memory."""
+        like = {"bias": self.bias is not None, "dtype": self.weight.dtype}
+        layers: dict[str, nn.Module] = {"sparse": SparseLinear(self.topology, kernel="sparse", **like)}
+        if self.in_features * self.out_features <= DENSE_LIMIT:
+            layers["dense"] = SparseLinear(self.topology, kernel="dense", **like)
+            layers["nn.Linear"] = nn.Linear(self.in_features, self.out_features, **like)
+        return {name: crossover.one_pass(layer, batch, training=training) for name, layer in layers.items()}
 
     def extra_repr(self) -> str:
         text = f"{self.topology}, bias={self.bias is not None}"
-        return text if kernels.choose(self.weight) == "native" else f"{text}, {self.explain()}"
+        if self.kernel != "auto":
+            text = f"{text}, kernel={self.kernel!r}"
+        return text if kernels.runs_natively(self.weight) else f"{text}, {self.explain()}"
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
@@ -138,32 +310,3 @@ class SparseLinear(nn.Module):
             state_dict[prefix + name] = getattr(self, name)
         arguments = state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         super()._load_from_state_dict(*arguments)
-
-
-class _Linear(torch.autograd.Function):
-    """x (batch, n_in) -> y (n_out, batch); spmm forward, spmm by input and sddmm backward."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, starts, indices, *by_input):
-        kernel = kernels.KERNELS[kernels.choose(x)]
-        x = _feature_major(x, kernel)
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight, starts, indices, *by_input)
-        return kernel.spmm(starts, indices, weight, None, x, bias)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight, starts, indices, starts_by_input, indices_by_input, by_input = ctx.saved_tensors
-        kernel = kernels.KERNELS[kernels.choose(grads[0])]
-        g = _feature_major(grads[0].t(), kernel)
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        grad_x = kernel.spmm(starts_by_input, indices_by_input, weight, by_input, g, None).t() if needs_x else None
-        grad_weight = kernel.sddmm(starts, indices, g, x) if needs_weight else None
-        grad_bias = g.sum(1) if needs_bias else None
-        return grad_x, grad_weight, grad_bias, None, None, None, None, None
-
-
-def _feature_major(x: torch.Tensor, kernel: kernels.Kernel) -> torch.Tensor:
-    """(features, batch), contiguous, from (batch, features): no copy where the memory already lies that way."""
-    turned = x.t()
-    return turned if turned.is_contiguous() else kernel.transposed(x.contiguous())

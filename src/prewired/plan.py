@@ -5,31 +5,41 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .kernels import block_bytes
 from .topology import Topology
 
-PANEL = 96
-"""Features in a panel: 96 blocks of 512 bytes of activations stay in the L1 cache while a panel is worked on."""
-WORTH_A_PANEL = 8
+PANEL = 28 * 1024 // block_bytes()
+"""Features in a panel: their activations, a block of the batch at a time, stay in an L1 cache of 32 KB."""
+WORTH_A_PANEL = 6 * 1024 // block_bytes()
 """Mean edges of a row inside a panel from which on reading the row's output again and again pays."""
+WORTH_GROUPING = 1.5
+"""Mean rows with one neighbourhood from which on they are worked on together."""
 
 
 class Plan(NamedTuple):
     """The edges by output and, for the transposed product, by input.
 
     Starts are (n_rows + 1,), as an indptr, where all features are one panel; otherwise (n_panels + 1, n_rows): panel p
-    of a row starts at [p, row] and ends at [p + 1, row]. Edges stay in the order of the topology in both cases.
+    of a row starts at [p, row] and ends at [p + 1, row]. Edges stay in the order of the topology in both cases. Where
+    rows share their neighbourhoods, `rows` has those that do side by side; otherwise it is empty.
     """
 
     starts: torch.Tensor
     """int64: where the edges of each output start, panel by panel."""
     indices: torch.Tensor
     """(n_edges,) int32: the input of each edge, ordered by output."""
+    rows: torch.Tensor
+    """(n_out,) int32: the outputs, those with the same inputs side by side; or (0,)."""
+    groups: torch.Tensor
+    """(n_groups + 1,) int32: where each group starts in `rows`; or (0,)."""
     starts_by_input: torch.Tensor
-    """int64: where the edges of each input start, panel by panel."""
+    """(n_in + 1,) int64: where the edges of each input start."""
     indices_by_input: torch.Tensor
     """(n_edges,) int32: the output of each edge, ordered by input."""
     by_input: torch.Tensor
     """(n_edges,) int32: the position, in the order by output, of each edge in the order by input."""
+    rows_by_input: torch.Tensor
+    """(n_in,) int32: the inputs, those with the same outputs side by side; or (0,)."""
 
 
 def plan(t: Topology) -> Plan:
@@ -51,9 +61,11 @@ def plan(t: Topology) -> Plan:
     arrays = (
         panel_starts(t.indptr, t.indices, t.n_in),
         t.indices,
-        panel_starts(indptr_by_input, outputs, t.n_out),
+        *neighbourhoods(t.indptr, t.indices),
+        indptr_by_input,
         outputs,
         by_input,
+        neighbourhoods(indptr_by_input, outputs)[0],
     )
     return Plan(*map(torch.tensor, arrays))
 
@@ -71,3 +83,49 @@ def panel_starts(indptr: np.ndarray, indices: np.ndarray, n_features: int) -> np
     rows = np.repeat(np.arange(n_rows), np.diff(indptr))
     counts = np.bincount(indices // PANEL * n_rows + rows, minlength=n_panels * n_rows).reshape(n_panels, n_rows)
     return np.vstack([indptr[:-1], indptr[:-1] + np.cumsum(counts, axis=0)])
+
+
+def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in an order that puts those with equal indices side by side, and where each group of them starts.
+
+    Both are empty where too few rows share their indices for it to be worth while.
+
+    Example:
+        >>> neighbourhoods(np.array([0, 2, 4, 6, 8]), np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+        (array([0, 2, 1, 3], dtype=int32), array([0, 2, 4], dtype=int32))
+    """
+    none = np.empty(0, np.int32)
+    n_rows, sizes = len(indptr) - 1, np.diff(indptr)
+    hashed = _row_hashes(indptr, indices)
+    if n_rows < WORTH_GROUPING * len(np.unique(hashed)):
+        return none, none
+    _, first, kind = np.unique(hashed, return_index=True, return_inverse=True)
+    rows = np.argsort(first[kind], kind="stable")
+    equal = _equal_to_the_row_before(rows, indptr, indices, sizes)
+    groups = np.flatnonzero(np.append(~equal, True))
+    if n_rows < WORTH_GROUPING * (len(groups) - 1):
+        return none, none
+    return rows.astype(np.int32), groups.astype(np.int32)
+
+
+def _row_hashes(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """A number per row that differs, but for bad luck, where the indices do: the sum of the indices, well mixed."""
+    mixed = indices.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    total = np.append(np.uint64(0), np.cumsum(mixed, dtype=np.uint64))
+    return total[indptr[1:]] - total[indptr[:-1]]
+
+
+def _equal_to_the_row_before(
+    rows: np.ndarray, indptr: np.ndarray, indices: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """Whether each row, in the order of `rows`, has the same indices as the one before."""
+    equal = np.append(False, sizes[rows[1:]] == sizes[rows[:-1]])
+    pairs = np.flatnonzero(equal)
+    n = sizes[rows[pairs]]
+    offsets = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+    here, before = (np.repeat(indptr[rows[at]], n) + offsets for at in (pairs, pairs - 1))
+    different = np.repeat(pairs, n)[indices[here] != indices[before]]
+    equal[different] = False
+    return equal

@@ -1,0 +1,135 @@
+"""Break-even: the density from which on a dense matrix is faster than loops over the edges, measured once a machine.
+
+The table is a small JSON file: one density for each number of threads, forward alone or with backward, batch and width.
+`prewired bench` measures it and puts it in the user's cache; until then the one that comes with the package serves.
+"""
+
+import json
+import math
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .kernels import instruction_set
+
+_SHIPPED = Path(__file__).with_name("crossover.json")
+
+
+def break_even(n_in: int, n_out: int, batch: int, threads: int, *, training: bool) -> float:
+    """The density from which on a layer of such a shape is run as a dense one; above 1 means never.
+
+    Between the measured widths and batches it is interpolated on logarithmic scales, outside them the nearest counts;
+    the width of a layer that is not square is the geometric mean of its sides.
+
+    Example:
+        >>> 0 < break_even(1024, 1024, 128, 2, training=True) < 1
+        True
+    """
+    measured = sorted({cell["threads"] for cell in table()["cells"]})
+    nearest = min(measured, key=lambda n: abs(math.log(n / threads)))
+    cells = [c for c in table()["cells"] if c["threads"] == nearest and c["training"] == training]
+    batches = sorted({cell["batch"] for cell in cells})
+    by_batch = [
+        _interpolated(math.sqrt(n_in * n_out), {c["width"]: c["density"] for c in cells if c["batch"] == b})
+        for b in batches
+    ]
+    return _interpolated(max(batch, 1), dict(zip(batches, by_batch, strict=True)))
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The machine's own table, or the one that comes with the package."""
+    path = cache_file()
+    return json.loads((path if path.exists() else _SHIPPED).read_text())
+
+
+def source() -> str:
+    """Where the table comes from, in words."""
+    if cache_file().exists():
+        return f"measured on this machine, {table()['date']}"
+    return f"measured on another machine ({table()['processor']}); run `prewired bench` to measure this one"
+
+
+def save(cells: Iterable[dict[str, Any]]) -> Path:
+    """Keep a measured table for this machine, and use it from now on."""
+    path = cache_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"processor": processor(), "instruction_set": instruction_set(), "date": time.strftime("%Y-%m-%d")}
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    rows = ",\n".join(json.dumps(cell) for cell in cells)
+    unfinished.write_text(f'{json.dumps(whole)[:-1]}, "cells": [\n{rows}\n]}}\n')
+    unfinished.replace(path)
+    table.cache_clear()
+    return path
+
+
+def cache_file() -> Path:
+    """The file of this machine's table: PREWIRED_CACHE, or prewired in the user's cache, and the processor's name."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prewired"
+    folder = Path(os.environ.get("PREWIRED_CACHE") or root)
+    name = re.sub(r"\W+", "-", f"{processor()} {os.cpu_count()} {instruction_set()}").lower()
+    return folder / f"crossover-{name}.json"
+
+
+@cache
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def interleaved(calls: dict[str, Callable[[], object]], *, rounds: int = 5, least: float = 2e-3) -> dict[str, float]:
+    """Median seconds per call, the calls taken in turn so that a busy moment hits them all.
+
+    Args:
+        calls: what to time, by name.
+        rounds: samples of each.
+        least: seconds that a sample lasts at least, by as many calls as it takes.
+    """
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        start = time.perf_counter()
+        call()
+        repeats[name] = max(1, math.ceil(least / max(time.perf_counter() - start, 1e-7)))
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            seconds[name].append((time.perf_counter() - start) / repeats[name])
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def one_pass(layer: Any, batch: int, *, training: bool) -> Callable[[], object]:
+    """A call that runs a layer on a batch, row-major as data comes; in training with all its gradients."""
+    dtype = next(layer.parameters()).dtype
+    x = torch.randn(batch, int(layer.in_features), dtype=dtype, requires_grad=training)
+    g = torch.randn(batch, int(layer.out_features), dtype=dtype)
+    wanted = [x, *layer.parameters()]
+
+    def forward() -> object:
+        with torch.no_grad():
+            return layer(x)
+
+    def forward_and_backward() -> object:
+        return torch.autograd.grad(layer(x), wanted, g)
+
+    return forward_and_backward if training else forward
+
+
+def _interpolated(at: float, values: dict[int, float]) -> float:
+    """The value at a point, linear between logarithms."""
+    known = sorted(values)
+    return float(np.exp(np.interp(np.log(at), np.log(known), np.log([values[k] for k in known]))))
