@@ -273,15 +273,8 @@ Tensor pack(const Tensor& x, const char* name) {
   const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(batch * line, 1), 1);
   torch::stable::parallel_for(0, lines, grain, [&](int64_t first, int64_t last) {
     const int64_t begin = first * line, end = std::min(last * line, n);
-    if (rows) return DISPATCH(pack_rows<S>, from, batch, to, begin, end);
-    for (int64_t block = 0; block < to.n_blocks(); ++block) {
-      const int64_t done = block * to.size, width = to.width(block), filled = std::min(width, batch - done);
-      for (int64_t i = begin; i < end; ++i) {
-        S* row = to.start(block) + i * width;
-        std::memcpy(row, from + i * batch + done, filled * sizeof(S));
-        std::fill(row + filled, row + width, S(0));
-      }
-    }
+    if (rows) DISPATCH(pack_rows<S>, from, batch, to, begin, end);
+    else DISPATCH(pack_columns<S>, from, batch, to, begin, end);
   });
   return packed;
 }
@@ -382,17 +375,8 @@ Tensor sums(const Tensor& like, const Blocks<S>& g) {
   Tensor out = torch::stable::new_empty(like, {g.n});
   auto* to = static_cast<S*>(out.mutable_data_ptr());
   const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(g.batch, 1), 1);
-  torch::stable::parallel_for(0, g.n, grain, [&](int64_t begin, int64_t end) {
-    constexpr int64_t lanes = 32 / sizeof(typename Compute<S>::type);
-    for (int64_t row = begin; row < end; ++row) {
-      typename Compute<S>::type sum[lanes] = {}, total = 0;
-      for (int64_t block = 0; block < g.n_blocks(); ++block)
-        for (int64_t at = 0; at < g.width(block); at += lanes)
-          for (int64_t k = 0; k < lanes; ++k) sum[k] += g.start(block)[row * g.stride(block) + at + k];
-      for (const auto part : sum) total += part;
-      to[row] = S(total);
-    }
-  });
+  torch::stable::parallel_for(0, g.n, grain,
+                              [&](int64_t begin, int64_t end) { DISPATCH(row_sums<S>, g, to, begin, end); });
   return out;
 }
 

@@ -257,11 +257,14 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
     for (int k = 0; k < many; ++k) products[k] = dot(e + k);
     add_sums<S, many, bytes>(products, a.out + e, again);
   }
-  for (; e < end; ++e) {
-    const typename L::vector product = dot(e);
-    typename L::T total = again ? a.out[e] : 0;
-    for (int64_t k = 0; k < L::count; ++k) total += product[k];
-    a.out[e] = total;
+  if (e < end) {
+    typename L::vector products[many] = {};
+    typename L::T rest[many];
+#pragma GCC unroll 4
+    for (int k = 0; k < many - 1; ++k)
+      if (e + k < end) products[k] = dot(e + k);
+    add_sums<S, many, bytes>(products, rest, false);
+    for (int k = 0; k < end - e; ++k) a.out[e + k] = again ? a.out[e + k] + rest[k] : rest[k];
   }
   if constexpr (with_sum)
 #pragma GCC unroll 8
@@ -335,6 +338,42 @@ static inline void transpose_square(const S* from, int64_t from_stride, S* to, i
   }
 #pragma GCC unroll 8
   for (int64_t i = 0; i < lanes; ++i) *reinterpret_cast<U*>(to + i * to_stride) = v[i];
+}
+
+// The sums over the batch of the rows [begin, end).
+template <typename S>
+static void row_sums(const Blocks<S>& g, S* out, int64_t begin, int64_t end) {
+  using L = Lanes<S, VECTOR_BYTES < 32 ? VECTOR_BYTES : 32>;
+  for (int64_t row = begin; row < end; ++row) {
+    typename L::vector sum{};
+    typename L::T total = 0;
+    for (int64_t block = 0; block < g.n_blocks(); ++block) {
+      const S* values = g.start(block) + row * g.stride(block);
+      for (int64_t at = 0; at < g.width(block); at += L::count) sum += L::load(values + at);
+    }
+    for (int64_t k = 0; k < L::count; ++k) total += sum[k];
+    out[row] = S(total);
+  }
+}
+
+// Features [begin, end) of a feature-major matrix (n, batch) into blocks; what pads the batch is zero.
+template <typename S>
+static void pack_columns(const S* from, int64_t batch, const Blocks<S>& to, int64_t begin, int64_t end) {
+  struct Chunk {
+    S values[32 / sizeof(typename Compute<S>::type)];
+  };
+  constexpr int64_t lanes = sizeof(Chunk) / sizeof(S);
+  for (int64_t block = 0; block < to.n_blocks(); ++block) {
+    const int64_t done = block * to.size, width = to.width(block);
+    const int64_t whole = (batch - done < width ? batch - done : width) / lanes * lanes;
+    for (int64_t i = begin; i < end; ++i) {
+      const S* source = from + i * batch + done;
+      S* target = to.start(block) + i * width;
+      for (int64_t b = 0; b < whole; b += lanes)
+        *reinterpret_cast<Chunk*>(target + b) = *reinterpret_cast<const Chunk*>(source + b);
+      for (int64_t b = whole; b < width; ++b) target[b] = done + b < batch ? source[b] : S(0);
+    }
+  }
 }
 
 // Features [begin, end) of row-major activations (batch, n) into blocks; what pads the batch is zero.

@@ -1,7 +1,7 @@
 """How fast sparse layers are on this machine beside dense ones: break-even densities, and a table of speedups."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any
@@ -18,38 +18,29 @@ _FINEST = 1.15
 """The search for a break-even stops when its bounds are so close, as a ratio."""
 
 
-def measure_crossover(
-    threads: tuple[int, ...] | None = None,
-    *,
-    batches: tuple[int, ...] = BATCHES,
-    widths: tuple[int, ...] = WIDTHS,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, Any]]:
-    """The break-even density for each number of threads, forward alone and with backward, batch and width.
+Cell = tuple[int, bool, int, int]
 
-    Takes a few minutes; `crossover.save` keeps the result.
+
+def grid() -> list[Cell]:
+    """What `cell` measures for a whole table: threads (one, and as many as torch uses), training, batch, width."""
+    return list(product(sorted({1, torch.get_num_threads()}), (False, True), BATCHES, WIDTHS))
+
+
+def cell(threads: int, training: bool, batch: int, width: int) -> dict[str, Any]:
+    """One entry of a crossover table: the break-even density of a square layer.
 
     Args:
-        threads: numbers of threads; one and as many as torch uses, if not given.
-        batches, widths: of the square layers that are timed.
-        progress: called with (cells done, cells in all).
+        threads: of torch.
+        training: forward and backward, or forward alone.
+        batch, width: of the layer that is timed.
 
     Example:
-        >>> [cell["batch"] for cell in measure_crossover((1,), batches=(8,), widths=(16,))]
-        [8, 8]
+        >>> 0 < cell(1, False, 8, 16)["density"] <= 1
+        True
     """
-    threads = threads or tuple(sorted({1, torch.get_num_threads()}))
-    grid = list(product(threads, (False, True), batches, widths))
-    cells = []
-    for done, (n_threads, training, batch, width) in enumerate(grid):
-        progress(done, len(grid))
-        with threads_set_to(n_threads):
-            density = _break_even(width, batch, training)
-        cells.append(
-            {"threads": n_threads, "training": training, "batch": batch, "width": width, "density": round(density, 3)}
-        )
-    progress(len(grid), len(grid))
-    return cells
+    with threads_set_to(threads):
+        density = _break_even(width, batch, training)
+    return {"threads": threads, "training": training, "batch": batch, "width": width, "density": round(density, 3)}
 
 
 def speedups(

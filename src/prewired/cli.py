@@ -1,4 +1,4 @@
-"""The command line: `prewired generate | measure | train | study | families`."""
+"""The command line: `prewired generate | measure | train | study | bench | families`."""
 
 from __future__ import annotations
 
@@ -119,6 +119,14 @@ def parser() -> Parser:
         "-o", "--output", type=Path, default=Path("study"), help="the study's folder (default: %(default)s)"
     )
 
+    one = add(
+        "bench",
+        bench,
+        "Measure from which density on dense layers are faster here, keep it for kernel='auto', and print speedups.",
+    )
+    one.add_argument("--threads", type=int, help="threads of torch beside one (default: all)")
+    one.add_argument("--no-save", action="store_true", help="print the speedups only; measure and keep no break-even")
+
     add("families", families, "List the families of graphs with their parameters.")
     return top
 
@@ -155,6 +163,29 @@ def families(arguments: argparse.Namespace) -> None:
         options = [f"{p.name}" if p.default is p.empty else f"[{p.name}]" for p in generators.parameters(name).values()]
         print(f"{name}  n_in n_out {' '.join(options)}".rstrip())
         print(f"    {(inspect.getdoc(function) or '').splitlines()[0]}")
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """`prewired bench`."""
+    _need("rich")
+    from rich.console import Console
+    from rich.progress import track
+
+    from . import bench, crossover, kernels
+
+    if not arguments.no_save:
+        grid = bench.grid()
+        cells = [
+            bench.cell(*at)
+            for at in track(grid, "break-even densities", console=Console(stderr=True), show_speed=False)
+        ]
+        print(f"break-even densities kept in {crossover.save(cells)}")
+    print(f"{crossover.processor()}, {kernels.instruction_set()}")
+    print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")
+    print(f"{'threads':>7}  {'density':>7}  {'forward':>7}  {'forward+backward':>16}  kernel")
+    for row in bench.speedups():
+        numbers = f"{row['threads']:>7}  {row['density']:>7.1%}  {row['forward']:>7.2f}"
+        print(f"{numbers}  {row['forward and backward']:>16.2f}  {row['kernel']}", flush=True)
 
 
 def train(arguments: argparse.Namespace) -> None:

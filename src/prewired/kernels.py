@@ -1,8 +1,8 @@
 """The two verbs of sparse layers, as torch operators, each with its reference in plain PyTorch directly below it.
 
 A layer is y = x W^T + b, where W is a vector of one value per edge of a topology. `forward` runs a chain of layers,
-with a ReLU between them, and `backward` finds all its gradients, so that a whole network costs two calls. A chain of one is
-a layer. Shapes and dtypes are checked; that every index lies inside its side is not, Topology has seen to it.
+with a ReLU between them, and `backward` finds all its gradients, so that a whole network costs two calls. A chain of
+one is a layer. Shapes and dtypes are checked; that every index lies inside its side is not, Topology has seen to it.
 
 Activations go in as (batch, n), row-major or feature-major (strides (1, batch)), and come out feature-major. Every
 number is computed by one thread in one order: results do not depend on the number of threads, bit for bit.

@@ -1,13 +1,14 @@
 """SparseLinear: a linear layer with one weight per edge of a topology, sparse in memory and in time."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from . import crossover, init, kernels
+from .chain import Link, Scattered, in_one_type, run
 from .plan import Plan, plan
 from .topology import Topology
 
@@ -17,104 +18,6 @@ DENSE_LIMIT = 2**28
 TYPICAL_BATCH = 128
 """The batch for which a compiled or exported program, which may meet any, chooses its kernels."""
 _FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER :]
-
-
-class Link(NamedTuple):
-    """A layer in a chain: its parameters, and the two halves of its Plan."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    wiring: kernels.Tensors
-    by_input: kernels.Tensors
-
-
-def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
-    """Apply layers one after the other, with a ReLU between them and, if asked for, behind them: in one operator call.
-
-    Args:
-        links: at least one.
-        x: (batch, n_in).
-        relu: whether a ReLU follows the last layer.
-
-    Raises:
-        TypeError: if x and the weights differ in dtype.
-
-    Example:
-        >>> from prewired import generators
-        >>> a, b = (SparseLinear(generators.rotating(6, 6, fan_in=2)) for _ in range(2))
-        >>> x = torch.randn(3, 6)
-        >>> torch.testing.assert_close(run([a.link(), b.link()], x, relu=False), b(a(x).relu()))
-    """
-    x, *parameters = _in_one_type(x, [p for link in links for p in (link.weight, link.bias)])
-    if not (x.is_contiguous() or x.t().is_contiguous()):
-        x = x.contiguous()
-    parameters = [x.new_empty(0) if p is None else p for p in parameters]
-    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) else "reference"]
-    wiring = [tensor for link in links for tensor in link.wiring]
-    if not torch.is_grad_enabled() or not any(p.requires_grad for p in (x, *parameters)):
-        return kernel.forward(x, wiring, parameters, relu, False)[0]
-    return _Chain.apply(x, kernel, relu, wiring, [tensor for link in links for tensor in link.by_input], *parameters)
-
-
-def _in_one_type(x: torch.Tensor, parameters: list[torch.Tensor | None]) -> list[Any]:
-    """x and the parameters as they are, or in autocast's type where that is on."""
-    device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        return [p if p is None else p.to(dtype) for p in (x, *parameters)]
-    wanted = {p.dtype for p in parameters if p is not None}
-    if wanted != {x.dtype}:
-        names = " and ".join(sorted(map(str, wanted)))
-        raise TypeError(f"expected x in {names}, the weights' dtype, got {x.dtype}; use x.to() or layer.to()")
-    return [x, *parameters]
-
-
-class _Chain(torch.autograd.Function):
-    """The links of `run`: two operators, and what goes from one to the other."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        kernel: kernels.Kernel,
-        relu: bool,
-        wiring: kernels.Tensors,
-        by_input: kernels.Tensors,
-        *parameters: torch.Tensor,
-    ) -> torch.Tensor:
-        y, *kept = kernel.forward(x, wiring, parameters, relu, True)
-        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *kept)
-        ctx.rest = kernel, relu, wiring, by_input
-        return y
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        kernel, relu, wiring, by_input = ctx.rest
-        y, *saved = ctx.saved_tensors
-        n = 2 * len(wiring) // kernels.PER_LAYER
-        needs_x, *needed = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
-        g = grads[0]
-        if not (g.is_contiguous() or g.t().is_contiguous()):
-            g = g.contiguous()
-        found = kernel.backward(g, y, saved[n:], wiring, by_input, saved[:n], relu, needs_x, n > 2 or needed[0])
-        wanted = [grad if needs else None for grad, needs in zip(found, (needs_x, *needed), strict=True)]
-        return wanted[0], None, None, None, None, *wanted[1:]
-
-
-class _Scattered(torch.autograd.Function):
-    """The weights as a matrix, and the gradient of a matrix at the edges."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, n_in: int) -> torch.Tensor:
-        ctx.wiring = starts, indices
-        return kernels.scattered(starts, indices, weight, n_in)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        starts, indices = ctx.wiring
-        return kernels.gathered(starts, indices, grads[0].contiguous()), None, None, None
 
 
 class SparseLinear(nn.Module):
@@ -164,7 +67,6 @@ class SparseLinear(nn.Module):
             raise ValueError(f"expected kernel to be one of {', '.join(CHOICES)}, got {kernel!r}")
         self.topology = topology
         self.kernel = kernel
-        self._choices: dict[tuple[int, bool, int], str] = {}
         self.in_features = topology.n_in
         self.out_features = topology.n_out
         self._wire(device)
@@ -174,6 +76,7 @@ class SparseLinear(nn.Module):
 
     def _wire(self, device: Any) -> None:
         """Register the index tensors; the topology alone decides what they are."""
+        self._forget()
         self.register_buffer("indptr", torch.tensor(self.topology.indptr, device=device))
         for name, tensor in plan(self.topology)._asdict().items():
             self.register_buffer(name, tensor.to(device), persistent=name == "indices")
@@ -182,9 +85,15 @@ class SparseLinear(nn.Module):
         """As every module, but layers that leave the meta device get their index tensors again, not empty ones."""
         was_meta = self.indices.is_meta
         super()._apply(fn, recurse)
+        self._forget()
         if was_meta and not self.indices.is_meta:
             self._wire(self.indices.device)
         return self
+
+    def _forget(self) -> None:
+        """Drop what was derived from the tensors: the lists the kernels take, and the choices between them."""
+        self._wiring: tuple[kernels.Tensors, kernels.Tensors] | None = None
+        self._choices: dict[tuple[int, bool, int], str] = {}
 
     @property
     def plan(self) -> Plan:
@@ -206,19 +115,21 @@ class SparseLinear(nn.Module):
             ValueError: if the last dimension is not n_in.
             TypeError: if x and the weights differ in dtype.
         """
-        if x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
-        flat = x if x.ndim == 2 else x.reshape(-1, self.in_features)
-        if self.kernel_for(flat.shape[0], training=torch.is_grad_enabled()) == "dense":
-            y = self._dense(flat)
-        else:
-            y = run([self.link()], flat, relu=False)
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+        shape = x.shape
+        if len(shape) == 0 or shape[-1] != self.in_features:
+            raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
+        if len(shape) != 2:
+            return self(x.reshape(-1, self.in_features)).reshape(*shape[:-1], self.out_features)
+        if self.kernel_for(shape[0], training=torch.is_grad_enabled()) == "dense":
+            return self._dense(x)
+        return run((self.link(),), x, relu=False)
 
     def link(self) -> Link:
         """The layer as `run` takes it."""
-        buffers: dict[str, Any] = self._buffers
-        return Link(self.weight, self.bias, [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD])
+        if self._wiring is None:
+            buffers: dict[str, Any] = self._buffers
+            self._wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
+        return Link(self.weight, self.bias, *self._wiring)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
         """The kernel that runs a batch of so many rows: a name in KERNELS.
@@ -228,27 +139,26 @@ class SparseLinear(nn.Module):
             >>> SparseLinear(generators.rotating(64, 64, fan_in=2)).kernel_for(128)
             'sparse'
         """
+        if torch.compiler.is_compiling():
+            batch = TYPICAL_BATCH
+        key = batch, training, torch.get_num_threads()
+        return self._choices.get(key) or self._choices.setdefault(key, self._choose(*key))
+
+    def _choose(self, batch: int, training: bool, threads: int) -> str:
         if not kernels.runs_natively(self.weight):
             return "reference"
         if self.kernel != "auto":
             return self.kernel
-        return self._measured_choice(TYPICAL_BATCH if torch.compiler.is_compiling() else batch, training)
+        limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
+        small = self.in_features * self.out_features <= DENSE_LIMIT
+        return "dense" if small and self.topology.density >= limit else "sparse"
 
     def _dense(self, x: torch.Tensor) -> torch.Tensor:
         """The layer as a dense one, its matrix made of the weights."""
-        x, weight, bias = _in_one_type(x, [self.weight, self.bias])
+        x, weight, bias = in_one_type(x, [self.weight, self.bias])
         if self.topology.n_edges == self.in_features * self.out_features:
             return functional.linear(x, weight.view(self.out_features, self.in_features), bias)
-        return functional.linear(x, _Scattered.apply(weight, self.starts, self.indices, self.in_features), bias)
-
-    def _measured_choice(self, batch: int, training: bool) -> str:
-        threads = torch.get_num_threads()
-        key = batch, training, threads
-        if key not in self._choices:
-            limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
-            small = self.in_features * self.out_features <= DENSE_LIMIT
-            self._choices[key] = "dense" if small and self.topology.density >= limit else "sparse"
-        return self._choices[key]
+        return functional.linear(x, Scattered.apply(weight, self.starts, self.indices, self.in_features), bias)
 
     def to_dense(self) -> torch.Tensor:
         """The weights as a matrix (n_out, n_in), oriented like nn.Linear.weight, zero where there is no edge."""

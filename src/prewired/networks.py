@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from . import generators, init, kernels
+from .chain import Link, run
 from .generators.sizes import constant_fan_in
-from .layers import Link, SparseLinear, run
+from .layers import SparseLinear
 from .plan import plan
 from .random_bits import derive_seed
 from .topology import Topology

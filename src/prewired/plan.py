@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from .kernels import block_bytes
 from .topology import Topology
@@ -55,16 +56,16 @@ def plan(t: Topology) -> Plan:
     """
     if t.n_edges >= 2**31:
         raise ValueError(f"expected fewer than 2**31 edges in one layer, got {t.n_edges:,}; split the layer")
-    by_input = np.argsort(t.indices, kind="stable").astype(np.int32)
-    outputs = np.repeat(np.arange(t.n_out, dtype=np.int32), t.fan_in)[by_input]
-    indptr_by_input = np.append(0, np.cumsum(t.fan_out))
+    numbered = sparse.csr_array((np.arange(t.n_edges, dtype=np.int32), t.indices, t.indptr), (t.n_out, t.n_in))
+    turned = numbered.tocsc()
+    indptr_by_input, outputs = turned.indptr.astype(np.int64), turned.indices.astype(np.int32, copy=False)
     arrays = (
         panel_starts(t.indptr, t.indices, t.n_in),
         t.indices,
         *neighbourhoods(t.indptr, t.indices),
         indptr_by_input,
         outputs,
-        by_input,
+        turned.data,
         neighbourhoods(indptr_by_input, outputs)[0],
     )
     return Plan(*map(torch.tensor, arrays))
@@ -97,7 +98,7 @@ def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray,
     none = np.empty(0, np.int32)
     n_rows, sizes = len(indptr) - 1, np.diff(indptr)
     hashed = _row_hashes(indptr, indices)
-    if n_rows < WORTH_GROUPING * len(np.unique(hashed)):
+    if n_rows < WORTH_GROUPING * (1 + np.count_nonzero(np.diff(np.sort(hashed)))):
         return none, none
     _, first, kind = np.unique(hashed, return_index=True, return_inverse=True)
     rows = np.argsort(first[kind], kind="stable")
