@@ -18,6 +18,11 @@
 #include <utility>
 #include <vector>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
 #error "expected g++ 12 or newer, which has __builtin_shufflevector; set CXX=g++-12"
 #endif
@@ -53,6 +58,10 @@ struct Bits<8> {
   typedef uint64_t type;
 };
 
+constexpr int64_t kLarge = 4 << 20;  // bytes
+constexpr int64_t kFar = 1 << 20;  // bytes of a block from which on its rows are fetched ahead of their use
+constexpr int64_t kAhead = 32;     // edges
+
 // Activations of n features, in blocks of `size` values of the batch. Packed: each block is a matrix of its own, n rows
 // of `width` values, one block after the other, so that the rows a kernel picks lie close together. Not packed: an
 // ordinary feature-major matrix (n, batch). A width is always a multiple of 32 bytes of the type computed in.
@@ -68,6 +77,7 @@ struct Blocks {
   int64_t width(int64_t block) const { return std::min(size, batch - block * size); }
   S* start(int64_t block) const { return data + block * size * (packed ? n : 1); }
   int64_t stride(int64_t block) const { return packed ? width(block) : batch; }
+  bool is_far() const { return n * std::min(size, batch) * int64_t(sizeof(S)) > kFar; }
 };
 
 // The edges of row r in panel p are first[p * n_rows + r] up to last[p * n_rows + r].
@@ -259,6 +269,23 @@ Blocks<S> blocks_of(const Tensor& t, int64_t n, int64_t batch, bool packed) {
   return {static_cast<S*>(const_cast<void*>(t.const_data_ptr())), n, batch, size, packed};
 }
 
+// Asks for huge pages for memory that is new and large: rows are read from all over it, and pages of 4 KB would have to
+// be found one by one, first by the kernel that makes them and then again and again by the processor.
+void in_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  if (bytes < kLarge) return;
+  const auto page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = (uintptr_t(data) + page - 1) / page * page;
+  madvise(reinterpret_cast<void*>(begin), uintptr_t(data) + bytes - begin, MADV_HUGEPAGE);
+#endif
+}
+
+template <typename S>
+Tensor new_packed(const Tensor& like, int64_t n, int64_t batch) {
+  Tensor packed = torch::stable::new_empty(like, {n, padded<S>(batch)});
+  in_huge_pages(packed.mutable_data_ptr(), packed.numel() * int64_t(sizeof(S)));
+  return packed;
+}
+
 // Activations (batch, n), row-major or feature-major, as a packed tensor (n, padded batch).
 template <typename S>
 Tensor pack(const Tensor& x, const char* name) {
@@ -266,7 +293,7 @@ Tensor pack(const Tensor& x, const char* name) {
   const bool rows = x.is_contiguous();
   STD_TORCH_CHECK(rows || (x.stride(0) == 1 && x.stride(1) == batch), name,
                   ": expected activations (batch, n), contiguous, or their transpose");
-  Tensor packed = torch::stable::new_empty(x, {n, padded<S>(batch)});
+  Tensor packed = new_packed<S>(x, n, batch);
   const Blocks<S> to = blocks_of<S>(packed, n, padded<S>(batch), true);
   const auto* from = static_cast<const S*>(x.const_data_ptr());
   const int64_t line = 64 / sizeof(S), lines = (n + line - 1) / line;
@@ -309,10 +336,11 @@ Tensor feature_major(const Tensor& like, int64_t n, int64_t batch) {
 template <typename S, typename F>
 Tensor filled(const Tensor& like, int64_t n, int64_t batch, const F& run) {
   Tensor y = feature_major(like, n, batch);
+  in_huge_pages(y.mutable_data_ptr(), y.numel() * int64_t(sizeof(S)));
   if (padded<S>(batch) == batch) {
     run(blocks_of<S>(y, n, batch, false));
   } else {
-    const Tensor packed = torch::stable::new_empty(like, {n, padded<S>(batch)});
+    const Tensor packed = new_packed<S>(like, n, batch);
     const Blocks<S> blocks = blocks_of<S>(packed, n, padded<S>(batch), true);
     run(blocks);
     unpack(blocks, static_cast<S*>(y.mutable_data_ptr()), batch);
@@ -353,7 +381,7 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
     } else if (last) {
       y = filled<S>(x, p.n_rows, batch, run);
     } else {
-      y = torch::stable::new_empty(x, {p.n_rows, padded<S>(batch)});
+      y = new_packed<S>(x, p.n_rows, batch);
       run(blocks_of<S>(y, p.n_rows, padded<S>(batch), true));
     }
     if (keep) kept.push_back(at);
@@ -479,7 +507,7 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
         at = filled<S>(g, turned.n_rows, batch, run);
         grads[0] = at;
       } else {
-        at = torch::stable::new_empty(g, {turned.n_rows, padded<S>(batch)});
+        at = new_packed<S>(g, turned.n_rows, batch);
         run(blocks_of<S>(at, turned.n_rows, padded<S>(batch), true));
       }
     }

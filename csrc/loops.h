@@ -64,15 +64,23 @@ static inline V interleave(V a, V b, std::index_sequence<I...>) {
   return __builtin_shufflevector(a, b, int(offset + I / 2 + (I % 2 ? lanes : 0))...);
 }
 
+// Has the memory start to fetch a row of values that is soon to be read: where the rows do not fit the cache.
+template <int64_t bytes>
+static inline void prefetch_row(const void* row) {
+#pragma GCC unroll 8
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(row) + at);
+}
+
 // y[row] = start + sum over the edges [e, end) of w[e] * x[indices[e]], N vectors wide; `unrolled` edges have sums of
 // their own, so that an addition need not wait for the one before.
-template <typename S, int N, int bytes>
+template <typename S, int N, int bytes, bool far>
 static inline __attribute__((always_inline)) void row_tile(const Spmm<S>& a, int64_t e, int64_t end, const S* x,
                                                            int64_t stride, int64_t row, bool again, bool relu, S* y) {
   using L = Lanes<S, bytes>;
   constexpr int unrolled = N >= 8 ? 1 : N >= 4 ? 2 : 4;
   typename L::vector sum[unrolled][N];
   const typename L::T start = a.bias ? a.bias[row] : 0;
+  const auto ahead = [last = a.pattern.n_edges - 1](int64_t edge) { return std::min(edge + kAhead, last); };
 #pragma GCC unroll 8
   for (int k = 0; k < N; ++k) {
     sum[0][k] = again ? L::load(y + k * L::count) : start - typename L::vector{};
@@ -83,6 +91,7 @@ static inline __attribute__((always_inline)) void row_tile(const Spmm<S>& a, int
     const typename L::T w = a.values[edge];
     const S* source = x + a.pattern.indices[edge] * stride;
     asm("" : "+r"(source));
+    if constexpr (far) prefetch_row<N * L::count * sizeof(S)>(x + a.pattern.indices[ahead(edge)] * stride);
 #pragma GCC unroll 8
     for (int k = 0; k < N; ++k) sum[u][k] += w * L::load(source + k * L::count);
   };
@@ -138,8 +147,8 @@ static inline __attribute__((always_inline)) void group_tile(const Spmm<S>& a, c
 }
 
 // One tile of the batch, N vectors wide, for the rows or groups [begin, end).
-template <typename S, int N, int bytes = VECTOR_BYTES>
-static void spmm_tile(const Spmm<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+template <typename S, int N, int bytes, bool far>
+static void spmm_tile_at(const Spmm<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
   const Pattern& p = a.pattern;
   const S* x = a.x.start(block) + at;
   S* y = a.y.start(block) + at;
@@ -160,9 +169,15 @@ static void spmm_tile(const Spmm<S>& a, int64_t block, int64_t at, int64_t begin
     } else {
       for (int64_t row = begin; row < end; ++row)
         if (!again || relu || first[row] != last[row])
-          row_tile<S, N, bytes>(a, first[row], last[row], x, stride, row, again, relu, y + row * y_stride);
+          row_tile<S, N, bytes, far>(a, first[row], last[row], x, stride, row, again, relu, y + row * y_stride);
     }
   }
+}
+
+template <typename S, int N, int bytes = VECTOR_BYTES>
+static void spmm_tile(const Spmm<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+  if (a.x.is_far()) spmm_tile_at<S, N, bytes, true>(a, block, at, begin, end);
+  else spmm_tile_at<S, N, bytes, false>(a, block, at, begin, end);
 }
 
 // y = (relu of) W x + bias for the rows, or groups of rows, [begin, end).
@@ -227,7 +242,7 @@ static inline __attribute__((always_inline)) void add_sums(typename Lanes<S, byt
 
 // out[e] (+)= own . other[indices[e]] for the edges of a row, N vectors wide; with_sum: also
 // sum = sum of w[e] * other[indices[e]], for which each row of `other` is loaded once.
-template <typename S, int N, int bytes, bool with_sum>
+template <typename S, int N, int bytes, bool with_sum, bool far>
 static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int64_t e, int64_t end, const S* own,
                                                            const S* other, int64_t stride, bool again, S* to) {
   using L = Lanes<S, bytes>;
@@ -238,9 +253,11 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
     sum[k] = typename L::vector{};
     mine[k] = L::load(own + k * L::count);
   }
+  const auto ahead = [last = a.pattern.n_edges - 1](int64_t edge) { return std::min(edge + kAhead, last); };
   const auto dot = [&](int64_t edge) __attribute__((always_inline)) {
     const S* source = other + a.pattern.indices[edge] * stride;
     asm("" : "+r"(source));
+    if constexpr (far) prefetch_row<N * L::count * sizeof(S)>(other + a.pattern.indices[ahead(edge)] * stride);
     typename L::vector product[2] = {};
     const typename L::T w = with_sum ? a.values[edge] : 0;
 #pragma GCC unroll 8
@@ -272,8 +289,8 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
       L::store(to + k * L::count, a.relu ? (mine[k] > 0 ? sum[k] : typename L::vector{}) : sum[k]);
 }
 
-template <typename S, int N, bool with_sum, int bytes = VECTOR_BYTES>
-static void dots_tile(const Dots<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+template <typename S, int N, bool with_sum, int bytes, bool far>
+static void dots_tile_at(const Dots<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
   const Pattern& p = a.pattern;
   const S* other = a.other.start(block) + at;
   const S* own = a.own.start(block) + at;
@@ -283,9 +300,15 @@ static void dots_tile(const Dots<S>& a, int64_t block, int64_t at, int64_t begin
   const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
   for (int64_t k = begin; k < end; ++k) {
     const int64_t row = p.rows ? p.rows[k] : k;
-    dots_row<S, N, bytes, with_sum>(a, p.first[row], last[row], own + row * own_stride, other, stride,
+    dots_row<S, N, bytes, with_sum, far>(a, p.first[row], last[row], own + row * own_stride, other, stride,
                                     block > 0 || at > 0, to + row * to_stride);
   }
+}
+
+template <typename S, int N, bool with_sum, int bytes = VECTOR_BYTES>
+static void dots_tile(const Dots<S>& a, int64_t block, int64_t at, int64_t begin, int64_t end) {
+  if (a.other.is_far()) dots_tile_at<S, N, with_sum, bytes, true>(a, block, at, begin, end);
+  else dots_tile_at<S, N, with_sum, bytes, false>(a, block, at, begin, end);
 }
 
 template <typename S, bool with_sum>

@@ -1,23 +1,44 @@
-"""One battery for every kernel: shapes, patterns and dtypes against the dense product in double."""
+"""One battery for every kernel: patterns, batches, dtypes and layouts against the dense product in double."""
 
 import os
 import platform
 import subprocess
 import sys
+from itertools import accumulate, product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from prewired import Topology, generators, kernels
-from prewired.plan import PANEL, panel_starts, plan
+from prewired import Topology, generators, kernels, plan
 
-RAGGED = Topology.from_mask(np.tril(np.ones((37, 41))) * (np.arange(41) % 3 > 0))
+SPARSE = kernels.KERNELS["sparse"]
+
+
+def sharing(sizes, n_in, fan_in):
+    """A group of outputs for each of the sizes, in random order; those of a group read the same inputs."""
+    draw = np.random.default_rng(0)
+    mask = np.zeros((len(sizes), n_in))
+    for row in mask:
+        row[draw.choice(n_in, fan_in, replace=False)] = 1
+    return Topology.from_mask(draw.permutation(np.repeat(mask, sizes, axis=0)))
+
+
+def lifted(n, density, *, shuffled=False):
+    """A random graph in which every unit has become four of its kind, on both sides."""
+    draw = np.random.default_rng(0)
+    mask = np.kron(draw.random((n, n)) < density, np.ones((4, 4)))
+    return Topology.from_mask(draw.permutation(draw.permutation(mask).T).T if shuffled else mask)
+
+
 PATTERNS = {
     "constant": generators.constant_fan_in(70, 50, fan_in=9, seed=0),
     "biregular": generators.biregular(64, 96, fan_in=12, seed=0),
-    "ragged": RAGGED,
+    "ragged": Topology.from_mask(np.tril(np.ones((37, 41))) * (np.arange(41) % 3 > 0)),
     "empty rows": Topology.from_edges(9, 12, [(k, k) for k in range(4)]),
     "empty columns": Topology.from_edges(12, 9, [(k, k) for k in range(4)]),
     "one edge": Topology.from_edges(1, 1, [(0, 0)]),
@@ -26,123 +47,339 @@ PATTERNS = {
     "blocked": generators.grouped(64, 64, fan_in=16),
     "one long row": generators.dense(1000, 1),
     "one long column": generators.dense(1, 1000),
-    "panels": generators.erdos_renyi(300, 200, density=0.2, seed=0),
-    "ragged panels": Topology.from_mask(np.arange(150)[:, None] * np.arange(250) % 7 < 2),
+    "lifted": lifted(16, 0.3),
+    "lifted and shuffled": lifted(16, 0.3, shuffled=True),
+    "groups of many sizes": sharing([1, 2, 3, 5, 7, 4, 1, 2], 40, 11),
+    "groups of inputs": sharing([1, 2, 3, 5, 7, 4, 1, 2], 40, 11).transpose(),
+    "panels": generators.erdos_renyi(500, 40, density=0.3, seed=0),
+    "ragged panels": Topology.from_mask(np.arange(40)[:, None] * np.arange(500) % 7 < 2),
+    "panels and groups": sharing([3, 4, 1, 6], 500, 160),
 }
-BATCHES = [0, 1, 2, 7, 8, 15, 16, 33, 64, 100, 128, 131, 300, 520]
-TOLERANCE = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
+PANELS = {"one long row", "panels", "ragged panels", "panels and groups"}
+NOT_GROUPED = {"constant", "biregular", "ragged", "one edge", "one long row", "groups of inputs", "panels"}
+CHAINS = {
+    "regular": [generators.biregular(30, 24, fan_in=5, seed=0), generators.biregular(24, 40, fan_in=3, seed=1)],
+    "groups, panels, a dense head": [lifted(125, 0.3, shuffled=True), sharing([3, 4, 1, 6], 500, 160)],
+    "dead units": [Topology.from_edges(9, 12, [(k, k) for k in range(4)]), Topology.from_edges(12, 5, [(3, 0)])],
+    "one unit wide": [generators.dense(7, 1), generators.dense(1, 1)],
+}
+CHAINS = {name: [a, b, generators.dense(b.n_out, 10)] for name, (a, b) in CHAINS.items()}
+BATCHES = [0, 1, 2, 7, 8, 15, 16, 31, 32, 33, 64, 100, 128, 131, 300, 520]
+FEW = [0, 1, 33, 64]
+ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 2**-8}
+"""Half the spacing of neighbouring bfloat16 numbers is 2**-8 of the smaller: a sum rounded once is no further away."""
+ABSOLUTE = {torch.float32: 1e-4, torch.float64: 1e-12, torch.bfloat16: 1e-4}
+ROUNDED_BETWEEN = {**ABSOLUTE, torch.bfloat16: 2**-5}
+"""In a chain a bfloat16 activation may be rounded to its other neighbour, and what follows differs by some spacings."""
 
 
-def case(pattern, batch, dtype):
-    """A pattern's plan and random values, inputs, gradients and bias, with the dense weight in double."""
-    t = PATTERNS[pattern]
+class Case(NamedTuple):
+    """Arguments of the verbs, and what they are made of."""
+
+    x: torch.Tensor
+    g: torch.Tensor
+    wiring: list[torch.Tensor]
+    by_input: list[torch.Tensor]
+    parameters: list[torch.Tensor]
+    edges: list[tuple[torch.Tensor, torch.Tensor]]
+    """Row and column of each edge, a pair for each layer."""
+    shapes: list[tuple[int, int]]
+
+
+def case(graphs, batch, dtype, *, bias=True):
+    """A chain of graphs with random weights, inputs and gradients, about one in size, row-major."""
     draw = torch.Generator().manual_seed(batch)
-    values, x, g, bias = (
-        torch.randn(shape, generator=draw, dtype=dtype)
-        for shape in [(t.n_edges,), (t.n_in, batch), (t.n_out, batch), (t.n_out,)]
+
+    def random(*shape, scale=1.0):
+        return (torch.randn(shape, generator=draw, dtype=torch.float64) * scale).to(dtype)
+
+    plans = [plan.plan(t) for t in graphs]
+    parameters = [
+        p for t in graphs for p in (random(t.n_edges, scale=max(t.density * t.n_in, 1) ** -0.5), random(t.n_out * bias))
+    ]
+    return Case(
+        random(batch, graphs[0].n_in),
+        random(batch, graphs[-1].n_out),
+        [tensor for p in plans for tensor in p[: kernels.PER_LAYER]],
+        [tensor for p in plans for tensor in p[kernels.PER_LAYER :]],
+        parameters,
+        [(torch.arange(t.n_out).repeat_interleave(torch.tensor(t.fan_in)), torch.tensor(t.indices)) for t in graphs],
+        [(t.n_out, t.n_in) for t in graphs],
     )
-    dense = torch.zeros(t.n_out, t.n_in, dtype=torch.float64)
-    dense[np.repeat(np.arange(t.n_out), t.fan_in), t.indices.copy()] = values.double()
-    return plan(t), values, x, g, bias, dense
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("batch", BATCHES)
+def expected(c, relu):
+    """y, and the gradients of x and of each parameter, by dense products in double; hidden values in their dtype."""
+    leaves = [tensor.double().requires_grad_() for tensor in (c.x, *c.parameters)]
+    y, dtype = leaves[0], c.x.dtype
+    for k, (edges, shape) in enumerate(zip(c.edges, c.shapes, strict=True)):
+        weight, bias = leaves[1 + 2 * k : 3 + 2 * k]
+        y = y @ torch.zeros(shape, dtype=torch.float64).index_put(edges, weight).T
+        y = y + bias if bias.numel() else y
+        y = y.relu() if relu or k + 1 < len(c.edges) else y
+        y = y.to(dtype).double() if k + 1 < len(c.edges) else y
+    return y.detach(), torch.autograd.grad(y, leaves, c.g.double(), allow_unused=True, materialize_grads=True)
+
+
+def found(kernel, c, relu, *, turned=False, needs_x=True, needs_weights=True):
+    """y, and the gradients, as a kernel computes them."""
+    x, g = (tensor.t().contiguous().t() if turned else tensor for tensor in (c.x, c.g))
+    y, *kept = kernel.forward(x, c.wiring, c.parameters, relu, True)
+    return y, kernel.backward(g, y, kept, c.wiring, c.by_input, c.parameters, relu, needs_x, needs_weights)
+
+
+def assert_as_expected(kernel, c, atol, relu, **options):
+    y, grads = expected(c, relu)
+    got_y, got_grads = found(kernel, c, relu, **options)
+    for name, got, want in zip(
+        ["y", "x", *["weight", "bias"] * len(c.edges)], [got_y, *got_grads], [y, *grads], strict=True
+    ):
+        assert got.dtype == c.x.dtype
+        torch.testing.assert_close(
+            got.double(), want, rtol=ROUNDING[got.dtype], atol=atol[got.dtype], msg=lambda m, name=name: f"{name}: {m}"
+        )
+    for tensor in (got_y, got_grads[0]):
+        assert tensor.stride() == (1, len(c.x))
+
+
+def shares(batches):
+    """The kernels with the batches they are tried on: all, but the reference is slow."""
+    return [(name, batch) for name in kernels.KERNELS for batch in (FEW if name == "reference" else batches)]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("name", kernels.KERNELS)
-def test_battery(name, pattern, batch, dtype):
-    p, values, x, g, bias, dense = case(pattern, batch, dtype)
-    kernel = kernels.KERNELS[name]
-    mask = torch.zeros_like(dense)
-    t = PATTERNS[pattern]
-    rows = np.repeat(np.arange(t.n_out), t.fan_in)
-    mask[rows, t.indices.copy()] = 1
+@pytest.mark.parametrize(("name", "batch"), shares(BATCHES))
+def test_battery(name, batch, pattern, dtype):
+    c = case([PATTERNS[pattern]], batch, dtype)
+    assert_as_expected(kernels.KERNELS[name], c, ABSOLUTE, relu=False, turned=False)
+    assert_as_expected(kernels.KERNELS[name], c, ABSOLUTE, relu=True, turned=True)
 
-    y = kernel.spmm(p.starts, p.indices, values, None, x, bias)
-    torch.testing.assert_close(y, (dense @ x.double() + bias.double()[:, None]).to(dtype), **TOLERANCE[dtype])
-    plain = kernel.spmm(p.starts, p.indices, values, None, x, None)
-    torch.testing.assert_close(plain, (dense @ x.double()).to(dtype), **TOLERANCE[dtype])
-    back = kernel.spmm(p.starts_by_input, p.indices_by_input, values, p.by_input, g, None)
-    torch.testing.assert_close(back, (dense.T @ g.double()).to(dtype), **TOLERANCE[dtype])
-    sampled = kernel.sddmm(p.starts, p.indices, g, x)
-    torch.testing.assert_close(
-        sampled, (g.double() @ x.double().T)[rows, t.indices.copy()].to(dtype), **TOLERANCE[dtype]
-    )
-    assert all(result.is_contiguous() for result in (y, plain, back, sampled))
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize(("name", "batch"), shares([0, 1, 7, 33, 64, 131, 300]))
+def test_battery_of_chains(name, batch, chain, dtype):
+    c = case(CHAINS[chain], batch, dtype)
+    assert_as_expected(kernels.KERNELS[name], c, ROUNDED_BETWEEN, relu=False, turned=True)
+    assert_as_expected(kernels.KERNELS[name], c, ROUNDED_BETWEEN, relu=True, turned=False)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("graphs", [[PATTERNS["ragged"]], CHAINS["regular"]], ids=["one layer", "chain"])
+@pytest.mark.parametrize(("name", "batch"), shares(FEW))
+def test_battery_without_a_bias(name, batch, graphs, dtype):
+    assert_as_expected(kernels.KERNELS[name], case(graphs, batch, dtype, bias=False), ROUNDED_BETWEEN, relu=True)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("name", "batch"), shares([0, 1, 33]))
+def test_battery_of_what_is_asked_for(name, batch, pattern, dtype):
+    """Without `keep` y is the same, and alone; unwanted gradients have no elements, and the others are the same."""
+    kernel, c = kernels.KERNELS[name], case([PATTERNS[pattern]], batch, dtype)
+    close = {"rtol": 2 * ROUNDING[dtype], "atol": ABSOLUTE[dtype]}
+    y, whole = found(kernel, c, relu=True)
+    (alone,) = kernel.forward(c.x, c.wiring, c.parameters, True, False)
+    torch.testing.assert_close(alone, y, **close)
+    for needs_x, needs_weights in ((True, False), (False, True), (False, False)):
+        _, grads = found(kernel, c, relu=True, needs_x=needs_x, needs_weights=needs_weights)
+        for needed, grad, want in zip((needs_x, needs_weights, True), grads, whole, strict=True):
+            torch.testing.assert_close(grad, want if needed else want.new_empty(0), **close)
+
+
+@pytest.mark.parametrize("batch", [1, 33, 131])
+def test_a_chain_whose_input_needs_no_gradient(batch):
+    c = case(CHAINS["regular"], batch, torch.float32)
+    _, whole = found(SPARSE, c, relu=False)
+    _, grads = found(SPARSE, c, relu=False, needs_x=False)
+    assert grads[0].numel() == 0
+    torch.testing.assert_close(grads[1:], whole[1:])
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("name", kernels.KERNELS)
+def test_nan_passes_a_relu_as_it_does_in_torch(name, batch):
+    c = case([PATTERNS["full"]], batch, torch.float32)
+    c.x[0, 0] = torch.nan
+    (y,) = kernels.KERNELS[name].forward(c.x, c.wiring, c.parameters, True, False)
+    assert y[0].isnan().all()
+    assert not y[1:].isnan().any()
 
 
 def test_some_patterns_have_panels_and_some_have_not():
-    panels = {name for name, t in PATTERNS.items() if plan(t).starts.ndim == 2}
-    assert panels == {"panels", "ragged panels", "one long row"}
-    for t in PATTERNS.values():
-        starts = panel_starts(t.indptr, t.indices, t.n_in)
-        for panel, row in np.ndindex(*(np.array(starts.shape) - [1, 0])) if starts.ndim == 2 else ():
-            inside = t.indices[starts[panel, row] : starts[panel + 1, row]]
-            assert (inside // PANEL == panel).all()
-        assert starts.flat[0] == 0
-        assert starts.flat[-1] == t.n_edges
+    plans = {name: plan.plan(t) for name, t in PATTERNS.items()}
+    assert {name for name, p in plans.items() if p.starts.ndim == 2} == PANELS
+    assert {name for name, p in plans.items() if not len(p.groups)} == NOT_GROUPED
+    for name in PANELS:
+        starts, indices = (np.asarray(tensor) for tensor in plans[name][:2])
+        for panel, row in np.ndindex(starts.shape[0] - 1, starts.shape[1]):
+            assert (indices[starts[panel, row] : starts[panel + 1, row]] // plan.PANEL == panel).all()
+        assert starts[0, 0] == 0
+        assert starts[-1, -1] == len(indices)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 8), (16, 16), (17, 31), (128, 1024), (1000, 3), (0, 4), (4, 0)])
-@pytest.mark.parametrize("name", kernels.KERNELS)
-def test_transposed(name, shape, dtype):
-    x = torch.randn(shape, dtype=dtype)
-    y = kernels.KERNELS[name].transposed(x)
-    assert y.is_contiguous()
-    torch.testing.assert_close(y, x.T, rtol=0, atol=0)
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("pattern", [name for name, t in PATTERNS.items() if t.n_in > 4])
+def test_battery_of_narrow_panels(pattern, dtype, monkeypatch):
+    """Panels of a few features, many of them empty, give the same as one panel of all."""
+    monkeypatch.setattr(plan, "PANEL", 4)
+    monkeypatch.setattr(plan, "WORTH_A_PANEL", 0)
+    c = case([PATTERNS[pattern]], 131, dtype)
+    assert c.wiring[0].ndim == 2
+    for relu in (False, True):
+        assert_as_expected(SPARSE, c, ABSOLUTE, relu)
 
 
-def test_the_number_of_threads_changes_no_bit():
-    p, values, x, g, bias, _ = case("biregular", 520, torch.float32)
-    threads = torch.get_num_threads()
+def rows_of(t):
+    """The inputs of each output, as tuples."""
+    return [tuple(indices.tolist()) for indices in np.split(t.indices, t.indptr[1:-1])]
+
+
+@given(st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=20))
+def test_rows_are_grouped_exactly_where_they_read_the_same(rows):
+    t = Topology.from_edges(4, len(rows), [(i, o) for o, row in enumerate(rows) for i in row])
+    together: dict[Any, list[int]] = {}
+    for number, row in enumerate(rows_of(t)):
+        together.setdefault(row, []).append(number)
+    order, groups = plan.neighbourhoods(t.indptr, t.indices)
+    assert order.dtype == groups.dtype == np.int32
+    if len(rows) < plan.WORTH_GROUPING * len(together):
+        assert len(order) == len(groups) == 0
+    else:
+        assert order.tolist() == [number for group in together.values() for number in group]
+        assert groups.tolist() == [0, *accumulate(map(len, together.values()))]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_hashes_that_collide_do_no_harm(pattern, monkeypatch):
+    """Rows that only share a hash are kept apart; equal ones that lie side by side still make a group."""
+    monkeypatch.setattr(plan, "_row_hashes", lambda indptr, indices: np.zeros(len(indptr) - 1, np.uint64))
+    t = PATTERNS[pattern]
+    rows = rows_of(t)
+    groups = [0, *(k for k in range(1, t.n_out) if rows[k] != rows[k - 1]), t.n_out]
+    found_rows, found_groups = plan.neighbourhoods(t.indptr, t.indices)
+    grouped = t.n_out >= plan.WORTH_GROUPING * (len(groups) - 1)
+    assert found_rows.tolist() == (list(range(t.n_out)) if grouped else [])
+    assert found_groups.tolist() == (groups if grouped else [])
+    assert_as_expected(SPARSE, case([t], 33, torch.float32), ABSOLUTE, relu=True)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, for this test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "graphs", [*([t] for t in PATTERNS.values()), *CHAINS.values()], ids=[*PATTERNS, *(f"chain: {c}" for c in CHAINS)]
+)
+def test_the_number_of_threads_changes_no_bit(graphs, dtype, threads):
+    """Most threads come first: what they read before it is written is not what a run before has left there."""
+    c = case(graphs, 520, dtype)
+    asked = [*([(True, False)] if len(graphs) == 1 else []), (True, True), (False, True)]
     results = []
-    try:
-        for n in (1, 2, 3):
-            torch.set_num_threads(n)
-            y = kernels.spmm(p.starts, p.indices, values, None, x, bias)
-            results.append((y, kernels.sddmm(p.starts, p.indices, g, x)))
-    finally:
-        torch.set_num_threads(threads)
-    for y, sampled in results[1:]:
-        torch.testing.assert_close(y, results[0][0], rtol=0, atol=0)
-        torch.testing.assert_close(sampled, results[0][1], rtol=0, atol=0)
+    for n in (3, 2, 1):
+        threads(n)
+        results.append([found(SPARSE, c, relu=True, needs_x=x, needs_weights=weights) for x, weights in asked])
+    for result in results[:-1]:
+        torch.testing.assert_close(result, results[-1], rtol=0, atol=0)
 
 
-def test_wrong_arguments_are_refused_before_memory_is_read():
-    p, values, x, g, bias, _ = case("constant", 8, torch.float32)
-    wrong = [
-        lambda: kernels.spmm(p.starts, p.indices, values[:-1], None, x, bias),
-        lambda: kernels.spmm(p.starts, p.indices, values, None, x.double(), bias),
-        lambda: kernels.spmm(p.starts, p.indices, values, None, x.T, bias),
-        lambda: kernels.spmm(p.starts, p.indices, values, None, x, bias[:-1]),
-        lambda: kernels.spmm(p.starts, p.indices[:-1], values, None, x, bias),
-        lambda: kernels.spmm(p.starts, p.indices.long(), values, None, x, bias),
-        lambda: kernels.spmm(p.starts, p.indices, values, p.by_input[:-1], x, bias),
-        lambda: kernels.spmm(p.starts[:0], p.indices, values, None, x, bias),
-        lambda: kernels.spmm(p.starts[None, :], p.indices, values, None, x, bias),
-        lambda: kernels.spmm(p.starts.int(), p.indices, values, None, x, bias),
-        lambda: kernels.spmm(p.starts, p.indices, values.half(), None, x.half(), None),
-        lambda: kernels.sddmm(p.starts, p.indices, g[:-1], x),
-        lambda: kernels.sddmm(p.starts, p.indices, g[:, :-1].contiguous(), x),
-        lambda: kernels.transposed(x.half()),
-        lambda: kernels.transposed(x.T),
-    ]
-    for call in wrong:
-        with pytest.raises(RuntimeError, match="expected"):
-            call()
+def arguments(graphs):
+    """Right arguments for each operator, by name."""
+    c = case(graphs, 8, torch.float32)
+    y, *kept = SPARSE.forward(c.x, c.wiring, c.parameters, True, True)
+    rest = {"parameters": c.parameters, "relu": True}
+    matrix = {"starts": c.wiring[0], "indices": c.wiring[1]}
+    return {
+        "forward": {"x": c.x, "wiring": c.wiring, **rest, "keep": False},
+        "backward": {
+            "g": c.g, "y": y, "kept": kept, "wiring": c.wiring, "by_input": c.by_input, **rest,
+            "needs_x": True, "needs_weights": True,
+        },
+        "scattered": {**matrix, "values": c.parameters[0], "n_in": c.shapes[0][1]},
+        "gathered": {**matrix, "dense": torch.randn(c.shapes[0])},
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("operator", ["spmm", "sddmm", "transposed"])
-def test_operators_keep_torchs_rules(operator):
-    p, values, x, g, bias, _ = case("ragged", 5, torch.float32)
-    arguments = {
-        "spmm": (p.starts, p.indices, values, None, x, bias),
-        "sddmm": (p.starts, p.indices, g, x),
-        "transposed": (x,),
+RIGHT = arguments([PATTERNS["lifted"], PATTERNS["lifted"]])
+NOT_READ = {("backward", "wiring", "rows"), ("backward", "wiring", "groups"), ("backward", "parameters", "bias")}
+PARTS = {
+    "wiring": ("starts", "indices", "rows", "groups"),
+    "by_input": ("starts", "indices", "by_input", "rows"),
+    "parameters": ("weight", "bias"),
+    "kept": ("kept",),
+}
+
+
+def broken(t):
+    """The tensor with one thing wrong at a time."""
+    other = {torch.float32: torch.float64, torch.int32: torch.int64, torch.int64: torch.int32}[t.dtype]
+    return {
+        "too short": t[:-1],
+        "another dtype": t.to(other),
+        "a dtype without kernels": t.to(torch.float16),
+        "a dimension too many": t[None],
+        "strided": torch.stack([t, t], -1).flatten(-2)[..., ::2],
+        "expanded": t[:1].expand_as(t) if t.ndim == 1 else t[:, :1].expand_as(t),
     }
-    result = torch.library.opcheck(getattr(torch.ops.prewired, operator), arguments[operator])
-    assert set(result.values()) == {"SUCCESS"}
+
+
+def wrong_arguments():
+    """(operator, argument, what is wrong, wrong value) for all that is checked."""
+    for operator, name in ((operator, name) for operator, right in RIGHT.items() for name in right):
+        value = RIGHT[operator][name]
+        if isinstance(value, torch.Tensor):
+            yield from ((operator, name, how, bad) for how, bad in broken(value).items())
+        elif isinstance(value, list):
+            for k, tensor in enumerate(value):
+                part = PARTS[name][k % len(PARTS[name])]
+                if (operator, name, part) not in NOT_READ:
+                    for how, bad in broken(tensor).items():
+                        yield operator, name, f"{part} {k}: {how}", [*value[:k], bad, *value[k + 1 :]]
+            yield from ((operator, name, f"{len(short)} tensors", short) for short in (value[:-1], []))
+    yield "forward", "x", "one sample, strided", torch.randn(1, 128)[:, ::2]
+    yield "forward", "x", "one sample, expanded", torch.randn(1, 1).expand(1, 64)
+    yield "backward", "g", "other samples than y", RIGHT["backward"]["g"][:4]
+    yield "backward", "y", "row-major", RIGHT["backward"]["y"].contiguous()
+    yield "backward", "needs_weights", "not for two layers", False
+
+
+NOT_WRONG = {
+    ("forward", "x", "too short"),
+    ("scattered", "values", "another dtype"),
+    ("gathered", "dense", "another dtype"),
+    ("forward", "wiring", "groups 3: too short"),
+    ("forward", "wiring", "groups 7: too short"),
+}
+WRONG = {
+    f"{operator}: {name}, {how}": (operator, name, bad)
+    for operator, name, how, bad in wrong_arguments()
+    if (operator, name, how) not in NOT_WRONG
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_arguments_are_refused_before_memory_is_read(what):
+    operator, name, bad = WRONG[what]
+    with pytest.raises(RuntimeError, match="expected"):
+        getattr(kernels, operator)(**{**RIGHT[operator], name: bad})
+
+
+@pytest.mark.parametrize("graphs", [[PATTERNS["panels and groups"]], CHAINS["regular"]], ids=["layer", "chain"])
+@pytest.mark.parametrize("operator", RIGHT)
+def test_operators_keep_torchs_rules(operator, graphs):
+    right = arguments(graphs)[operator]
+    flags = [name for name in ("keep", "needs_x", "needs_weights") if name in right]
+    for values in product((True, False), repeat=len(flags)):
+        flagged = {**right, **dict(zip(flags, values, strict=True))}
+        if len(graphs) == 1 or flagged.get("needs_weights", True):
+            result = torch.library.opcheck(getattr(torch.ops.prewired, operator), tuple(flagged.values()))
+            assert set(result.values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("wish", [s for s in kernels.INSTRUCTION_SETS if s != kernels.instruction_set()])
@@ -154,8 +391,17 @@ def test_the_battery_on_another_instruction_set(wish):
         assert "expected PREWIRED_ISA to name an instruction set of this processor" in started.stderr
         pytest.skip(f"this processor has no {wish}")
     assert started.stdout.strip() == wish
-    tests = [f"{__file__}::test_battery", f"{__file__}::test_transposed"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "native", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "battery and not reference and not another",
+        __file__,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
 

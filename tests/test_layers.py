@@ -1,16 +1,19 @@
 import copy
 import io
 import pickle
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, generators, init, kernels
-from prewired.layers import _Linear
+from prewired import SparseLinear, Topology, crossover, generators, init, kernels, layers
 
 GRAPH = generators.biregular(24, 16, fan_in=5, seed=0)
+FULL = generators.dense(24, 16)
+each_kernel = pytest.mark.parametrize("kernel", layers.CHOICES)
 
 
 def dense_twin(layer):
@@ -23,63 +26,187 @@ def dense_twin(layer):
     return twin
 
 
+def assert_like_the_twin(layer, x, **tolerance):
+    """Value and all gradients are those of the dense twin."""
+    twin = dense_twin(layer)
+    x_twin = x.detach().clone().requires_grad_()
+    x.requires_grad_()
+    y, y_twin = layer(x), twin(x_twin)
+    torch.testing.assert_close(y, y_twin, **tolerance)
+    g = torch.randn_like(y_twin)
+    wanted = torch.autograd.grad(y_twin, [x_twin, *twin.parameters()], g)
+    found = torch.autograd.grad(y, [x, *layer.parameters()], g)
+    edges = layer.to_dense() != 0
+    for grad, want in zip(found, (wanted[0], wanted[1][edges], *wanted[2:]), strict=True):
+        torch.testing.assert_close(grad, want, **tolerance)
+
+
+@each_kernel
+@pytest.mark.parametrize("graph", [GRAPH, FULL], ids=["sparse", "full"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("lead", [(), (1,), (7,), (2, 3), (4, 1, 5), (0,), (3, 0)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_values_and_gradients_are_those_of_the_dense_twin(dtype, lead, bias):
-    layer = SparseLinear(GRAPH, bias=bias, dtype=dtype)
-    twin = dense_twin(layer)
-    x = torch.randn(*lead, 24, dtype=dtype, requires_grad=True)
-    x_twin = x.detach().clone().requires_grad_()
-    y, y_twin = layer(x), twin(x_twin)
-    torch.testing.assert_close(y, y_twin)
-    g = torch.randn_like(y_twin)
-    y.backward(g)
-    y_twin.backward(g)
-    torch.testing.assert_close(x.grad, x_twin.grad)
-    torch.testing.assert_close(layer.weight.grad, twin.weight.grad[layer.to_dense() != 0])
-    if bias:
-        torch.testing.assert_close(layer.bias.grad, twin.bias.grad)
+def test_values_and_gradients_are_those_of_the_dense_twin(dtype, lead, bias, graph, kernel):
+    assert_like_the_twin(
+        SparseLinear(graph, bias=bias, dtype=dtype, kernel=kernel), torch.randn(*lead, 24, dtype=dtype)
+    )
+
+
+VIEWS = {
+    "every other feature": lambda: torch.randn(20, 48)[:, ::2],
+    "every other sample": lambda: torch.randn(20, 24)[::2],
+    "a slice of features": lambda: torch.randn(20, 48)[:, 24:],
+    "feature-major": lambda: torch.randn(24, 9).t(),
+    "a slice of feature-major samples": lambda: torch.randn(24, 18).t()[3:12],
+    "expanded": lambda: torch.randn(1, 24).expand(5, 24),
+    "one number for all features": lambda: torch.randn(5, 1).expand(5, 24),
+    "one strided sample": lambda: torch.randn(1, 48)[:, ::2],
+    "one sample of one number": lambda: torch.randn(1, 1).expand(1, 24),
+    "three dimensions, the first two swapped": lambda: torch.randn(4, 5, 24).transpose(0, 1),
+}
+
+
+@each_kernel
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_are_read_right(view, kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel)
+    x = VIEWS[view]()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), dense_twin(layer)(x))
+    assert_like_the_twin(layer, x)
 
 
 @pytest.mark.parametrize("graph", [GRAPH, Topology.from_edges(6, 5, [(0, 1), (0, 3), (5, 3)]), generators.dense(4, 3)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradcheck(graph, bias):
-    layer = SparseLinear(graph, bias=bias, dtype=torch.float64)
+@pytest.mark.parametrize("kernel", ["sparse", "dense"])
+def test_gradcheck(graph, bias, kernel):
+    layer = SparseLinear(graph, bias=bias, dtype=torch.float64, kernel=kernel)
     x = torch.randn(3, graph.n_in, dtype=torch.float64, requires_grad=True)
-    parameters = [p for p in (layer.weight, layer.bias) if p is not None]
-    edges = layer.plan
+    names, parameters = zip(*layer.named_parameters(), strict=True)
 
-    def function(x, weight, bias=None):
-        return _Linear.apply(x, weight, bias, *edges)
+    def function(x, *parameters):
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
 
     assert torch.autograd.gradcheck(function, (x, *parameters))
 
 
-def test_only_the_gradients_that_are_needed_are_made(monkeypatch):
-    calls = []
-    native = kernels.KERNELS["native"]
-    spy = native._replace(
-        spmm=lambda *a: calls.append("spmm") or native.spmm(*a),
-        sddmm=lambda *a: calls.append("sddmm") or native.sddmm(*a),
-    )
-    monkeypatch.setitem(kernels.KERNELS, "native", spy)
-    layer = SparseLinear(GRAPH)
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of the sparse kernel, as (verb, flags)."""
+    made = []
+    native = kernels.KERNELS["sparse"]
+
+    def forward(x, wiring, parameters, relu, keep):
+        made.append(("forward", {"keep": keep}))
+        return native.forward(x, wiring, parameters, relu, keep)
+
+    def backward(*arguments):
+        made.append(("backward", {"x": arguments[-2], "weights": arguments[-1]}))
+        return native.backward(*arguments)
+
+    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward))
+    return made
+
+
+def test_only_the_gradients_that_are_needed_are_made(calls):
+    layer = SparseLinear(GRAPH, kernel="sparse")
     layer(torch.randn(3, 24)).sum().backward()
-    assert calls == ["spmm", "sddmm"]
+    assert calls == [("forward", {"keep": True}), ("backward", {"x": False, "weights": True})]
     calls.clear()
-    layer = SparseLinear(GRAPH)
+    layer = SparseLinear(GRAPH, kernel="sparse")
     layer.weight.requires_grad_(False)
     x = torch.randn(3, 24, requires_grad=True)
     layer(x).sum().backward()
-    assert calls == ["spmm", "spmm"]
+    assert calls[1] == ("backward", {"x": True, "weights": False})
     assert layer.weight.grad is None
-    assert x.grad is not None
-    assert layer.bias.grad is not None
+    torch.testing.assert_close(x.grad, layer.to_dense().sum(0).expand(3, 24))
+    torch.testing.assert_close(layer.bias.grad, torch.full((16,), 3.0))
+    calls.clear()
+    layer.bias.requires_grad_(False)
+    layer(torch.randn(3, 24))
+    with torch.no_grad():
+        layer(x)
+    with torch.inference_mode():
+        layer(x)
+    assert calls == [("forward", {"keep": False})] * 3
 
 
-def test_outputs_may_be_changed_in_place():
+def test_no_copy_of_a_full_matrix_is_made_and_one_of_a_sparse_one(monkeypatch):
+    made = []
+    scattered = kernels.scattered
+    monkeypatch.setattr(kernels, "scattered", lambda *arguments: made.append(1) or scattered(*arguments))
+    for graph in (FULL, GRAPH):
+        layer = SparseLinear(graph, kernel="dense")
+        layer(torch.randn(3, 24)).sum().backward()
+        assert made == ([] if graph is FULL else [1])
+        assert layer.weight.grad.shape == (graph.n_edges,)
+
+
+def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
+    asked = []
+
+    def break_even(n_in, n_out, batch, threads, *, training):
+        asked.append((n_in, n_out, batch, threads, training))
+        return 0.1 if training else 0.5
+
+    monkeypatch.setattr(crossover, "break_even", break_even)
     layer = SparseLinear(GRAPH)
+    threads = torch.get_num_threads()
+    assert [layer.kernel_for(7), layer.kernel_for(7, training=False)] == ["dense", "sparse"]
+    assert asked == [(24, 16, 7, threads, True), (24, 16, 7, threads, False)]
+    assert SparseLinear(FULL).kernel_for(7, training=False) == "dense"
+    assert [SparseLinear(GRAPH, kernel=k).kernel_for(7) for k in ("sparse", "dense")] == ["sparse", "dense"]
+    monkeypatch.setattr(layers, "DENSE_LIMIT", 24 * 16 - 1)
+    assert SparseLinear(FULL).kernel_for(7) == "sparse"
+
+
+def test_auto_runs_what_it_has_chosen(monkeypatch, calls):
+    layer = SparseLinear(GRAPH)
+    for limit, verbs in ((0.0, []), (2.0, ["forward", "backward"])):
+        monkeypatch.setattr(crossover, "break_even", lambda *_, limit=limit, **__: limit)
+        layer = SparseLinear(GRAPH)
+        layer(torch.randn(3, 24)).sum().backward()
+        assert [verb for verb, _ in calls] == verbs
+
+
+@pytest.mark.parametrize("before", [torch.float32, torch.float16])
+@pytest.mark.parametrize("after", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_choice_is_made_anew_for_another_dtype(before, after, monkeypatch):
+    monkeypatch.setattr(crossover, "break_even", lambda *_, **__: 0.0)
+    layer = SparseLinear(GRAPH, dtype=before)
+    layer(torch.randn(3, 24, dtype=before))
+    layer = layer.to(after)
+    assert layer.kernel_for(3) == ("reference" if after == torch.float16 else "dense")
+    assert_like_the_twin(layer, torch.randn(3, 24, dtype=after), rtol=0.02, atol=0.02)
+
+
+@each_kernel
+def test_another_number_of_threads_gives_the_same(kernel):
+    layer, threads = SparseLinear(GRAPH, kernel=kernel), torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            assert_like_the_twin(layer, torch.randn(200, 24))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_an_unknown_kernel_is_refused():
+    with pytest.raises(ValueError, match=r"expected kernel to be one of auto, sparse, dense, got 'native'"):
+        SparseLinear(GRAPH, kernel="native")
+
+
+def test_hooks_run_once_whatever_the_shape_of_the_input():
+    layer, shapes = SparseLinear(GRAPH), []
+    layer.register_forward_hook(lambda module, inputs, output: shapes.append((inputs[0].shape, output.shape)))
+    for lead in ((), (3,), (2, 3)):
+        layer(torch.randn(*lead, 24))
+    assert shapes == [((24,), (16,)), ((3, 24), (3, 16)), ((2, 3, 24), (2, 3, 16))]
+
+
+@each_kernel
+def test_outputs_may_be_changed_in_place(kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel)
     x, r = torch.randn(6, 24), torch.randn(6, 16)
     expected = torch.relu(layer(x) + r)
     expected.square().sum().backward()
@@ -93,13 +220,66 @@ def test_outputs_may_be_changed_in_place():
     torch.testing.assert_close(layer.weight.grad, gradient)
 
 
-def test_autocast_runs_the_layer_in_its_own_precision():
-    net = nn.Sequential(nn.Linear(24, 24), SparseLinear(GRAPH))
+@each_kernel
+def test_a_second_backward_and_a_weight_changed_between_are_torchs_errors(kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel)
+    loss = layer(torch.randn(6, 24)).sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+    loss = layer(torch.randn(6, 24, requires_grad=True)).sum()
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    if kernel == "sparse":
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+@each_kernel
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_autocast_does_what_it_does_to_a_dense_layer(dtype, kernel):
+    layer = SparseLinear(GRAPH, dtype=dtype, kernel=kernel)
+    twin = dense_twin(layer)
+    x = torch.randn(4, 24, dtype=dtype, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
-        y = net(torch.randn(4, 24))
-    assert y.dtype == torch.float32
+        y, expected = layer(x), twin(x)
+    assert y.dtype == expected.dtype
+    torch.testing.assert_close(y, expected, rtol=2**-7, atol=2**-7)
     y.sum().backward()
-    assert net[0].weight.grad is not None
+    assert {p.grad.dtype for p in (x, *layer.parameters())} == {dtype}
+    torch.testing.assert_close(layer.bias.grad, torch.full((16,), 4.0, dtype=dtype))
+
+
+@each_kernel
+def test_training_under_autocast(kernel):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(24, 24), nn.ReLU(), SparseLinear(GRAPH, kernel=kernel))
+    assert falls(net, torch.float32, torch.autocast("cpu", torch.bfloat16))
+
+
+@each_kernel
+def test_bfloat16_layers_train(kernel):
+    torch.manual_seed(0)
+    layer = SparseLinear(GRAPH, dtype=torch.bfloat16, kernel=kernel)
+    assert "reference" not in repr(layer)
+    assert falls(layer, torch.bfloat16, nullcontext())
+    assert layer.weight.dtype == torch.bfloat16
+
+
+def falls(net, dtype, context):
+    """Whether Adam halves the loss of a linear target within a hundred steps."""
+    x = torch.randn(64, 24, dtype=dtype)
+    target = x @ torch.randn(24, 16, dtype=dtype) / 5
+    optimiser = torch.optim.Adam(net.parameters(), 0.05)
+    losses = []
+    for _ in range(100):
+        optimiser.zero_grad()
+        with context:
+            loss = nn.functional.mse_loss(net(x).float(), target.float())
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return losses[-1] < losses[0] / 2 and all(p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_layers_can_be_made_on_the_meta_device():
@@ -116,36 +296,45 @@ def test_half_precision_weights_start_alive_at_any_fan_in():
     assert (SparseLinear(generators.dense(70_000, 1), dtype=torch.float16).weight != 0).any()
 
 
-def test_second_derivatives_are_a_clear_error():
-    x = torch.randn(3, 24, requires_grad=True)
-    (grad,) = torch.autograd.grad(SparseLinear(GRAPH)(x).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        grad.sum().backward()
-
-
-def test_feature_major_activations_are_carried_by_strides(monkeypatch):
-    turned = []
-    native = kernels.KERNELS["native"]
-    spy = native._replace(transposed=lambda x: turned.append(tuple(x.shape)) or native.transposed(x))
-    monkeypatch.setitem(kernels.KERNELS, "native", spy)
-    net = nn.Sequential(
-        SparseLinear(GRAPH), nn.ReLU(), nn.Dropout(0.1), SparseLinear(GRAPH.transpose()), nn.GELU(), nn.Linear(24, 3)
-    )
-    hidden = net[0](torch.randn(10, 24))
-    assert hidden.shape == (10, 16)
-    assert hidden.stride() == (1, 10)
-    assert turned == [(10, 24)]
-    turned.clear()
-    net(torch.randn(10, 24)).sum().backward()
-    assert turned == [(10, 24)], "only the network's input is transposed, forward and backward"
-
-
-def test_strided_and_expanded_inputs_are_read_right():
-    layer = SparseLinear(GRAPH)
+@pytest.mark.parametrize("graph", [GRAPH, FULL], ids=["sparse", "full"])
+@each_kernel
+def test_second_derivatives_are_right_or_a_clear_error(kernel, graph):
+    layer = SparseLinear(graph, kernel=kernel, dtype=torch.float64)
     twin = dense_twin(layer)
-    base = torch.randn(20, 48)
-    for x in (base[::2, ::2], base[:, 24:], torch.randn(24, 9).t(), torch.randn(1, 24).expand(5, 24)):
-        torch.testing.assert_close(layer(x), twin(x))
+    x = torch.randn(3, 24, dtype=torch.float64, requires_grad=True)
+
+    def second(module):
+        (grad,) = torch.autograd.grad(module(x).pow(3).sum(), module.weight, create_graph=True)
+        x.grad = None
+        grad.square().sum().backward()
+        return x.grad
+
+    if layer.kernel_for(3) == "dense" and graph is FULL:
+        torch.testing.assert_close(second(layer), second(twin))
+    else:
+        with pytest.raises(RuntimeError, match="differentiate twice"):
+            second(layer)
+
+
+@pytest.mark.parametrize("transform", ["grad", "vmap", "jvp"])
+def test_function_transforms_are_torchs_clear_error(transform):
+    layer = SparseLinear(GRAPH, kernel="sparse")
+    x = torch.randn(3, 24)
+    call = {
+        "grad": lambda: torch.func.grad(lambda x: layer(x).sum())(x),
+        "vmap": lambda: torch.func.vmap(layer)(x[:, None]),
+        "jvp": lambda: torch.func.jvp(layer, (x,), (x,)),
+    }
+    with pytest.raises(RuntimeError, match="with functorch transforms"):
+        call[transform]()
+
+
+def test_feature_major_activations_are_carried_by_strides():
+    net = nn.Sequential(SparseLinear(GRAPH, kernel="sparse"), nn.ReLU(), nn.Dropout(0.1), nn.GELU())
+    x = torch.randn(10, 24)
+    for n in range(1, len(net) + 1):
+        assert net[:n](x).stride() == (1, 10)
+    assert SparseLinear(GRAPH, kernel="sparse")(x.t().contiguous().t()).stride() == (1, 10)
 
 
 def test_wrong_inputs_are_refused():
@@ -244,7 +433,7 @@ def round_trips(layer):
     x = io.BytesIO()
     torch.save(layer, x)
     x.seek(0)
-    other = SparseLinear(layer.topology)
+    other = SparseLinear(layer.topology, kernel="dense" if layer.kernel == "sparse" else "sparse")
     other.load_state_dict(layer.state_dict())
     assigned = SparseLinear(layer.topology)
     assigned.load_state_dict(copy.deepcopy(layer.state_dict()), assign=True)
@@ -259,11 +448,16 @@ def round_trips(layer):
 
 
 @pytest.mark.parametrize("way", round_trips(SparseLinear(GRAPH)))
-def test_round_trips_give_the_same_layer_which_still_learns(way):
-    layer = SparseLinear(GRAPH)
-    same = round_trips(layer)[way]
+@pytest.mark.parametrize("used", [False, True])
+@each_kernel
+def test_round_trips_give_the_same_layer_which_still_learns(way, kernel, used):
+    layer = SparseLinear(GRAPH, kernel=kernel)
     x = torch.randn(5, 24)
-    torch.testing.assert_close(same(x), layer(x), rtol=0, atol=0)
+    if used:
+        layer(x)
+    same = round_trips(layer)[way]
+    assert same.kernel == kernel or way in ("state_dict", "assign")
+    torch.testing.assert_close(same(x), layer(x))
     assert same.topology == layer.topology
     before = same.weight.detach().clone()
     optimiser = torch.optim.SGD(same.parameters(), 0.1)
@@ -302,33 +496,41 @@ def test_loaded_index_tensors_only_prove_the_wiring():
         layer.load_state_dict({**state, "indices": "none"})
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_other_dtypes_run_on_the_reference_and_say_so(dtype):
-    layer = SparseLinear(GRAPH).to(dtype)
-    assert "kernel reference" in repr(layer)
-    assert "kernel reference" in layer.explain()
-    x = torch.randn(4, 24)
-    expected = dense_twin(layer)(x.to(dtype)).float()
-    torch.testing.assert_close(layer(x.to(dtype)).float(), expected, rtol=0.05, atol=0.05)
+@each_kernel
+def test_other_dtypes_run_on_the_reference_and_say_so(kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel).half()
+    assert layer.kernel_for(4) == "reference"
+    assert "kernel reference: plain PyTorch, slow, no compiled operators for torch.float16 on cpu" in repr(layer)
+    assert layer.explain().startswith("kernel reference")
+    assert_like_the_twin(layer, torch.randn(4, 24).half(), rtol=0.01, atol=0.01)
 
 
-def test_the_native_kernel_says_on_what():
-    for dtype in (torch.float32, torch.float64):
-        assert SparseLinear(GRAPH, dtype=dtype).explain().startswith(f"kernel native ({kernels.instruction_set()})")
-    assert "reference" not in repr(SparseLinear(GRAPH))
+@each_kernel
+def test_layers_explain_what_they_run_and_why(kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel)
+    text = layer.explain(batch=8)
+    head, forward, backward, source = text.splitlines()
+    for part in (str(GRAPH), "batch 8", "torch.float32 on cpu", kernels.instruction_set()):
+        assert part in head
+    times = r"sparse [\d.e-]+ ms, dense [\d.e-]+ ms, nn.Linear [\d.e-]+ ms"
+    for line, training, name in ((forward, False, "forward"), (backward, True, "forward and backward")):
+        why = r"dense pays from a density of [\d.]+% on" if kernel == "auto" else "asked for"
+        assert re.fullmatch(f"{name}: kernel {layer.kernel_for(8, training=training)} \\({why}\\); {times}", line)
+    assert "measured on" in source
 
 
-def test_inference_mode_and_compile():
-    net = nn.Sequential(SparseLinear(GRAPH), nn.ReLU(), SparseLinear(GRAPH.transpose()))
-    x = torch.randn(6, 24)
-    expected = net(x)
+def test_repr_names_the_kernel_only_where_it_was_asked_for():
+    assert "kernel" not in repr(SparseLinear(GRAPH))
+    assert "kernel='dense'" in repr(SparseLinear(GRAPH, kernel="dense"))
+
+
+@each_kernel
+def test_inference_mode(kernel):
+    layer = SparseLinear(GRAPH, kernel=kernel)
     with torch.inference_mode():
-        torch.testing.assert_close(net(x), expected)
-    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
-    y = compiled(x.requires_grad_())
-    torch.testing.assert_close(y, expected)
-    y.sum().backward()
-    assert x.grad is not None
+        x = torch.randn(6, 24)
+        torch.testing.assert_close(layer(x), dense_twin(layer)(x))
+    assert_like_the_twin(layer, torch.randn(6, 24))
 
 
 def test_a_wide_layer_takes_memory_of_its_edges():

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -5,9 +7,29 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, generators, networks
+from prewired import SparseLinear, crossover, generators, kernels, networks
+from prewired.networks import Sequential
 
 WIRED = sorted(set(generators.GENERATORS) - {"dense"})
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Lets every sparse layer run as one; the calls of the sparse kernel, as (verb, number of layers)."""
+    made = []
+    native = kernels.KERNELS["sparse"]
+
+    def forward(x, wiring, *rest):
+        made.append(("forward", len(wiring) // kernels.PER_LAYER))
+        return native.forward(x, wiring, *rest)
+
+    def backward(g, y, kept, *rest):
+        made.append(("backward", len(kept)))
+        return native.backward(g, y, kept, *rest)
+
+    monkeypatch.setattr(crossover, "break_even", lambda *_, **__: 2.0)
+    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward))
+    return made
 
 
 @pytest.mark.parametrize("family", WIRED)
@@ -118,3 +140,181 @@ def test_narrow_sizes_are_the_widest_within_the_budget(budget):
     assert networks.narrow_sizes(sizes, budget) == [784, width, width, 10]
     assert parameters(width) <= budget or width == 1
     assert parameters(width + 1) > budget or width == 1000
+
+
+def mlp(*sizes, **options):
+    return networks.mlp(sizes, family="biregular", fan_in=4, seed=0, **options)
+
+
+def sparse(n_in, n_out):
+    return SparseLinear(generators.biregular(n_in, n_out, fan_in=4, seed=n_in))
+
+
+def with_hook(net, k):
+    net[k].register_forward_hook(lambda module, inputs, output: None)
+    return net
+
+
+class Own(SparseLinear):
+    """A layer whose forward may be anything."""
+
+
+TWICE = sparse(24, 24)
+NETS = {
+    "an mlp": (lambda: mlp(24, 32, 40, 10), [3]),
+    "a sparse output": (lambda: mlp(24, 32, 40, 10, dense_output=False), [3]),
+    "the widest output that is thin": (lambda: mlp(24, 32, networks.THIN), [2]),
+    "a wide output": (lambda: mlp(24, 32, 40, networks.THIN + 1), [2]),
+    "one sparse layer, a wide output": (lambda: mlp(24, 32, networks.THIN + 1), [1]),
+    "no bias": (lambda: Sequential(SparseLinear(sparse(24, 32).topology, bias=False), nn.ReLU(), sparse(32, 8)), [2]),
+    "a ReLU at the end": (lambda: Sequential(sparse(24, 32), nn.ReLU(), sparse(32, 40), nn.ReLU()), [2]),
+    "a ReLU in place": (lambda: mlp(24, 32, 40, 10, activation=lambda: nn.ReLU(inplace=True)), [3]),
+    "Tanh": (lambda: mlp(24, 32, 40, 10, activation=nn.Tanh), [1, 1]),
+    "no activation": (lambda: Sequential(sparse(24, 32), sparse(32, 40)), [1, 1]),
+    "dropout": (lambda: Sequential(*mlp(24, 32, 40)[:2], nn.Dropout(), *mlp(32, 40, 10)), [1, 2]),
+    "a dense layer first": (lambda: Sequential(nn.Linear(24, 32), nn.ReLU(), *mlp(32, 40, 10)), [2]),
+    "a wide dense layer between": (
+        lambda: Sequential(sparse(24, 32), nn.ReLU(), nn.Linear(32, 80), nn.ReLU(), *mlp(80, 40, 10)),
+        [1, 2],
+    ),
+    "a hook on a layer": (lambda: with_hook(mlp(24, 32, 40, 10), 0), [1, 2]),
+    "a hook on a ReLU": (lambda: with_hook(mlp(24, 32, 40, 10), 1), [1, 2]),
+    "a hook on the output layer": (lambda: with_hook(mlp(24, 32, 40, 10), 4), [2]),
+    "a layer of another class": (lambda: Sequential(Own(TWICE.topology), nn.ReLU(), *mlp(24, 40, 10)), [1, 2]),
+    "one layer twice": (lambda: Sequential(TWICE, nn.ReLU(), TWICE, nn.ReLU(), sparse(24, 5)), [3]),
+    "a network within": (lambda: Sequential(mlp(24, 32, 40), nn.ReLU(), mlp(40, 24, 10)), [2, 2]),
+    "a dense network": (lambda: networks.mlp([24, 32, 10], family="dense"), []),
+}
+
+
+def assert_like_plain_sequential(net, x, **tolerance):
+    """Value and all gradients are those of an nn.Sequential of the same layers."""
+    results = []
+    for module in (net, nn.Sequential(*net)):
+        torch.manual_seed(0)
+        own = x.detach().clone().requires_grad_()
+        y = module(own)
+        module.zero_grad()
+        y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape))
+        results.append([y.detach(), own.grad, *(p.grad for p in module.parameters())])
+    torch.testing.assert_close(*results, **tolerance)
+
+
+@pytest.mark.parametrize("lead", [(0,), (1,), (7,), (33,), (2, 3), ()], ids=str)
+@pytest.mark.parametrize("name", NETS)
+def test_a_sequential_computes_what_its_layers_do_one_by_one(name, lead, calls):
+    assert_like_plain_sequential(NETS[name][0](), torch.randn(*lead, 24))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_layers_run_in_as_few_calls_as_they_can(name, calls):
+    make, together = NETS[name]
+    net = make()
+    y = net(torch.randn(7, 24))
+    assert calls == [("forward", n) for n in together]
+    y.sum().backward()
+    assert calls == [*(("forward", n) for n in together), *(("backward", n) for n in reversed(together))]
+    calls.clear()
+    with torch.no_grad():
+        torch.testing.assert_close(net.eval()(torch.ones(7, 24)), nn.Sequential(*net)(torch.ones(7, 24)))
+    assert calls[: len(together)] == [("forward", n) for n in together]
+
+
+def test_hooks_see_what_they_saw(calls):
+    for k in range(5):
+        seen, expected = [], []
+        net = mlp(24, 32, 40, 10)
+        x = torch.randn(3, 24)
+        handle = net[k].register_forward_hook(lambda module, inputs, output, seen=seen: seen.append((*inputs, output)))
+        net(x)
+        handle.remove()
+        net[k].register_forward_hook(lambda module, inputs, output, to=expected: to.append((*inputs, output)))
+        nn.Sequential(*net)(x)
+        torch.testing.assert_close(seen, expected)
+    with nn.modules.module.register_module_forward_hook(lambda *_: calls.append("hook")):
+        calls.clear()
+        mlp(24, 32, 40, 10)(x)
+    assert [call for call in calls if call != "hook"] == [("forward", 1)] * 2
+    assert calls.count("hook") == 6
+
+
+def test_a_layer_that_runs_as_a_dense_one_stands_alone(calls, monkeypatch):
+    monkeypatch.setattr(crossover, "break_even", lambda n_in, *_, **__: 0.0 if n_in == 32 else 2.0)
+    net = mlp(24, 32, 40, 20, 10)
+    assert_like_plain_sequential(net, torch.randn(7, 24))
+    assert calls[:2] == [("forward", 1), ("forward", 2)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_networks_of_other_dtypes(dtype, calls):
+    rough = {} if dtype == torch.float64 else {"rtol": 0.02, "atol": 0.02}
+    assert_like_plain_sequential(mlp(24, 32, 40, 10).to(dtype), torch.randn(7, 24, dtype=dtype), **rough)
+    assert calls[:2] == ([] if dtype == torch.float16 else [("forward", 3), ("backward", 3)])
+
+
+def test_networks_under_autocast(calls):
+    net = mlp(24, 32, 40, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(torch.randn(7, 24)).dtype == torch.bfloat16
+        assert_like_plain_sequential(net, torch.randn(7, 24), rtol=0.02, atol=0.02)
+    assert calls[0] == ("forward", 3)
+    assert {p.grad.dtype for p in net.parameters()} == {torch.float32}
+
+
+def test_frozen_parameters_get_no_gradient_and_change_no_other(calls):
+    net = mlp(24, 32, 40, 10)
+    x = torch.randn(7, 24)
+    net(x).square().sum().backward()
+    wanted = {name: p.grad for name, p in net.named_parameters()}
+    for frozen in wanted:
+        net.zero_grad()
+        net.requires_grad_(True).get_parameter(frozen).requires_grad_(False)
+        net(x).square().sum().backward()
+        for name, p in net.named_parameters():
+            if name == frozen:
+                assert p.grad is None
+            else:
+                torch.testing.assert_close(p.grad, wanted[name])
+
+
+def test_outputs_of_networks_may_be_changed_in_place_and_hidden_values_may_not(calls):
+    x = torch.randn(7, 24)
+    net = mlp(24, 32, 40, 10)
+    net(x).add_(1).sum().backward()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        Sequential(*net[:4])(x).add_(1).sum().backward()
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_nan_is_not_hidden_by_a_relu(batch, calls):
+    net = mlp(24, 32, 40, 10)
+    with torch.no_grad():
+        net[2].weight.fill_(torch.nan)
+        assert net(torch.randn(batch, 24)).isnan().all()
+    y = net(torch.randn(batch, 24))
+    assert y.isnan().all()
+
+
+def test_copies_and_parts_of_a_network_are_networks(calls):
+    net = mlp(24, 32, 40, 10)
+    x = torch.randn(3, 24)
+    expected = net(x)
+    other = mlp(24, 32, 40, 10, init_seed=1)
+    other.load_state_dict(nn.Sequential(*net).state_dict())
+    for same in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), other, copy.deepcopy(net).double().float()):
+        calls.clear()
+        torch.testing.assert_close(same(x), expected)
+        assert calls == [("forward", 3)]
+    part = net[:4]
+    assert type(part) is Sequential
+    torch.testing.assert_close(net[4](part(x)), expected)
+
+
+@pytest.mark.parametrize("first", ["inference mode", "the meta device"])
+def test_a_first_call_in_an_odd_place_leaves_nothing_behind(first, calls):
+    """The wiring of a dense output is made at its first call, whatever that is, and kept."""
+    sizes = {"inference mode": (24, 29), "the meta device": (24, 31)}[first]
+    net = mlp(*sizes, 3)
+    with torch.inference_mode() if first == "inference mode" else torch.device("meta"):
+        net(torch.randn(2, 24, device="cpu"))
+    assert_like_plain_sequential(net, torch.randn(7, 24))
