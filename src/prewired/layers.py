@@ -26,8 +26,10 @@ class SparseLinear(nn.Module):
     The parameter is the vector of the weights in edge order, so gradients and optimiser state have the size of the
     edges and a connection that is not in the graph cannot come back. The edges themselves (`indptr`, `indices`) are
     buffers: they travel in the state_dict and are compared when one is loaded. Drop-in for nn.Linear; the output's
-    memory is feature-major (strides (1, batch)), which elementwise layers keep and the next SparseLinear reads without
-    a copy.
+    memory is feature-major (strides (1, batch)), which elementwise layers keep and the next SparseLinear reads fastest.
+
+    Where a dense matrix is made from the weights, a layer in eval mode keeps it until a weight changes. PyTorch notices
+    every change but those through `.data`; make those before `eval()`, or better under `torch.no_grad()`.
 
     Args:
         topology: which inputs feed which outputs.
@@ -50,6 +52,7 @@ class SparseLinear(nn.Module):
 
     indptr: torch.Tensor
     indices: torch.Tensor
+    starts: torch.Tensor
 
     def __init__(
         self,
@@ -90,9 +93,18 @@ class SparseLinear(nn.Module):
             self._wire(self.indices.device)
         return self
 
+    def train(self, mode: bool = True) -> Any:
+        """As every module; the dense matrix kept in eval mode is dropped."""
+        self._kept = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
+
     def _forget(self) -> None:
         """Drop what was derived from the tensors: the lists the kernels take, and the choices between them."""
         self._wiring: tuple[kernels.Tensors, kernels.Tensors] | None = None
+        self._kept: tuple[tuple[int, int], torch.Tensor] | None = None
         self._choices: dict[tuple[int, bool, int], str] = {}
 
     @property
@@ -155,10 +167,22 @@ class SparseLinear(nn.Module):
 
     def _dense(self, x: torch.Tensor) -> torch.Tensor:
         """The layer as a dense one, its matrix made of the weights."""
-        x, weight, bias = in_one_type(x, [self.weight, self.bias])
+        x, weight, bias = in_one_type(x, (self.weight, self.bias))
+        return functional.linear(x, self._matrix(weight), bias)
+
+    def _matrix(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weights as a matrix: a view where all edges are there; in eval mode kept until the weights change."""
         if self.topology.n_edges == self.in_features * self.out_features:
-            return functional.linear(x, weight.view(self.out_features, self.in_features), bias)
-        return functional.linear(x, Scattered.apply(weight, self.starts, self.indices, self.in_features), bias)
+            return weight.view(self.out_features, self.in_features)
+        edges = self.starts, self.indices
+        if torch.is_grad_enabled() and weight.requires_grad:
+            return Scattered.apply(weight, *edges, self.in_features)
+        if self.training or weight.is_inference() or torch.compiler.is_compiling():
+            return kernels.scattered(*edges, weight, self.in_features)
+        key = weight.data_ptr(), weight._version
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, kernels.scattered(*edges, weight, self.in_features)
+        return self._kept[1]
 
     def to_dense(self) -> torch.Tensor:
         """The weights as a matrix (n_out, n_in), oriented like nn.Linear.weight, zero where there is no edge."""
