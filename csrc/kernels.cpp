@@ -105,13 +105,18 @@ struct Spmm {
 
 template <typename S>
 struct Dots {
+  typedef typename Compute<S>::type T;
   Pattern pattern;
-  const typename Compute<S>::type* values;
   Blocks<S> own;
   Blocks<S> other;
+  T* out;  // the products, in the order of the edges here
+  // With the transposed product as well:
   Blocks<S> to;
-  bool relu;  // keep the sums only where `own` is positive
-  typename Compute<S>::type* out;
+  bool relu;  // keep it only where `own` is positive
+  const T* weights;
+  const int32_t* order;  // the place of each edge's weight
+  T* fetched;            // the weights in the order of the edges here
+  S* grad;               // the products, in the order of the weights
 };
 
 #define VECTOR_BYTES 16
@@ -391,12 +396,6 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
   return kept;
 }
 
-// to[order[q]] = from[q]: values in the order by input, put where they belong.
-template <typename S>
-void put(const typename Compute<S>::type* from, const int32_t* order, S* to, int64_t begin, int64_t end) {
-  for (int64_t q = begin; q < end; ++q) to[order ? order[q] : q] = S(from[q]);
-}
-
 // The sums over the batch of packed gradients, which the bias gets.
 template <typename S>
 Tensor sums(const Tensor& like, const Blocks<S>& g) {
@@ -462,45 +461,40 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
                                 : none;
     auto* to = static_cast<S*>(grad.mutable_data_ptr());
     Dots<S> a{};
-    a.relu = !first;
+    a.other = here;
     if (needs_weights && !down) {
       a.pattern = p;
       a.own = here;
       a.other = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
-      std::unique_ptr<T[]> copy;
+      std::unique_ptr<T[]> wide;
       if constexpr (std::is_same_v<S, T>) a.out = to;
-      else copy = std::make_unique_for_overwrite<T[]>(p.n_edges), a.out = copy.get();
+      else wide = std::make_unique_for_overwrite<T[]>(p.n_edges), a.out = wide.get();
       if (batch > 0)
         for_rows(p, batch, [&](int64_t begin, int64_t end) {
           DISPATCH(sddmm<S>, a, begin, end);
-          if constexpr (!std::is_same_v<S, T>) put<S>(a.out, nullptr, to, p.first[begin], p.last[end - 1]);
+          if constexpr (!std::is_same_v<S, T>) std::copy(a.out + p.first[begin], a.out + p.last[end - 1], to + p.first[begin]);
         });
     } else if (down) {
       const Values<S> values(weight);
-      const auto ordered = std::make_unique_for_overwrite<T[]>(p.n_edges);
+      const auto fetched = std::make_unique_for_overwrite<T[]>(p.n_edges);
       const auto out = std::make_unique_for_overwrite<T[]>(needs_weights ? p.n_edges : 0);
-      const int64_t* last = turned.last + (turned.n_panels - 1) * turned.n_rows;
+      a.pattern = turned;
+      a.relu = !first;
+      a.weights = values.data;
+      a.order = order;
+      a.fetched = fetched.get();
+      a.out = out.get();
+      a.grad = to;
+      if (needs_weights) a.own = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
       const auto run = [&](const Blocks<S>& target) {
-        a.pattern = turned;
-        a.values = ordered.get();
-        a.out = out.get();
-        a.other = here;
         a.to = target;
-        if (needs_weights) a.own = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
-        const Spmm<S> only{turned, ordered.get(), nullptr, here, target, false};
         for_rows(turned, batch, [&](int64_t begin, int64_t end) {
-          // Each thread fetches the weights of its inputs in the order it reads them.
+          if (needs_weights) return DISPATCH(sddmm_and_spmm<S>, a, begin, end);
           for (int64_t i = begin; i < end; ++i) {
             const int64_t row = turned.rows ? turned.rows[i] : i;
-            for (int64_t q = turned.first[row]; q < last[row]; ++q) ordered[q] = values.data[order[q]];
+            for (int64_t q = turned.first[row]; q < turned.last[row]; ++q) fetched[q] = values.data[order[q]];
           }
-          if (!needs_weights) return DISPATCH(spmm<S>, only, begin, end);
-          DISPATCH(sddmm_and_spmm<S>, a, begin, end);
-          if (batch > 0)
-            for (int64_t i = begin; i < end; ++i) {
-              const int64_t row = turned.rows ? turned.rows[i] : i;
-              put<S>(out.get(), order, to, turned.first[row], last[row]);
-            }
+          DISPATCH(spmm<S>, Spmm<S>{turned, fetched.get(), nullptr, here, target, false}, begin, end);
         });
       };
       if (first) {

@@ -58,10 +58,19 @@ struct Lanes {
   static inline vector positive(vector v) { return v > 0 ? v : vector{}; }
 };
 
-// Interleaves the low (first) or the high halves of a and b: the step from which transpositions and sums are made.
-template <typename V, int64_t lanes, int64_t offset, size_t... I>
+// Interleaves the low (offset 0) or the high halves of each part of `width` values of a and b.
+template <typename V, int64_t lanes, int64_t width, int64_t offset, size_t... I>
 static inline V interleave(V a, V b, std::index_sequence<I...>) {
-  return __builtin_shufflevector(a, b, int(offset + I / 2 + (I % 2 ? lanes : 0))...);
+  return __builtin_shufflevector(
+      a, b, int(I / width * width + offset + I % width / 2 + (I % 2 ? lanes : 0))...);
+}
+
+// Keeps a vector in a register: GCC would rather load it again for every use.
+template <typename V>
+static inline __attribute__((always_inline)) void in_register([[maybe_unused]] V& v) {
+#ifdef __x86_64__
+  asm("" : "+x"(v));
+#endif
 }
 
 // Has the memory start to fetch a row of values that is soon to be read: where the rows do not fit the cache.
@@ -131,7 +140,10 @@ static inline __attribute__((always_inline)) void group_tile(const Spmm<S>& a, c
     const S* source = x + indices[e] * stride;
     typename L::vector v[N];
 #pragma GCC unroll 8
-    for (int k = 0; k < N; ++k) v[k] = L::load(source + k * L::count);
+    for (int k = 0; k < N; ++k) {
+      v[k] = L::load(source + k * L::count);
+      in_register(v[k]);
+    }
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       const typename L::T value = w[r][e];
@@ -217,36 +229,39 @@ static void spmv(const Spmm<S>& a, int64_t begin, int64_t end) {
   }
 }
 
-// The sums of the lanes of `many` vectors, as one vector of `many` values: each round of interleaving and adding halves
-// the vectors, then the halves of what is left are added.
-template <typename S, int many, int bytes>
+// out (+)= the sums of the lanes of as many vectors as 16 bytes hold values: each round of interleaving and adding, inside
+// parts of 16 bytes, halves the vectors, then the parts are added.
+template <typename S, int bytes>
 static inline __attribute__((always_inline)) void add_sums(typename Lanes<S, bytes>::vector* sum,
                                                            typename Compute<S>::type* out, bool again) {
   typedef typename Compute<S>::type T;
   typedef typename Lanes<S, bytes>::vector V;
-  constexpr int64_t lanes = Lanes<S, bytes>::count;
+  constexpr int64_t lanes = Lanes<S, bytes>::count, many = 16 / sizeof(T);
   using Sequence = std::make_index_sequence<lanes>;
 #pragma GCC unroll 4
   for (int n = many / 2; n > 0; n /= 2)
 #pragma GCC unroll 4
     for (int k = 0; k < n; ++k)
-      sum[k] = interleave<V, lanes, 0>(sum[k], sum[k + n], Sequence{}) +
-               interleave<V, lanes, lanes / 2>(sum[k], sum[k + n], Sequence{});
-  typedef T part __attribute__((vector_size(many * sizeof(T)), aligned(alignof(T)), may_alias));
-  part total = again ? *reinterpret_cast<part*>(out) : part{};
+      sum[k] = interleave<V, lanes, many, 0>(sum[k], sum[k + n], Sequence{}) +
+               interleave<V, lanes, many, many / 2>(sum[k], sum[k + n], Sequence{});
+  typedef T part __attribute__((vector_size(16), aligned(alignof(T)), may_alias));
   const part* parts = reinterpret_cast<const part*>(&sum[0]);
-#pragma GCC unroll 16
-  for (int64_t k = 0; k < lanes / many; ++k) total += parts[k];
+  part total = parts[0];
+#pragma GCC unroll 4
+  for (int64_t k = 1; k < lanes / many; ++k) total += parts[k];
+  if (again) total += *reinterpret_cast<part*>(out);
   *reinterpret_cast<part*>(out) = total;
 }
 
-// out[e] (+)= own . other[indices[e]] for the edges of a row, N vectors wide; with_sum: also
-// sum = sum of w[e] * other[indices[e]], for which each row of `other` is loaded once.
+// Products of one tile of the batch, N vectors wide, for the edges of a row: out[e] (+)= own . other[indices[e]].
+// With_sum: each row of `other` is loaded once for to = sum of w[e] * other[indices[e]] as well. The weights are then in
+// another order than the edges here: the first tile fetches them from their places, and the last puts the products there.
 template <typename S, int N, int bytes, bool with_sum, bool far>
 static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int64_t e, int64_t end, const S* own,
-                                                           const S* other, int64_t stride, bool again, S* to) {
+                                                           const S* other, int64_t stride, bool first, bool last,
+                                                           S* to) {
   using L = Lanes<S, bytes>;
-  constexpr int many = L::count < 4 ? 2 : 4;
+  constexpr int many = 16 / sizeof(typename L::T);
   typename L::vector sum[N], mine[N];
 #pragma GCC unroll 8
   for (int k = 0; k < N; ++k) {
@@ -258,30 +273,47 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
     const S* source = other + a.pattern.indices[edge] * stride;
     asm("" : "+r"(source));
     if constexpr (far) prefetch_row<N * L::count * sizeof(S)>(other + a.pattern.indices[ahead(edge)] * stride);
+    typename L::T w = 0;
+    if constexpr (with_sum) {
+      w = first ? a.weights[a.order[edge]] : a.fetched[edge];
+      if (first) a.fetched[edge] = w;
+    }
     typename L::vector product[2] = {};
-    const typename L::T w = with_sum ? a.values[edge] : 0;
 #pragma GCC unroll 8
     for (int k = 0; k < N; ++k) {
-      const typename L::vector v = L::load(source + k * L::count);
-      if constexpr (with_sum) sum[k] += w * v;
+      typename L::vector v = L::load(source + k * L::count);
+      if constexpr (with_sum) {
+        in_register(v);
+        sum[k] += w * v;
+      }
       product[k % 2] += mine[k] * v;
     }
     return N > 1 ? product[0] + product[1] : product[0];
   };
+  const auto put = [&](int64_t n, const typename L::T* totals) __attribute__((always_inline)) {
+    for (int64_t k = 0; k < n; ++k) {
+      const typename L::T total = first ? totals[k] : a.out[e + k] + totals[k];
+      if (with_sum && last) a.grad[a.order[e + k]] = S(total);
+      else a.out[e + k] = total;
+    }
+  };
+  typename L::vector products[many];
+  typename L::T totals[many];
   for (; e + many <= end; e += many) {
-    typename L::vector products[many];
 #pragma GCC unroll 4
     for (int k = 0; k < many; ++k) products[k] = dot(e + k);
-    add_sums<S, many, bytes>(products, a.out + e, again);
+    if (with_sum && last) {
+      add_sums<S, bytes>(products, totals, false);
+      put(many, totals);
+    } else {
+      add_sums<S, bytes>(products, a.out + e, !first);
+    }
   }
   if (e < end) {
-    typename L::vector products[many] = {};
-    typename L::T rest[many];
 #pragma GCC unroll 4
-    for (int k = 0; k < many - 1; ++k)
-      if (e + k < end) products[k] = dot(e + k);
-    add_sums<S, many, bytes>(products, rest, false);
-    for (int k = 0; k < end - e; ++k) a.out[e + k] = again ? a.out[e + k] + rest[k] : rest[k];
+    for (int k = 0; k < many; ++k) products[k] = e + k < end ? dot(e + k) : typename L::vector{};
+    add_sums<S, bytes>(products, totals, false);
+    put(end - e, totals);
   }
   if constexpr (with_sum)
 #pragma GCC unroll 8
@@ -297,11 +329,12 @@ static void dots_tile_at(const Dots<S>& a, int64_t block, int64_t at, int64_t be
   S* to = with_sum ? a.to.start(block) + at : nullptr;
   const int64_t stride = a.other.stride(block), own_stride = a.own.stride(block);
   const int64_t to_stride = with_sum ? a.to.stride(block) : 0;
-  const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
+  const bool first = block == 0 && at == 0;
+  const bool last = block + 1 == a.other.n_blocks() && at + N * Lanes<S, bytes>::count == a.other.width(block);
   for (int64_t k = begin; k < end; ++k) {
     const int64_t row = p.rows ? p.rows[k] : k;
-    dots_row<S, N, bytes, with_sum, far>(a, p.first[row], last[row], own + row * own_stride, other, stride,
-                                    block > 0 || at > 0, to + row * to_stride);
+    dots_row<S, N, bytes, with_sum, far>(a, p.first[row], p.last[row], own + row * own_stride, other, stride, first, last,
+                                         to + row * to_stride);
   }
 }
 
@@ -353,8 +386,8 @@ static inline void transpose_square(const S* from, int64_t from_stride, S* to, i
   for (int64_t done = 1; done < lanes; done *= 2) {
 #pragma GCC unroll 8
     for (int64_t i = 0; i < lanes / 2; ++i) {
-      w[2 * i] = interleave<V, lanes, 0>(v[i], v[i + lanes / 2], Sequence{});
-      w[2 * i + 1] = interleave<V, lanes, lanes / 2>(v[i], v[i + lanes / 2], Sequence{});
+      w[2 * i] = interleave<V, lanes, lanes, 0>(v[i], v[i + lanes / 2], Sequence{});
+      w[2 * i + 1] = interleave<V, lanes, lanes, lanes / 2>(v[i], v[i + lanes / 2], Sequence{});
     }
 #pragma GCC unroll 8
     for (int64_t i = 0; i < lanes; ++i) v[i] = w[i];
