@@ -112,7 +112,7 @@ struct Dots {
   T* out;  // the products, in the order of the edges here
   // With the transposed product as well:
   Blocks<S> to;
-  bool relu;  // keep it only where `own` is positive
+  bool relu;  // where `own` is zero, keep nothing
   const T* weights;
   const int32_t* order;  // the place of each edge's weight
   T* fetched;            // the weights in the order of the edges here
@@ -226,7 +226,8 @@ const T* vector_of(const Tensor& t, const char* name, ScalarType dtype, int64_t 
 
 // Starts are (n_rows + 1,), one panel, or (n_panels + 1, n_rows), where panel p of a row ends as panel p + 1 starts.
 // Panels are worth their price when at least half a block of the batch is worked on; else all features are one panel.
-Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor& rows, const Tensor* groups, bool panels) {
+Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor* rows = nullptr,
+                   const Tensor* groups = nullptr, bool panels = false) {
   STD_TORCH_CHECK(starts.is_cpu() && starts.is_contiguous() && starts.scalar_type() == ScalarType::Long &&
                       ((starts.dim() == 1 && starts.size(0) >= 1) ||
                        (starts.dim() == 2 && starts.size(0) >= 2 && starts.size(1) >= 1)),
@@ -240,7 +241,7 @@ Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor& ro
   p.last = one ? p.first + 1 : p.first + (panels ? 1 : n_panels) * p.n_rows;
   p.n_edges = p.first[starts.numel() - 1];
   p.indices = vector_of<int32_t>(indices, "indices", ScalarType::Int, p.n_edges);
-  if (rows.numel() > 0) p.rows = vector_of<int32_t>(rows, "rows", ScalarType::Int, p.n_rows);
+  if (rows && rows->numel() > 0) p.rows = vector_of<int32_t>(*rows, "rows", ScalarType::Int, p.n_rows);
   if (groups && groups->numel() > 0) {
     STD_TORCH_CHECK(p.rows, "groups: expected the order of the rows beside them");
     p.n_groups = groups->numel() - 1;
@@ -321,8 +322,9 @@ void unpack(const Blocks<S>& from, S* to, int64_t batch) {
   }
 }
 
+// Bfloat16 has no panels: sums would be rounded between them.
 bool worth_panels(const Tensor& x, int64_t batch) {
-  return batch * (x.scalar_type() == ScalarType::Double ? 8 : 4) >= block_bytes() / 2;
+  return x.scalar_type() != ScalarType::BFloat16 && batch * (x.scalar_type() == ScalarType::Double ? 8 : 4) >= block_bytes() / 2;
 }
 
 // A new tensor (batch, n) whose memory is feature-major. No view: a ReLU may work on it in place.
@@ -361,11 +363,12 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
   const ScalarType dtype = x.scalar_type();
   const int64_t batch = x.size(0), n_layers = wiring.size() / kPerLayer;
   const bool single = batch == 1 && !keep;
+  STD_TORCH_CHECK(!single || x.is_contiguous(), "x: expected a contiguous row");
   std::vector<Tensor> kept;
   Tensor at = single ? x : pack<S>(x, "x");
   for (int64_t k = 0; k < n_layers; ++k) {
     const Tensor* w = &wiring[k * kPerLayer];
-    const Pattern p = pattern_of(w[0], w[1], w[2], &w[3], worth_panels(x, batch));
+    const Pattern p = pattern_of(w[0], w[1], &w[2], &w[3], worth_panels(x, batch));
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
     check_vector(weight, "weight", dtype, p.n_edges);
     if (bias.numel() > 0) check_vector(bias, "bias", dtype, p.n_rows);
@@ -407,7 +410,7 @@ Tensor sums(const Tensor& like, const Blocks<S>& g) {
   return out;
 }
 
-// Zero where the output y, feature-major, is not positive: the gradient of a ReLU.
+// Zero where the output y, feature-major, is zero: the gradient of a ReLU, which lets a NaN pass.
 template <typename S>
 void mask(const Blocks<S>& g, const Tensor& y, int64_t batch) {
   const auto* out = static_cast<const S*>(y.const_data_ptr());
@@ -418,7 +421,7 @@ void mask(const Blocks<S>& g, const Tensor& y, int64_t batch) {
       for (int64_t row = begin; row < end; ++row) {
         S* values = g.start(block) + row * g.stride(block);
         const S* from = out + row * batch + done;
-        for (int64_t b = 0; b < filled; ++b) values[b] = from[b] > S(0) ? values[b] : S(0);
+        for (int64_t b = 0; b < filled; ++b) values[b] = from[b] <= S(0) ? S(0) : values[b];
       }
     }
   });
@@ -431,8 +434,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
   typedef typename Compute<S>::type T;
   const ScalarType dtype = g.scalar_type();
   const int64_t batch = g.size(0), n_layers = wiring.size() / kPerLayer;
-  const Tensor none = torch::stable::new_empty(g, {0});
-  std::vector<Tensor> grads(1 + 2 * n_layers, none);
+  std::vector<Tensor> grads;  // no two are one tensor
+  for (int64_t k = 0; k < 1 + 2 * n_layers; ++k) grads.push_back(torch::stable::new_empty(g, {0}));
   Tensor at = pack<S>(g, "g");
   if (relu) {
     STD_TORCH_CHECK(y.dim() == 2 && y.stride(0) == 1 && y.scalar_type() == dtype && y.size(0) == batch &&
@@ -443,8 +446,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
   for (int64_t k = n_layers - 1; k >= 0; --k) {
     const Tensor *w = &wiring[k * kPerLayer], *t = &by_input[k * kPerLayer];
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1], &x = kept[k];
-    const Pattern p = pattern_of(w[0], w[1], none, nullptr, false);
-    const Pattern turned = pattern_of(t[0], t[1], t[3], nullptr, false);
+    const Pattern p = pattern_of(w[0], w[1]);
+    const Pattern turned = pattern_of(t[0], t[1], &t[3]);
     check_vector(weight, "weight", dtype, p.n_edges);
     STD_TORCH_CHECK(at.size(0) == p.n_rows && p.n_edges == turned.n_edges, "g: expected one row per output");
     STD_TORCH_CHECK(!needs_weights || (x.dim() == 2 && x.is_contiguous() && x.scalar_type() == dtype &&
@@ -456,9 +459,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
     const bool first = k == 0, down = !first || needs_x;
     if (bias.numel() > 0) grads[2 + 2 * k] = sums<S>(g, here);
 
-    Tensor grad = needs_weights ? batch == 0 ? torch::stable::new_zeros(g, {p.n_edges})
-                                             : torch::stable::new_empty(g, {p.n_edges})
-                                : none;
+    Tensor grad = torch::stable::new_empty(g, {needs_weights ? p.n_edges : 0});
+    if (batch == 0) torch::stable::zero_(grad);
     auto* to = static_cast<S*>(grad.mutable_data_ptr());
     Dots<S> a{};
     a.other = here;
@@ -486,15 +488,13 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
       a.out = out.get();
       a.grad = to;
       if (needs_weights) a.own = blocks_of<S>(x, turned.n_rows, padded<S>(batch), true);
+      if (!needs_weights) a.pattern.rows = nullptr;
       const auto run = [&](const Blocks<S>& target) {
         a.to = target;
-        for_rows(turned, batch, [&](int64_t begin, int64_t end) {
+        for_rows(a.pattern, batch, [&](int64_t begin, int64_t end) {
           if (needs_weights) return DISPATCH(sddmm_and_spmm<S>, a, begin, end);
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t row = turned.rows ? turned.rows[i] : i;
-            for (int64_t q = turned.first[row]; q < turned.last[row]; ++q) fetched[q] = values.data[order[q]];
-          }
-          DISPATCH(spmm<S>, Spmm<S>{turned, fetched.get(), nullptr, here, target, false}, begin, end);
+          for (int64_t q = turned.first[begin]; q < turned.first[end]; ++q) fetched[q] = values.data[order[q]];
+          DISPATCH(spmm<S>, Spmm<S>{a.pattern, fetched.get(), nullptr, here, target, false}, begin, end);
         });
       };
       if (first) {
@@ -535,6 +535,7 @@ std::vector<Tensor> backward(Tensor g, Tensor y, std::vector<Tensor> kept, std::
                              std::vector<Tensor> by_input, std::vector<Tensor> parameters, bool relu, bool needs_x,
                              bool needs_weights) {
   check_lists(g, wiring, parameters);
+  STD_TORCH_CHECK(needs_weights || wiring.size() == kPerLayer, "needs_weights: expected true for more than one layer");
   STD_TORCH_CHECK(by_input.size() == wiring.size() && kept.size() == wiring.size() / kPerLayer,
                   "by_input, kept: expected four tensors and one tensor a layer");
   BY_TYPE(g, backward_of, g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
@@ -558,8 +559,7 @@ Tensor scattered_of(const Pattern& p, const Tensor& values, int64_t n_in) {
 }
 
 Tensor scattered(Tensor indptr, Tensor indices, Tensor values, int64_t n_in) {
-  const Tensor none = torch::stable::new_empty(indices, {0});
-  const Pattern p = pattern_of(indptr, indices, none, nullptr, false);
+  const Pattern p = pattern_of(indptr, indices);
   BY_TYPE(values, scattered_of, p, values, n_in)
 }
 
@@ -580,9 +580,28 @@ Tensor gathered_of(const Pattern& p, const Tensor& dense) {
 }
 
 Tensor gathered(Tensor indptr, Tensor indices, Tensor dense) {
-  const Tensor none = torch::stable::new_empty(indices, {0});
-  const Pattern p = pattern_of(indptr, indices, none, nullptr, false);
+  const Pattern p = pattern_of(indptr, indices);
   BY_TYPE(dense, gathered_of, p, dense)
+}
+
+// A number that changes with the values: equal ones have equal numbers, others almost surely not.
+int64_t fingerprint(Tensor values) {
+  STD_TORCH_CHECK(values.is_cpu() && values.is_contiguous(), "values: expected a contiguous CPU tensor");
+  constexpr int64_t lanes = 32;
+  const auto* bytes = static_cast<const char*>(values.const_data_ptr());
+  const int64_t n_bytes = values.numel() * int64_t(values.element_size()), n = n_bytes / 4;
+  uint32_t hash[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int64_t k = 0; k < lanes; ++k) {
+      uint32_t word;
+      std::memcpy(&word, bytes + 4 * (i + k), 4);
+      hash[k] = (hash[k] ^ word) * 0x9E3779B1u;
+    }
+  uint64_t total = 0;
+  for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u;
+  for (int64_t k = 4 * i; k < n_bytes; ++k) total = (total ^ uint8_t(bytes[k])) * 0x9E3779B97F4A7C15u;
+  return int64_t(total ^ total >> 32);
 }
 
 int64_t instruction_set() { return isa; }
@@ -596,6 +615,7 @@ STABLE_TORCH_LIBRARY(prewired, m) {
       "bool needs_x, bool needs_weights) -> Tensor[]");
   m.def("scattered(Tensor indptr, Tensor indices, Tensor values, int n_in) -> Tensor");
   m.def("gathered(Tensor indptr, Tensor indices, Tensor dense) -> Tensor");
+  m.def("fingerprint(Tensor values) -> int");
   m.def("instruction_set() -> int");
 }
 
@@ -604,6 +624,7 @@ STABLE_TORCH_LIBRARY_IMPL(prewired, CPU, m) {
   m.impl("backward", TORCH_BOX(&backward));
   m.impl("scattered", TORCH_BOX(&scattered));
   m.impl("gathered", TORCH_BOX(&gathered));
+  m.impl("fingerprint", TORCH_BOX(&fingerprint));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(prewired, CompositeExplicitAutograd, m) {

@@ -55,7 +55,8 @@ struct Lanes {
     }
   }
 
-  static inline vector positive(vector v) { return v > 0 ? v : vector{}; }
+  // A NaN passes, as in torch.
+  static inline vector relu(vector v) { return v < 0 ? vector{} : v; }
 };
 
 // Interleaves the low (offset 0) or the high halves of each part of `width` values of a and b.
@@ -113,7 +114,7 @@ static inline __attribute__((always_inline)) void row_tile(const Spmm<S>& a, int
   for (int k = 0; k < N; ++k) {
 #pragma GCC unroll 4
     for (int u = 1; u < unrolled; ++u) sum[0][k] += sum[u][k];
-    L::store(y + k * L::count, relu ? L::positive(sum[0][k]) : sum[0][k]);
+    L::store(y + k * L::count, relu ? L::relu(sum[0][k]) : sum[0][k]);
   }
 }
 
@@ -155,7 +156,7 @@ static inline __attribute__((always_inline)) void group_tile(const Spmm<S>& a, c
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int k = 0; k < N; ++k)
-      L::store(y + rows[r] * y_stride + k * L::count, relu ? L::positive(sum[r][k]) : sum[r][k]);
+      L::store(y + rows[r] * y_stride + k * L::count, relu ? L::relu(sum[r][k]) : sum[r][k]);
 }
 
 // One tile of the batch, N vectors wide, for the rows or groups [begin, end).
@@ -225,7 +226,7 @@ static void spmv(const Spmm<S>& a, int64_t begin, int64_t end) {
       for (int u = 0; u < 4; ++u) sum[u] += a.values[e + u] * T(a.x.data[p.indices[e + u]]);
     for (; e < last[row]; ++e) sum[0] += a.values[e] * T(a.x.data[p.indices[e]]);
     const T y = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    a.y.data[row] = S(a.relu && !(y > 0) ? T(0) : y);
+    a.y.data[row] = S(a.relu && y < 0 ? T(0) : y);
   }
 }
 
@@ -318,7 +319,7 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
   if constexpr (with_sum)
 #pragma GCC unroll 8
     for (int k = 0; k < N; ++k)
-      L::store(to + k * L::count, a.relu ? (mine[k] > 0 ? sum[k] : typename L::vector{}) : sum[k]);
+      L::store(to + k * L::count, a.relu ? (mine[k] <= 0 ? typename L::vector{} : sum[k]) : sum[k]);
 }
 
 template <typename S, int N, bool with_sum, int bytes, bool far>
@@ -366,7 +367,7 @@ static void sddmm(const Dots<S>& a, int64_t begin, int64_t end) {
   dots<S, false>(a, begin, end);
 }
 
-// The same, and to = W other in one pass (where asked, only where `own` is positive).
+// The same, and to = W other in one pass (where asked, with the gradient of a ReLU whose output `own` was).
 template <typename S>
 static void sddmm_and_spmm(const Dots<S>& a, int64_t begin, int64_t end) {
   dots<S, true>(a, begin, end);

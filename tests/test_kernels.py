@@ -57,6 +57,7 @@ PATTERNS = {
 }
 PANELS = {"one long row", "panels", "ragged panels", "panels and groups"}
 NOT_GROUPED = {"constant", "biregular", "ragged", "one edge", "one long row", "groups of inputs", "panels"}
+FAR = generators.constant_fan_in(17_000, 5, fan_in=101, seed=0)
 CHAINS = {
     "regular": [generators.biregular(30, 24, fan_in=5, seed=0), generators.biregular(24, 40, fan_in=3, seed=1)],
     "groups, panels, a dense head": [lifted(125, 0.3, shuffled=True), sharing([3, 4, 1, 6], 500, 160)],
@@ -163,6 +164,14 @@ def test_battery_of_chains(name, batch, chain, dtype):
     c = case(CHAINS[chain], batch, dtype)
     assert_as_expected(kernels.KERNELS[name], c, ROUNDED_BETWEEN, relu=False, turned=True)
     assert_as_expected(kernels.KERNELS[name], c, ROUNDED_BETWEEN, relu=True, turned=False)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("graph", [FAR, FAR.transpose()], ids=["inputs", "outputs"])
+@pytest.mark.parametrize(("name", "batch"), shares([40]))
+def test_battery_of_far_rows(name, batch, graph, dtype):
+    """Where a block of activations outgrows the caches, rows are fetched ahead of their use."""
+    assert_as_expected(kernels.KERNELS[name], case([graph], batch, dtype), ABSOLUTE, relu=True)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING, ids=str)

@@ -142,6 +142,69 @@ def test_no_copy_of_a_full_matrix_is_made_and_one_of_a_sparse_one(monkeypatch):
         assert layer.weight.grad.shape == (graph.n_edges,)
 
 
+@torch.enable_grad()
+def by_optimiser(layer):
+    layer(torch.randn(3, 24)).sum().backward()
+    torch.optim.SGD(layer.parameters(), 1.0).step()
+
+
+def assigned(layer):
+    layer.load_state_dict(
+        {key: value + 1 for key, value in layer.state_dict().items() if "ind" not in key}, False, True
+    )
+
+
+def replaced(layer):
+    layer.weight = nn.Parameter(layer.weight.detach() + 1)
+
+
+CHANGES = {
+    "in place": lambda layer: layer.weight.add_(1),
+    "by an optimiser": by_optimiser,
+    "from a state_dict": lambda layer: layer.load_state_dict(SparseLinear(GRAPH).state_dict()),
+    "assigned from a state_dict": assigned,
+    "by another parameter": replaced,
+    "by way of .data": lambda layer: layer.weight.data.add_(1),
+    "by way of NumPy": lambda layer: layer.weight.detach().numpy().__iadd__(1),
+    "by reset_parameters": lambda layer: layer.reset_parameters(),
+}
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+@torch.no_grad()
+def test_a_matrix_that_is_kept_is_never_stale(change, autocast):
+    layer = SparseLinear(GRAPH, kernel="dense").eval()
+    x = torch.randn(5, 24)
+    for _ in range(4):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = layer(x)
+            torch.testing.assert_close(y, dense_twin(layer)(x))
+        del y
+        CHANGES[change](layer)
+
+
+@torch.no_grad()
+def test_a_matrix_is_made_of_the_weights_of_the_moment():
+    layer = SparseLinear(GRAPH, kernel="dense", bias=False).eval()
+    x = torch.randn(5, 24)
+    y = layer(x)
+    for factor in range(5):
+        scaled = torch.func.functional_call(layer, {"weight": layer.weight * factor}, (x,))
+        torch.testing.assert_close(scaled, y * factor)
+
+
+def test_a_kept_matrix_serves_frozen_layers_and_stays_out_of_pickles():
+    layer = SparseLinear(GRAPH, kernel="dense").eval().requires_grad_(False)
+    size = len(pickle.dumps(layer))
+    with torch.inference_mode():
+        layer(torch.randn(5, 24))
+    assert len(pickle.dumps(layer)) < size + 200
+    x = torch.randn(5, 24, requires_grad=True)
+    layer(x).sum().backward()
+    torch.testing.assert_close(x.grad, layer.to_dense().sum(0).expand(5, 24))
+
+
 def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
     asked = []
 
@@ -151,6 +214,7 @@ def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
 
     monkeypatch.setattr(crossover, "break_even", break_even)
     layer = SparseLinear(GRAPH)
+    asked.clear()
     threads = torch.get_num_threads()
     assert [layer.kernel_for(7), layer.kernel_for(7, training=False)] == ["dense", "sparse"]
     assert asked == [(24, 16, 7, threads, True), (24, 16, 7, threads, False)]
@@ -178,6 +242,16 @@ def test_a_choice_is_made_anew_for_another_dtype(before, after, monkeypatch):
     layer = layer.to(after)
     assert layer.kernel_for(3) == ("reference" if after == torch.float16 else "dense")
     assert_like_the_twin(layer, torch.randn(3, 24, dtype=after), rtol=0.02, atol=0.02)
+
+
+def test_the_kernel_may_be_changed_later(calls):
+    layer = SparseLinear(GRAPH, kernel="dense")
+    x = torch.randn(3, 24)
+    y = layer(x)
+    layer.kernel = "sparse"
+    torch.testing.assert_close(layer(x), y)
+    assert len(calls) == 1
+    assert layer.kernel_for(3) == "sparse"
 
 
 @each_kernel

@@ -52,7 +52,7 @@ def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
 def in_one_type(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
     """x and the parameters as they are, or in autocast's type where that is on."""
     device = "cpu" if x.is_cpu else x.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         return tuple(p if p is None else p.to(dtype) for p in (x, *parameters))
     dtype = x.dtype

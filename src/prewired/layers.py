@@ -28,9 +28,6 @@ class SparseLinear(nn.Module):
     buffers: they travel in the state_dict and are compared when one is loaded. Drop-in for nn.Linear; the output's
     memory is feature-major (strides (1, batch)), which elementwise layers keep and the next SparseLinear reads fastest.
 
-    Where a dense matrix is made from the weights, a layer in eval mode keeps it until a weight changes. PyTorch notices
-    every change but those through `.data`; make those before `eval()`, or better under `torch.no_grad()`.
-
     Args:
         topology: which inputs feed which outputs.
         bias: whether to add a learned bias, (n_out,).
@@ -76,10 +73,10 @@ class SparseLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(topology.n_edges, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(topology.n_out, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
+        self._remember()
 
     def _wire(self, device: Any) -> None:
         """Register the index tensors; the topology alone decides what they are."""
-        self._forget()
         self.register_buffer("indptr", torch.tensor(self.topology.indptr, device=device))
         for name, tensor in plan(self.topology)._asdict().items():
             self.register_buffer(name, tensor.to(device), persistent=name == "indices")
@@ -88,24 +85,22 @@ class SparseLinear(nn.Module):
         """As every module, but layers that leave the meta device get their index tensors again, not empty ones."""
         was_meta = self.indices.is_meta
         super()._apply(fn, recurse)
-        self._forget()
         if was_meta and not self.indices.is_meta:
             self._wire(self.indices.device)
+        self._remember()
         return self
-
-    def train(self, mode: bool = True) -> Any:
-        """As every module; the dense matrix kept in eval mode is dropped."""
-        self._kept = None
-        return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
 
-    def _forget(self) -> None:
-        """Drop what was derived from the tensors: the lists the kernels take, and the choices between them."""
+    def _remember(self) -> None:
+        """Renew what follows from the tensors: whether compiled kernels take them, and the choice of a compiled program."""
         self._wiring: tuple[kernels.Tensors, kernels.Tensors] | None = None
-        self._kept: tuple[tuple[int, int], torch.Tensor] | None = None
+        self._kept: tuple[tuple[torch.dtype, int], torch.Tensor] | None = None
         self._choices: dict[tuple[int, bool, int], str] = {}
+        self._native = kernels.runs_natively(self.weight)
+        threads = torch.get_num_threads()
+        self._typical = [self._faster(TYPICAL_BATCH, training, threads) for training in (False, True)]
 
     @property
     def plan(self) -> Plan:
@@ -131,17 +126,18 @@ class SparseLinear(nn.Module):
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
         if len(shape) != 2:
-            return self(x.reshape(-1, self.in_features)).reshape(*shape[:-1], self.out_features)
+            return self.forward(x.reshape(-1, self.in_features)).reshape(*shape[:-1], self.out_features)
         if self.kernel_for(shape[0], training=torch.is_grad_enabled()) == "dense":
             return self._dense(x)
         return run((self.link(),), x, relu=False)
 
     def link(self) -> Link:
         """The layer as `run` takes it."""
-        if self._wiring is None:
+        wiring = self._wiring
+        if wiring is None or torch.compiler.is_compiling():
             buffers: dict[str, Any] = self._buffers
-            self._wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
-        return Link(self.weight, self.bias, *self._wiring)
+            self._wiring = wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
+        return Link(self.weight, self.bias, *wiring)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
         """The kernel that runs a batch of so many rows: a name in KERNELS.
@@ -151,16 +147,14 @@ class SparseLinear(nn.Module):
             >>> SparseLinear(generators.rotating(64, 64, fan_in=2)).kernel_for(128)
             'sparse'
         """
+        if self.kernel != "auto" or not self._native:
+            return self.kernel if self._native else "reference"
         if torch.compiler.is_compiling():
-            batch = TYPICAL_BATCH
+            return self._typical[training]
         key = batch, training, torch.get_num_threads()
-        return self._choices.get(key) or self._choices.setdefault(key, self._choose(*key))
+        return self._choices.get(key) or self._choices.setdefault(key, self._faster(*key))
 
-    def _choose(self, batch: int, training: bool, threads: int) -> str:
-        if not kernels.runs_natively(self.weight):
-            return "reference"
-        if self.kernel != "auto":
-            return self.kernel
+    def _faster(self, batch: int, training: bool, threads: int) -> str:
         limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
         small = self.in_features * self.out_features <= DENSE_LIMIT
         return "dense" if small and self.topology.density >= limit else "sparse"
@@ -171,17 +165,17 @@ class SparseLinear(nn.Module):
         return functional.linear(x, self._matrix(weight), bias)
 
     def _matrix(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weights as a matrix: a view where all edges are there; in eval mode kept until the weights change."""
+        """The weights as a matrix: a view where all edges are there; without gradients, kept until a weight changes."""
         if self.topology.n_edges == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
-        edges = self.starts, self.indices
         if torch.is_grad_enabled() and weight.requires_grad:
-            return Scattered.apply(weight, *edges, self.in_features)
-        if self.training or weight.is_inference() or torch.compiler.is_compiling():
-            return kernels.scattered(*edges, weight, self.in_features)
-        key = weight.data_ptr(), weight._version
+            return Scattered.apply(weight, self.starts, self.indices, self.in_features)
+        if torch.compiler.is_compiling():
+            return kernels.scattered(self.starts, self.indices, weight, self.in_features)
+        key = weight.dtype, kernels.fingerprint(weight)
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, kernels.scattered(*edges, weight, self.in_features)
+            with torch.inference_mode(False):
+                self._kept = key, kernels.scattered(self.starts, self.indices, weight.detach(), self.in_features)
         return self._kept[1]
 
     def to_dense(self) -> torch.Tensor:

@@ -55,7 +55,7 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
             if layer.kernel_for(x.shape[0], training=torch.is_grad_enabled()) != "sparse":
                 break
             links.append(layer.link())
-        elif links and layer.out_features <= THIN:
+        elif links and layer.out_features <= THIN and not torch.compiler.is_compiling():
             links.append(Link(layer.weight.view(-1), layer.bias, *_complete(width, layer.out_features)))
         else:
             break
@@ -67,8 +67,9 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
 
 @lru_cache(maxsize=64)
 def _complete(n_in: int, n_out: int) -> tuple[kernels.Tensors, kernels.Tensors]:
-    """The wiring of a dense layer."""
-    p = plan(generators.dense(n_in, n_out))
+    """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
+    with torch.device("cpu"), torch.inference_mode(False):
+        p = plan(generators.dense(n_in, n_out))
     return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER :])
 
 
