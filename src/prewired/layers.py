@@ -94,7 +94,7 @@ class SparseLinear(nn.Module):
         return {**self.__dict__, "_kept": None}
 
     def _remember(self) -> None:
-        """Renew what follows from the tensors: whether compiled kernels take them, and the choice of a compiled program."""
+        """Renew what follows from the tensors: whether compiled kernels take them, what a compiled program chooses."""
         self._wiring: tuple[kernels.Tensors, kernels.Tensors] | None = None
         self._kept: tuple[tuple[torch.dtype, int], torch.Tensor] | None = None
         self._choices: dict[tuple[int, bool, int], str] = {}
