@@ -391,6 +391,21 @@ def test_operators_keep_torchs_rules(operator, graphs):
             assert set(result.values()) == {"SUCCESS"}
 
 
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("change", [torch.neg, torch.zeros_like, lambda values: values * 2, lambda values: values + 1])
+def test_fingerprints_tell_apart_values_that_differ_in_one_place_two_or_all(change, dtype):
+    values = torch.randn(96, dtype=dtype)
+    changed = [values, change(values)]
+    for i, j in product(range(len(values)), repeat=2):
+        if i <= j:
+            changed.append(values.clone())
+            changed[-1][[i, j]] = change(values[[i, j]])
+    assert len({kernels.fingerprint(tensor) for tensor in changed}) == len(changed)
+    assert kernels.fingerprint(values.clone()) == kernels.fingerprint(values)
+    with pytest.raises(RuntimeError, match="expected"):
+        kernels.fingerprint(values[::2])
+
+
 @pytest.mark.parametrize("wish", [s for s in kernels.INSTRUCTION_SETS if s != kernels.instruction_set()])
 def test_the_battery_on_another_instruction_set(wish):
     environment = {**os.environ, "PREWIRED_ISA": wish}

@@ -166,6 +166,7 @@ CHANGES = {
     "by another parameter": replaced,
     "by way of .data": lambda layer: layer.weight.data.add_(1),
     "by way of NumPy": lambda layer: layer.weight.detach().numpy().__iadd__(1),
+    "by turning the sign": lambda layer: layer.weight.neg_(),
     "by reset_parameters": lambda layer: layer.reset_parameters(),
 }
 
