@@ -474,7 +474,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
       if (batch > 0)
         for_rows(p, batch, [&](int64_t begin, int64_t end) {
           DISPATCH(sddmm<S>, a, begin, end);
-          if constexpr (!std::is_same_v<S, T>) std::copy(a.out + p.first[begin], a.out + p.last[end - 1], to + p.first[begin]);
+          if constexpr (!std::is_same_v<S, T>)
+            if (begin < end) std::copy(a.out + p.first[begin], a.out + p.last[end - 1], to + p.first[begin]);
         });
     } else if (down) {
       const Values<S> values(weight);
@@ -597,9 +598,10 @@ int64_t fingerprint(Tensor values) {
       uint32_t word;
       std::memcpy(&word, bytes + 4 * (i + k), 4);
       hash[k] = (hash[k] ^ word) * 0x9E3779B1u;
+      hash[k] ^= hash[k] >> 15;  // high bits must reach the low ones, or two changes of sign cancel
     }
   uint64_t total = 0;
-  for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u;
+  for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u, total ^= total >> 29;
   for (int64_t k = 4 * i; k < n_bytes; ++k) total = (total ^ uint8_t(bytes[k])) * 0x9E3779B97F4A7C15u;
   return int64_t(total ^ total >> 32);
 }

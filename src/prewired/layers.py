@@ -133,10 +133,13 @@ class SparseLinear(nn.Module):
 
     def link(self) -> Link:
         """The layer as `run` takes it."""
-        wiring = self._wiring
-        if wiring is None or torch.compiler.is_compiling():
+        compiling = torch.compiler.is_compiling()
+        wiring = None if compiling else self._wiring
+        if wiring is None:
             buffers: dict[str, Any] = self._buffers
-            self._wiring = wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
+            wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
+            if not compiling:
+                self._wiring = wiring
         return Link(self.weight, self.bias, *wiring)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
