@@ -35,7 +35,7 @@ test-all: install
 # instruction set; torch is not built so, hence the preloaded library and no search for leaks.
 SANITIZED := build/sanitized
 sanitize: install
-	rm -rf $(SANITIZED) && mkdir -p build && cp -r src $(SANITIZED)
+	rm -rf $(SANITIZED)* && mkdir -p build && cp -r src $(SANITIZED) && rm -f $(SANITIZED)/prewired/*.so
 	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -O1" $(BIN)/python setup.py -q build_ext \
 	  --build-lib $(SANITIZED) --build-temp build/sanitized-temp
 	for isa in avx2 baseline; do \
