@@ -36,7 +36,7 @@ test-all: install
 SANITIZED := build/sanitized
 sanitize: install
 	rm -rf $(SANITIZED)* && mkdir -p build && cp -r src $(SANITIZED) && rm -f $(SANITIZED)/prewired/*.so
-	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -O1" $(BIN)/python setup.py -q build_ext \
+	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" $(BIN)/python setup.py -q build_ext \
 	  --build-lib $(SANITIZED) --build-temp build/sanitized-temp
 	for isa in avx2 baseline; do \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
