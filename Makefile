@@ -7,7 +7,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0
 
-.PHONY: study test test-all sanitize check format peers bench install clean
+.PHONY: study test test-all check format peers bench install clean
 install: .venv/installed
 
 .venv/torch:
@@ -30,19 +30,6 @@ test: install
 
 test-all: install
 	$(BIN)/pytest -q -m ""
-
-# The battery of the kernels on a build that checks every access to memory and every undefined operation, with either
-# instruction set; torch is not built so, hence the preloaded library and no search for leaks.
-SANITIZED := build/sanitized
-sanitize: install
-	rm -rf $(SANITIZED)* && mkdir -p build && cp -r src $(SANITIZED) && rm -f $(SANITIZED)/prewired/*.so
-	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" $(BIN)/python setup.py -q build_ext \
-	  --build-lib $(SANITIZED) --build-temp build/sanitized-temp
-	for isa in avx2 baseline; do \
-	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
-	  PREWIRED_ISA=$$isa PYTHONPATH=$(SANITIZED) $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_kernels.py -k "battery and sparse" \
-	  || exit 1; \
-	done
 
 # SparseProp compiles for this very processor, so pip must not keep its wheel; its setup.py finds pip and python3 in PATH.
 .venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)
