@@ -17,7 +17,6 @@ WIDTHS = (64, 128, 256, 512, 1024, 2048)
 _FINEST = 1.15
 """The search for a break-even stops when its bounds are so close, as a ratio."""
 
-
 Cell = tuple[int, bool, int, int]
 
 

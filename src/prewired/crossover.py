@@ -47,9 +47,12 @@ def break_even(n_in: int, n_out: int, batch: int, threads: int, *, training: boo
 
 @cache
 def table() -> dict[str, Any]:
-    """The machine's own table, or the one that comes with the package."""
+    """The machine's own table, or the one that comes with the package; ValueError where it is damaged."""
     path = cache_file()
-    return json.loads((path if path.exists() else _SHIPPED).read_text())
+    try:
+        return json.loads((path if path.exists() else _SHIPPED).read_text())
+    except ValueError as error:
+        raise ValueError(f"expected break-even densities in JSON in {path}, got {error}; delete the file") from None
 
 
 def source() -> str:
