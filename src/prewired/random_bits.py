@@ -13,6 +13,7 @@ import numpy as np
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_CHUNK = 1 << 18
 
 
 class RandomBits:
@@ -47,7 +48,7 @@ class RandomBits:
         result = np.empty(n, np.int64)
         filled = 0
         while filled < n:
-            high, low = _multiply(self.words(n - filled), bound)
+            high, low = _multiply(self.words(min(n - filled, _CHUNK)), bound)
             kept = high[low >= reject_below]
             result[filled : filled + len(kept)] = kept
             filled += len(kept)
@@ -60,7 +61,11 @@ class RandomBits:
         the same answer.
         """
         bits = np.uint64(max(n - 1, 1).bit_length())
-        keys = (self.words(n) >> bits << bits) | np.arange(n, dtype=np.uint64)
+        keys = self.words(n)
+        keys >>= bits
+        keys <<= bits
+        for start in range(0, n, _CHUNK):
+            keys[start : start + _CHUNK] |= np.arange(start, min(start + _CHUNK, n), dtype=np.uint64)
         keys.sort()
         keys &= (np.uint64(1) << bits) - np.uint64(1)
         return keys.view(np.int64)
@@ -84,14 +89,34 @@ class RandomBits:
         cells = np.empty(0, np.int64)
         missing = np.full(n_rows, size, np.int64)
         while total := int(missing.sum()):
-            rows = np.repeat(np.arange(n_rows, dtype=np.int64), missing)
-            drawn = np.sort(rows * n + self.integers(n, total))
+            drawn = np.repeat(np.arange(n_rows, dtype=np.int64) * n, missing)
+            drawn += self.integers(n, total)
+            drawn.sort()
             drawn = drawn[np.append(True, drawn[1:] != drawn[:-1])]
             at = np.searchsorted(cells, drawn)
             fresh = np.append(cells, -1)[at] != drawn
             cells = np.insert(cells, at[fresh], drawn[fresh])
             missing = size - np.bincount(cells // n, minlength=n_rows)
         return cells
+
+    def integers_below(self, bounds: np.ndarray) -> np.ndarray:
+        """One integer in [0, bounds[k]) for every k, uniform but for 1 part in 2**64 / bounds[k], int64."""
+        return _multiply(self.words(len(bounds)), bounds)[0]
+
+    def permutations(self, n_rows: int, n: int) -> np.ndarray:
+        """A uniform permutation of 0..n-1 in each row of an (n_rows, n) array, int64; see `permutation`."""
+        bits = np.uint64(max(n - 1, 1).bit_length())
+        keys = self.words(n_rows * n).reshape(n_rows, n) >> bits << bits | np.arange(n, dtype=np.uint64)
+        keys.sort(axis=1)
+        return (keys & ((np.uint64(1) << bits) - np.uint64(1))).view(np.int64)
+
+    def coins(self, probability: float, n: int) -> np.ndarray:
+        """`n` independent booleans, true with the given probability (to 53 bits)."""
+        return self.fractions(n) < probability
+
+    def fractions(self, n: int) -> np.ndarray:
+        """`n` independent uniform numbers in [0, 1), multiples of 2**-53."""
+        return (self.words(n) >> np.uint64(11)) * 2.0**-53
 
 
 def derive_seed(seed: int, label: str) -> int:
@@ -111,12 +136,13 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def _multiply(words: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+def _multiply(words: np.ndarray, bound: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """High (int64) and low (uint64) words of the 128-bit products words * bound."""
-    b_low, b_high = np.uint64(bound & 0xFFFFFFFF), np.uint64(bound >> 32)
+    factor = np.asarray(bound, np.uint64)
+    b_low, b_high = factor & _LOW, factor >> _HALF
     w_low, w_high = words & _LOW, words >> _HALF
     low_low = w_low * b_low
     middle = w_high * b_low + (low_low >> _HALF)
     other = w_low * b_high + (middle & _LOW)
     high = w_high * b_high + (middle >> _HALF) + (other >> _HALF)
-    return high.view(np.int64), words * np.uint64(bound)
+    return high.view(np.int64), words * factor

@@ -5,12 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse
 
 _MAX_SIDE = 2**31 - 1
+_NO_RECIPE = 'expected a recipe such as {{"family": "dense", "n_in": 2, "n_out": 2}}, got {!r}'
 
 
 @dataclass(frozen=True)
@@ -27,25 +28,39 @@ class Recipe:
 
     @classmethod
     def make(cls, family: str, /, **parameters: Any) -> Self:
-        """A recipe from keyword arguments; None means not given."""
-        return cls(family, tuple((name, value) for name, value in parameters.items() if value is not None))
+        """A recipe from keyword arguments; None is not given; lists become tuples, mappings recipes."""
+        return cls(family, tuple((name, _kept(value)) for name, value in parameters.items() if value is not None))
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps({"family": self.family, **dict(self.parameters)})
+        return json.dumps(self, default=lambda recipe: {"family": recipe.family, **dict(recipe.parameters)})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`; raises ValueError on anything else."""
         values = json.loads(text)
-        if not isinstance(values, Mapping) or not isinstance(values.get("family"), str):
-            raise ValueError(
-                f'expected a recipe such as {{"family": "dense", "n_in": 2, "n_out": 2}}, got {text[:80]!r}'
-            )
-        return cls.make(values["family"], **{k: v for k, v in values.items() if k != "family"})
+        if not isinstance(values, Mapping):
+            raise ValueError(_NO_RECIPE.format(text[:80]))
+        return _kept(values)
 
     def __repr__(self) -> str:
         return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.parameters)})"
+
+
+def _kept(value: Any) -> Any:
+    """A parameter as the recipe holds it, hashable."""
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("family"), str):
+            raise ValueError(_NO_RECIPE.format(str(value)[:80]))
+        return Recipe.make(value["family"], **{k: v for k, v in value.items() if k != "family"})
+    return tuple(_kept(one) for one in value) if isinstance(value, list | tuple) else value
+
+
+class Names(NamedTuple):
+    """What the units of a topology are called: one name for each input and each output, distinct within a side."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,13 +69,14 @@ class Topology:
 
     Edges are stored by output (CSR): output j reads the inputs `indices[indptr[j]:indptr[j + 1]]`, strictly
     increasing, so a parallel edge cannot exist. Two topologies are equal when shape and edges are, whatever their
-    recipes say.
+    recipes and names say.
 
     Args:
         n_in, n_out: number of inputs and of outputs, at least 1.
         indptr: (n_out + 1,) int64, starts at 0, never decreases.
         indices: (n_edges,) int32, each in [0, n_in).
         recipe: how it was made, if it was made by a generator.
+        names: what its inputs and outputs are called, if they have names; see `prewired.names`.
 
     Raises:
         ValueError: if any of this does not hold.
@@ -79,6 +95,7 @@ class Topology:
     indptr: np.ndarray
     indices: np.ndarray
     recipe: Recipe | None = None
+    names: Names | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_in", _side("n_in", self.n_in))
@@ -86,6 +103,8 @@ class Topology:
         object.__setattr__(self, "indptr", _frozen("indptr", self.indptr, np.int64))
         object.__setattr__(self, "indices", _frozen("indices", self.indices, np.int32))
         _check(self.n_in, self.n_out, self.indptr, self.indices)
+        if self.names is not None:
+            object.__setattr__(self, "names", _names(self.n_in, self.n_out, self.names))
 
     @classmethod
     def from_edges(cls, n_in: int, n_out: int, edges: Any) -> Self:
@@ -202,7 +221,8 @@ class Topology:
             array([1, 0, 1])
         """
         by_input = self.biadjacency().tocsc()
-        return Topology(self.n_out, self.n_in, by_input.indptr, by_input.indices)
+        names = None if self.names is None else Names(self.names.outputs, self.names.inputs)
+        return Topology(self.n_out, self.n_in, by_input.indptr, by_input.indices, names=names)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Topology):
@@ -218,7 +238,7 @@ class Topology:
         return f"Topology({size}{made})"
 
     def __reduce__(self):
-        return Topology, (self.n_in, self.n_out, self.indptr, self.indices, self.recipe)
+        return Topology, (self.n_in, self.n_out, self.indptr, self.indices, self.recipe, self.names)
 
     def __copy__(self) -> Self:
         return self
@@ -239,6 +259,21 @@ def _side(name: str, value: Any) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value <= _MAX_SIDE:
         raise ValueError(f"expected an integer 1 <= {name} <= {_MAX_SIDE}, got {name}={value!r}")
     return int(value)
+
+
+def _names(n_in: int, n_out: int, names: Any) -> Names:
+    """The names as tuples; raises ValueError unless each side has one distinct text for each of its units."""
+    inputs, outputs = names
+    for side, given, n in (("input", inputs, n_in), ("output", outputs, n_out)):
+        if len(given) != n:
+            raise ValueError(f"expected {n} {side} names, one for each, got {len(given)}")
+        seen = set()
+        for name in given:
+            if not isinstance(name, str) or not name or name in seen:
+                wrong = f"{name!r} twice" if name in seen else repr(name)
+                raise ValueError(f"expected {side} names to be distinct texts, got {wrong}; rename or merge them")
+            seen.add(name)
+    return Names(tuple(inputs), tuple(outputs))
 
 
 def _frozen(name: str, values: Any, dtype: type) -> np.ndarray:
@@ -265,7 +300,7 @@ def _check(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> No
         )
     if len(indices) and not 0 <= indices.min() <= indices.max() < n_in:
         raise ValueError(f"expected 0 <= indices < n_in = {n_in}, got indices from {indices.min()} to {indices.max()}")
-    rises = np.diff(indices) > 0
+    rises = indices[1:] > indices[:-1]
     rises[(starts := indptr[1:-1])[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rises.all():
         at = int((~rises).argmax()) + 1

@@ -1,18 +1,29 @@
 """Random families, drawn from `random_bits` alone: a seed gives the same graph on every machine and version."""
 
+from decimal import Decimal
+
 import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
 from . import sizes
+from .portable import log
 from .registry import Edges, family
+from .swaps import configuration, untangle
 
 _MAX_ROUNDS = 10_000
-_SHAKEN = 16
 
 
 @family
-def erdos_renyi(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, seed: int) -> Edges:
+def erdos_renyi(
+    n_in: int,
+    n_out: int,
+    *,
+    fan_in: int | None = None,
+    density: float | None = None,
+    n_edges: int | None = None,
+    seed: int,
+) -> Edges:
     """A uniformly random graph with an exact number of edges: G(n, m) of Erdos and Renyi (1959), bipartite.
 
     Degrees are nearly binomial, so at low density some inputs and outputs may have no edge at all.
@@ -21,20 +32,61 @@ def erdos_renyi(n_in: int, n_out: int, *, fan_in: int | None = None, density: fl
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
+        n_edges: the number of edges itself.
         seed: integer >= 0.
 
     Returns:
         A Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
 
     Example:
         >>> erdos_renyi(784, 100, density=0.05, seed=0).n_edges
         3920
     """
-    n_edges = sizes.edge_count(n_in, n_out, fan_in, density)
+    n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     return csr_from_cells(n_in, n_out, RandomBits(seed, "erdos_renyi").sample(n_in * n_out, n_edges))
+
+
+@family
+def erdos_renyi_p(
+    n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, seed: int
+) -> Edges:
+    """Every edge is present with the same probability, independently: G(n, m, p) of Gilbert (1959), bipartite.
+
+    The number of edges is random, binomial around the expected one. For p = density, sigma1 is near p sqrt(n_in n_out)
+    and sigma2 near sqrt(p (1 - p)) (sqrt(n_in) + sqrt(n_out)). Drawn by the gaps between edges, which are geometric
+    (Batagelj and Brandes, "Efficient generation of large random networks", 2005), so in time of the edges.
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in: expected number of inputs per output, 1..n_in.
+        density: probability of each edge instead of fan_in, in (0, 1].
+        seed: integer >= 0.
+
+    Returns:
+        A Topology, possibly without any edge.
+
+    Raises:
+        ValueError: if the request is impossible or names both or neither of fan_in and density.
+
+    Example:
+        >>> erdos_renyi_p(784, 100, density=0.05, seed=0).n_edges
+        3928
+    """
+    expected = sizes.edge_count(n_in, n_out, fan_in, density)
+    probability = expected / (n_in * n_out) if density is None else density
+    if probability == 1:
+        return csr_from_cells(n_in, n_out, np.arange(n_in * n_out))
+    bits = RandomBits(seed, "erdos_renyi_p")
+    per_gap = -float((1 - Decimal(probability)).ln())
+    cells, end = np.empty(0, np.int64), -1
+    while end < n_in * n_out:
+        gaps = np.minimum(-log(1 - bits.fractions(expected + 64)) / per_gap, n_in * n_out)
+        fresh = end + np.cumsum(gaps.astype(np.int64) + 1)
+        cells, end = np.append(cells, fresh[fresh < n_in * n_out]), int(fresh[-1])
+    return csr_from_cells(n_in, n_out, cells)
 
 
 @family
@@ -66,7 +118,58 @@ def constant_fan_in(
 
 
 @family
-def biregular(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, seed: int) -> Edges:
+def constant_fan_out(
+    n_in: int,
+    n_out: int,
+    *,
+    fan_in: int | None = None,
+    density: float | None = None,
+    n_edges: int | None = None,
+    seed: int,
+) -> Edges:
+    """Every input is read by the same number of outputs, each set drawn uniformly and independently.
+
+    Also called right-regular. Where n_in does not divide the edges, fan-outs differ by one, and the inputs with one
+    more are drawn at random. Fan-ins are binomial: an output reads nothing with probability (1 - fan_out/n_out)^n_in.
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
+        density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
+        n_edges: the number of edges itself.
+        seed: integer >= 0.
+
+    Returns:
+        A Topology with exactly that many edges.
+
+    Raises:
+        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+
+    Example:
+        >>> sorted(set(constant_fan_out(100, 784, density=0.05, seed=0).fan_out.tolist()))
+        [39, 40]
+    """
+    n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
+    bits = RandomBits(seed, "constant_fan_out")
+    most = -(-n_edges // n_in)
+    cells = bits.sample_rows(n_in, n_out, most).reshape(n_in, most)
+    short = np.flatnonzero(sizes.near_equal(n_in, n_edges, bits) < most)
+    kept = np.ones(cells.shape, bool)
+    kept[short, bits.integers(most, len(short))] = False
+    inputs, outputs = np.divmod(cells[kept], n_out)
+    return csr_from_cells(n_in, n_out, np.sort(outputs * n_in + inputs))
+
+
+@family
+def biregular(
+    n_in: int,
+    n_out: int,
+    *,
+    fan_in: int | None = None,
+    density: float | None = None,
+    n_edges: int | None = None,
+    seed: int,
+) -> Edges:
     """A random graph whose fan-ins are all equal and whose fan-outs are all equal, wherever the counts divide.
 
     Where they do not, it is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
@@ -80,13 +183,14 @@ def biregular(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
         n_in, n_out: number of inputs and outputs.
         fan_in: inputs per output, 1..n_in.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
+        n_edges: the number of edges itself.
         seed: integer >= 0.
 
     Returns:
         A simple (near-)biregular Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
         RuntimeError: if the swaps have not removed every parallel edge after 10,000 rounds.
 
     Example:
@@ -94,84 +198,26 @@ def biregular(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
         >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
         ({3}, {2})
     """
-    n_edges = sizes.edge_count(n_in, n_out, fan_in, density)
-    bits = RandomBits(seed, "biregular")
-    n_cells = n_in * n_out
-    if 2 * n_edges > n_cells:
-        present = np.ones(n_cells, bool)
-        present[_near_biregular(n_in, n_out, n_cells - n_edges, bits)] = False
-        return csr_from_cells(n_in, n_out, np.flatnonzero(present))
-    return csr_from_cells(n_in, n_out, np.sort(_near_biregular(n_in, n_out, n_edges, bits)))
+    n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
+    return near_biregular(n_in, n_out, n_edges, RandomBits(seed, "biregular"))
 
 
-def _near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> np.ndarray:
-    """The cells (output * n_in + input) of a simple graph with near-equal degrees, in no order."""
-    outputs = np.repeat(np.arange(n_out), _near_equal(n_out, n_edges, bits))
-    inputs = np.repeat(np.arange(n_in), _near_equal(n_in, n_edges, bits))[bits.permutation(n_edges)]
-    cells = outputs * n_in + inputs
-    order = np.argsort(cells, kind="stable")
-    ranked = cells[order]
-    parallel = order[1:][ranked[1:] == ranked[:-1]]
-    for _ in range(_MAX_ROUNDS):
-        if len(parallel) == 0:
-            return outputs * n_in + inputs
-        removed, added = _swap(inputs, outputs, n_in, ranked, parallel, bits)
-        ranked = np.delete(ranked, _positions(ranked, removed))
-        ranked = np.insert(ranked, np.searchsorted(ranked, added), added)
-        cells = outputs[parallel] * n_in + inputs[parallel]
-        copies = np.searchsorted(ranked, cells, side="right") - np.searchsorted(ranked, cells)
-        parallel = parallel[copies > 1]
-    raise RuntimeError(
-        f"no simple near-biregular graph of {n_edges} edges between {n_in} inputs and {n_out} outputs found in "
-        f"{_MAX_ROUNDS} rounds of swaps; try another seed"
-    )
+def near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> Edges:
+    """A random simple graph with near-equal degrees; see `biregular`."""
+    n_drawn = min(n_edges, n_in * n_out - n_edges)
+    fan_ins, fan_outs = sizes.near_equal(n_out, n_drawn, bits), sizes.near_equal(n_in, n_drawn, bits)
+    rows = configuration(n_in, fan_ins, fan_outs, bits)
+    if not untangle(rows, bits, _MAX_ROUNDS):
+        raise RuntimeError(
+            f"no simple near-biregular graph of {n_edges} edges between {n_in} inputs and {n_out} outputs found in "
+            f"{_MAX_ROUNDS} rounds of swaps; try another seed"
+        )
+    return rows.edges() if n_drawn == n_edges else complement(n_in, *rows.edges())
 
 
-def _near_equal(n: int, total: int, bits: RandomBits) -> np.ndarray:
-    """`n` integers that differ by at most one and sum to `total`; which are the larger ones is random."""
-    degrees = np.full(n, total // n)
-    degrees[bits.permutation(n)[: total % n]] += 1
-    return degrees
-
-
-def _swap(
-    inputs: np.ndarray, outputs: np.ndarray, n_in: int, ranked: np.ndarray, parallel: np.ndarray, bits: RandomBits
-) -> tuple[np.ndarray, np.ndarray]:
-    """One round of double-edge swaps, in place: (o, i), (p, j) -> (o, j), (p, i) where both new cells are free.
-
-    Proposed for every parallel edge and a few others drawn at random, which keep the search moving where the
-    parallel edges alone are stuck. A swap that shares an edge or a new cell with an earlier one of the round is
-    dropped. Returns the cells that were left and, sorted, those that were taken.
-    """
-    shaken = bits.integers(len(inputs), _SHAKEN)
-    first = np.concatenate([parallel, shaken])
-    second = bits.integers(len(inputs), len(first))
-    new_first = outputs[first] * n_in + inputs[second]
-    new_second = outputs[second] * n_in + inputs[first]
-    free = ~(_contains(ranked, new_first) | _contains(ranked, new_second))
-    kept = free & _unique_in_pairs(first, second) & _unique_in_pairs(new_first, new_second)
-    moved = np.concatenate([first[kept], second[kept]])
-    removed = outputs[moved] * n_in + inputs[moved]
-    inputs[moved] = inputs[np.concatenate([second[kept], first[kept]])]
-    return removed, np.sort(np.concatenate([new_first[kept], new_second[kept]]))
-
-
-def _positions(ranked: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Where each cell stands in the ranked ones; cells given k times get k positions, one after the other."""
-    cells = np.sort(cells)
-    starts = np.searchsorted(cells, cells)
-    return np.searchsorted(ranked, cells) + np.arange(len(cells)) - starts
-
-
-def _contains(ranked: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    at = np.minimum(np.searchsorted(ranked, cells), len(ranked) - 1)
-    return ranked[at] == cells
-
-
-def _unique_in_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """For each pair (a[k], b[k]) whether neither value occurs in an earlier pair or twice in this one."""
-    both = np.stack([a, b], axis=1).reshape(-1)
-    _, earliest = np.unique(both, return_index=True)
-    fresh = np.zeros(len(both), bool)
-    fresh[earliest] = True
-    return fresh[0::2] & fresh[1::2]
+def complement(n_in: int, indptr: np.ndarray, indices: np.ndarray) -> Edges:
+    """The edges that a graph does not have; O(n_in * n_out)."""
+    n_out = len(indptr) - 1
+    absent = np.ones(n_in * n_out, bool)
+    absent[np.repeat(np.arange(n_out), np.diff(indptr)) * n_in + indices] = False
+    return csr_from_cells(n_in, n_out, np.flatnonzero(absent))

@@ -1,30 +1,75 @@
 """The decorator that makes a function a family: checks its edges, stamps the recipe, registers the name."""
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Any, ParamSpec, overload
 
 import numpy as np
 
 from ..topology import Recipe, Topology
-
-Edges = tuple[np.ndarray, np.ndarray]
-"""indptr and indices, see Topology."""
+from .operations import OPERATIONS
+from .shapes import Edges, Shape, made
+from .sizes import constant_fan_in
 
 P = ParamSpec("P")
+Shapes = Callable[..., Iterator[Shape]]
 GENERATORS: dict[str, Callable[..., Topology]] = {}
+STAGES: dict[str, Callable[..., list[Topology]]] = {}
+"""Families of several layers, see `stages`."""
+SHAPES: dict[str, Shapes] = {}
+"""Of the families that exist for some sizes only: shapes(limit) yields those with sides up to limit, ascending."""
 
 
-def family(edges: Callable[P, Edges]) -> Callable[P, Topology]:
-    """Turn a function that returns the edges of a graph into a registered generator of topologies."""
-    name = edges.__name__
-    signature = inspect.signature(edges)
+@overload
+def family(edges: Callable[P, Edges], /) -> Callable[P, Topology]: ...
+@overload
+def family(*, shapes: Shapes) -> Callable[[Callable[..., Edges]], Callable[..., Topology]]: ...
+def family(edges: Callable[..., Edges] | None = None, /, *, shapes: Shapes | None = None) -> Any:
+    """Turn a function that returns the edges of a graph into a registered generator of topologies.
 
+    Without shapes the function takes (n_in, n_out, *, fan_in=, density=, ..., seed=) itself. With shapes=, for a family
+    that exists for some sizes only, it takes the parameters of a Shape, then keywords of its own, which `shapes` takes
+    too, and the generator takes (n_in, n_out, *, fan_in=, density=, fit=, and those keywords); `shapes.py` has the
+    rules.
+    """
+    if edges is not None:
+        return _registered(edges.__name__, edges, inspect.signature(edges))
+
+    def decorate(function: Callable[..., Edges]) -> Callable[..., Topology]:
+        return _shaped(function, shapes) if shapes else family(function)
+
+    return decorate
+
+
+def _shaped(build: Callable[..., Edges], shapes: Shapes) -> Callable[..., Topology]:
+    """The generator of a family that exists for some sizes only."""
+    name = build.__name__
+
+    @wraps(build)
+    def edges(
+        n_in: int,
+        n_out: int,
+        *,
+        fan_in: int | None = None,
+        density: float | None = None,
+        fit: str | None = None,
+        **own: Any,
+    ) -> Edges:
+        wanted = None if fan_in is None and density is None else constant_fan_in(n_in, fan_in, density)
+        return made(name, partial(shapes, **own), partial(build, **own), n_in, n_out, wanted, fit)
+
+    SHAPES[name] = shapes
+    common = list(inspect.signature(edges, follow_wrapped=False).parameters.values())[:-1]
+    own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return _registered(name, edges, inspect.Signature([*common, *own]))
+
+
+def _registered(name: str, edges: Callable[..., Edges], signature: inspect.Signature) -> Callable[..., Topology]:
     @wraps(edges)
-    def generator(*args: P.args, **kwargs: P.kwargs) -> Topology:
+    def generator(*args: Any, **kwargs: Any) -> Topology:
         bound = signature.bind(*args, **kwargs)
-        given = {name: v.item() if isinstance(v, np.generic) else v for name, v in bound.arguments.items()}
+        given = {name: plain(value) for name, value in bound.arguments.items()}
         _check_sides(given)
         bound.arguments.update(given)
         indptr, indices = edges(*bound.args, **bound.kwargs)
@@ -37,13 +82,23 @@ def family(edges: Callable[P, Edges]) -> Callable[P, Topology]:
 
 def parameters(name: str) -> dict[str, inspect.Parameter]:
     """The keyword parameters of a family, by name; raises ValueError on an unknown family."""
-    signature = inspect.signature(generator(name))
+    signature = inspect.signature(known(name))
     return {k: p for k, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def takes_seed(name: str) -> bool:
     """Whether the family is random, so that another seed gives another graph."""
     return "seed" in parameters(name)
+
+
+def known(name: str) -> Callable[..., Topology | list[Topology]]:
+    """The family of that name, of one layer or of several; raises ValueError that lists both kinds."""
+    if name not in GENERATORS and name not in STAGES:
+        raise ValueError(
+            f"expected a family among {', '.join(sorted(GENERATORS))}, or of several layers among "
+            f"{', '.join(sorted(STAGES))}; got {name!r}"
+        )
+    return GENERATORS[name] if name in GENERATORS else STAGES[name]
 
 
 def generator(name: str) -> Callable[..., Topology]:
@@ -63,24 +118,42 @@ def make(name: str, **values: object) -> Topology:
         >>> make("rotating", n_in=4, n_out=4, fan_in=2).n_edges
         8
     """
-    function = generator(name)
-    try:
-        inspect.signature(function).bind(**values)
-    except TypeError as error:
-        known = ", ".join(["n_in", "n_out", *parameters(name)])
-        raise ValueError(f"{name}: {error}; it takes {known}") from None
-    return function(**values)
+    return _called(name, generator(name), values)
 
 
 def from_recipe(recipe: Recipe) -> Topology:
     """The graph that a recipe describes, bit for bit the one it was stamped on.
+
+    A recipe may hold recipes: those of the topologies that an operation such as `kronecker` started from.
+
+    Raises:
+        ValueError: if the family, the operation or a parameter is unknown, or a required one is missing.
 
     Example:
         >>> t = make("erdos_renyi", n_in=9, n_out=7, density=0.3, seed=1)
         >>> from_recipe(t.recipe) == t
         True
     """
-    return make(recipe.family, **dict(recipe.parameters))
+    values = {k: from_recipe(v) if isinstance(v, Recipe) else v for k, v in recipe.parameters}
+    if recipe.family in OPERATIONS:
+        return _called(recipe.family, OPERATIONS[recipe.family], values)
+    return make(recipe.family, **values)
+
+
+def _called(name: str, function: Callable[..., Topology], values: dict[str, Any]) -> Topology:
+    signature = inspect.signature(function)
+    try:
+        signature.bind(**values)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}; it takes {', '.join(signature.parameters)}") from None
+    return function(**values)
+
+
+def plain(value: Any) -> Any:
+    """NumPy's scalars and arrays as Python's own, lists as tuples: what a recipe can hold."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return tuple(plain(one) for one in value) if isinstance(value, list | tuple) else value
 
 
 def _check_sides(given: dict[str, object]) -> None:

@@ -1,17 +1,29 @@
 """How many edges a request means: every family takes fan_in= or density=, and reads them here."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ..random_bits import RandomBits
 
-def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None) -> int:
-    """n_out * fan_in, or density * n_in * n_out rounded to the nearest integer (half to even).
 
-    Raises ValueError unless exactly one of the two is given and it leaves between 1 and n_in * n_out edges.
+def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None, n_edges: int | None = None) -> int:
+    """n_edges, or n_out * fan_in, or density * n_in * n_out rounded to the nearest integer (half to even).
+
+    Raises ValueError unless exactly one of the three is given and it leaves between 1 and n_in * n_out edges.
     """
-    if density is None:
+    if n_edges is None and density is None:
         return n_out * constant_fan_in(n_in, fan_in, None)
-    _check_density(fan_in, density)
-    edges = round(density * n_in * n_out)
+    _check_alone(fan_in=fan_in, density=density, n_edges=n_edges)
+    if n_edges is not None:
+        _check_integer("n_edges", n_edges)
+        if not 0 < n_edges <= n_in * n_out:
+            raise ValueError(
+                f"expected 0 < n_edges <= n_in * n_out, got n_edges={n_edges} with {n_in} x {n_out} = {n_in * n_out}; "
+                "lower n_edges or widen a side"
+            )
+        return int(n_edges)
+    edges = round(_checked(density) * n_in * n_out)
     if edges == 0:
         raise ValueError(
             f"expected at least one edge, got density={density} of {n_in} x {n_out}; "
@@ -20,14 +32,21 @@ def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None)
     return edges
 
 
+def near_equal(n: int, total: int, bits: RandomBits) -> np.ndarray:
+    """`n` integers that differ by at most one and sum to `total`; which are the larger ones is random."""
+    degrees = np.full(n, total // n)
+    degrees[bits.permutation(n)[: total % n]] += 1
+    return degrees
+
+
 def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int:
     """fan_in, or density * n_in rounded to the nearest integer (half to even): the fan-in of every output.
 
     Raises ValueError unless exactly one of the two is given and 0 < fan_in <= n_in.
     """
     if density is not None:
-        _check_density(fan_in, density)
-        if round(density * n_in) == 0:
+        _check_alone(fan_in=fan_in, density=density)
+        if round(_checked(density) * n_in) == 0:
             raise ValueError(
                 f"expected at least one input per output, got density={density} of n_in={n_in}; "
                 f"use density >= {1 / n_in:.3g}"
@@ -35,8 +54,7 @@ def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int
         return round(density * n_in)
     if fan_in is None:
         raise ValueError("expected fan_in= or density=, got neither; for example density=0.1")
-    if isinstance(fan_in, bool) or not isinstance(fan_in, int | np.integer):
-        raise ValueError(f"expected an integer fan_in, got fan_in={fan_in!r}; use density= for a share")
+    _check_integer("fan_in", fan_in)
     if not 0 < fan_in <= n_in:
         raise ValueError(
             f"expected 0 < fan_in <= n_in, got fan_in={fan_in} with n_in={n_in}; lower fan_in or widen the input"
@@ -44,8 +62,35 @@ def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int
     return int(fan_in)
 
 
-def _check_density(fan_in: int | None, density: float) -> None:
-    if fan_in is not None:
-        raise ValueError(f"expected fan_in= or density=, got both (fan_in={fan_in}, density={density}); drop one")
+def check_multiple(name: str, value: int, unit: int, most: int) -> None:
+    """Raises ValueError that names the nearest multiples, 1..most, unless `value` is a multiple of `unit`."""
+    if value % unit:
+        raise ValueError(
+            f"expected {name} to be a multiple of {unit}, got {name}={value}; the nearest are "
+            f"{nearest(range(unit, most + 1, unit), value)}"
+        )
+
+
+def nearest(fits: Sequence[int], value: int) -> str:
+    """The largest below and the smallest above the value of those that fit, for a message."""
+    below, above = [k for k in fits if k < value], [k for k in fits if k > value]
+    return " and ".join(str(value) for value in [*sorted(below)[-1:], *sorted(above)[:1]])
+
+
+def _check_alone(**requests: float | None) -> None:
+    given = {name: value for name, value in requests.items() if value is not None}
+    if len(given) > 1:
+        names = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        wanted = " or ".join(f"{name}=" for name in requests)
+        raise ValueError(f"expected {wanted}, got {'both' if len(given) == 2 else 'all'} ({names}); give only one")
+
+
+def _check_integer(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"expected an integer {name}, got {name}={value!r}; use density= for a share")
+
+
+def _checked(density: float | None) -> float:
     if isinstance(density, bool) or not isinstance(density, int | float | np.number) or not 0 < density <= 1:
         raise ValueError(f"expected 0 < density <= 1, got density={density!r}; density is the share of edges present")
+    return density

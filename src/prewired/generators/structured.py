@@ -23,7 +23,7 @@ def dense(n_in: int, n_out: int) -> Edges:
         >>> dense(3, 2).n_edges
         6
     """
-    return _rows(np.broadcast_to(np.arange(n_in, dtype=np.int32), (n_out, n_in)))
+    return rows(np.broadcast_to(np.arange(n_in, dtype=np.int32), (n_out, n_in)))
 
 
 @family
@@ -53,7 +53,7 @@ def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float
                [1., 0., 0., 1.]])
     """
     offsets = np.arange(constant_fan_in(n_in, fan_in, density), dtype=np.int64)
-    return _rotated(n_in, n_out, offsets)
+    return rotated(n_in, n_out, offsets)
 
 
 @family
@@ -63,6 +63,7 @@ def fibonacci(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
     As sparse and as regular as `rotating`, but the offsets spread over all scales, which opens a spectral gap (0.334
     against 0.0016 relative, at n = 512 and fan_in = 16). The definition is ours, after the *Fibonacci rotating edges*
     named in Bourely, Boueri and Choromonski (arXiv 1706.05683).
+    Exists for fan_in up to the number of distinct Fibonacci numbers modulo n_in.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -79,7 +80,7 @@ def fibonacci(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
         >>> fibonacci(10, 10, fan_in=5).indices[:5]
         array([0, 1, 2, 3, 5], dtype=int32)
     """
-    return _rotated(n_in, n_out, _fibonacci_offsets(n_in, constant_fan_in(n_in, fan_in, density)))
+    return rotated(n_in, n_out, fibonacci_offsets(n_in, constant_fan_in(n_in, fan_in, density)))
 
 
 @family
@@ -109,25 +110,30 @@ def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
                [0., 0., 1., 1.],
                [0., 0., 1., 1.]])
     """
-    width = constant_fan_in(n_in, fan_in, density)
-    n_groups = min(-(-n_in // width), n_out)
+    return rows(grouped_rows(n_in, n_out, constant_fan_in(n_in, fan_in, density)))
+
+
+def grouped_rows(n_in: int, n_out: int, fan_in: int) -> np.ndarray:
+    """The inputs of every output of `grouped`, (n_out, fan_in)."""
+    n_groups = min(-(-n_in // fan_in), n_out)
     group = np.arange(n_out, dtype=np.int64) * n_groups // n_out
-    first = group * (n_in - width) // max(n_groups - 1, 1)
-    return _rows(first[:, None] + np.arange(width))
+    first = group * (n_in - fan_in) // max(n_groups - 1, 1)
+    return first[:, None] + np.arange(fan_in)
 
 
-def _rotated(n_in: int, n_out: int, offsets: np.ndarray) -> Edges:
+def rotated(n_in: int, n_out: int, offsets: np.ndarray) -> Edges:
+    """Output j reads floor(j * n_in / n_out) + s mod n_in for every offset s; the offsets are distinct mod n_in."""
     first = np.arange(n_out, dtype=np.int64) * n_in // n_out
-    return _rows(np.sort((first[:, None] + offsets) % n_in, axis=1))
+    return rows(np.sort((first[:, None] + offsets) % n_in, axis=1))
 
 
-def _rows(inputs: np.ndarray) -> Edges:
+def rows(inputs: np.ndarray) -> Edges:
     """Edges from the (n_out, fan_in) sorted inputs of every output."""
     n_out, fan_in = inputs.shape
     return np.arange(n_out + 1, dtype=np.int64) * fan_in, inputs.astype(np.int32).reshape(-1)
 
 
-def _fibonacci_offsets(n_in: int, fan_in: int) -> np.ndarray:
+def fibonacci_offsets(n_in: int, fan_in: int) -> np.ndarray:
     """The first fan_in distinct Fibonacci numbers modulo n_in, from 0, 1, 2, 3, 5, ..."""
     offsets = {0: None}
     a, b = 1 % n_in, 2 % n_in

@@ -1,0 +1,118 @@
+"""Controls of an experiment: what is left of a topology when one thing about it is made random."""
+
+import numpy as np
+
+from ..random_bits import RandomBits
+from ..topology import Topology, csr_from_cells
+from .operations import Parts, operation
+
+_ROUNDS = 16
+
+
+@operation
+def shuffle_edges(t: Topology, *, seed: int) -> Parts:
+    """The degree-preserving null: a random graph with the same fan-in and fan-out at every vertex.
+
+    Global curveball trades: in every round the outputs are paired at random, and each pair deals out anew, at random,
+    the inputs that only one of them reads. The uniform distribution over all graphs with these degrees is its only
+    stationary one (Carstens, Berger and Strona, "Curveball: a new generation of sampling algorithms for graphs with
+    different degree sequences", 2016, arXiv 1609.05137); 16 + 2 log2(n_out) rounds come close to it.
+
+    Args:
+        t: the topology whose degrees are kept.
+        seed: integer >= 0.
+
+    Returns:
+        A Topology with the same degrees.
+
+    Raises:
+        ValueError: if the seed is not an integer >= 0.
+
+    Example:
+        >>> from prewired import generators
+        >>> t = generators.rotating(64, 64, fan_in=4)
+        >>> null = shuffle_edges(t, seed=0)
+        >>> null == t, set(null.fan_out.tolist())
+        (False, {4})
+    """
+    bits = RandomBits(seed, "shuffle_edges")
+    cells = _cells(t, t.indices)
+    for _ in range(_ROUNDS + 2 * t.n_out.bit_length() if t.n_edges else 0):
+        cells = _trade(t, cells, bits)
+    return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(cells))
+
+
+@operation
+def permute_inputs(t: Topology, *, seed: int) -> Parts:
+    """The same graph with its inputs in a random order: spectrum and degrees stay, the locality of the inputs goes.
+
+    For inputs that have a geometry, such as pixels, it tells what a wiring owes to reading neighbours together.
+
+    Args:
+        t: the topology.
+        seed: integer >= 0.
+
+    Returns:
+        A Topology isomorphic to t.
+
+    Raises:
+        ValueError: if the seed is not an integer >= 0.
+
+    Example:
+        >>> from prewired import generators
+        >>> t = generators.grouped(6, 6, fan_in=3)
+        >>> sorted(permute_inputs(t, seed=0).fan_out) == sorted(t.fan_out)
+        True
+    """
+    place = RandomBits(seed, "permute_inputs").permutation(t.n_in)
+    return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(_cells(t, place[t.indices])))
+
+
+@operation
+def shuffle_within_layer(t: Topology, *, seed: int) -> Parts:
+    """As many edges, anywhere in the layer: nothing of the graph is left but its density.
+
+    The layer-wise shuffling of Frankle, Dziugaite, Roy and Carbin, "Pruning neural networks at initialization: why are
+    we missing the mark?", 2021, arXiv 2009.08576.
+
+    Args:
+        t: the topology whose number of edges is kept.
+        seed: integer >= 0.
+
+    Returns:
+        A Topology with t.n_edges edges, uniform among all such.
+
+    Raises:
+        ValueError: if the seed is not an integer >= 0.
+
+    Example:
+        >>> from prewired import generators
+        >>> shuffle_within_layer(generators.grouped(6, 6, fan_in=3), seed=0).n_edges
+        18
+    """
+    cells = RandomBits(seed, "shuffle_within_layer").sample(t.n_in * t.n_out, t.n_edges)
+    return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, cells)
+
+
+def _cells(t: Topology, inputs: np.ndarray) -> np.ndarray:
+    return np.repeat(np.arange(t.n_out), t.fan_in) * t.n_in + inputs
+
+
+def _trade(t: Topology, cells: np.ndarray, bits: RandomBits) -> np.ndarray:
+    """One round of trades between random pairs of outputs; the cells come back in another order.
+
+    Outputs get random seats, two to a table. Sorted by table and input, an input that both read stands twice in a row;
+    the others keep their place and get the seats of their table in random order.
+    """
+    outputs, inputs = np.divmod(cells, t.n_in)
+    seated = bits.permutation(t.n_out)
+    seat = np.empty_like(seated)
+    seat[seated] = np.arange(t.n_out)
+    places, seats = seat[outputs] // 2 * t.n_in + inputs, seat[outputs] % 2
+    places, seats = np.divmod(np.sort(2 * places + seats), 2)
+    twice = places[1:] == places[:-1]
+    alone = np.flatnonzero(~(np.append(twice, False) | np.append(False, twice)))
+    tables = places[alone] // t.n_in
+    seats[alone] = np.sort(2 * (tables * len(alone) + bits.permutation(len(alone))) + seats[alone]) % 2
+    tables, inputs = np.divmod(places, t.n_in)
+    return seated[2 * tables + seats] * t.n_in + inputs

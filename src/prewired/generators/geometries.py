@@ -1,0 +1,227 @@
+"""Incidence graphs of points and lines over finite fields: expanders whose whole spectrum is known."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..topology import csr_from_cells
+from .fields import Field, field, null_space, prime_powers
+from .registry import Edges, family
+from .shapes import Shape
+from .structured import rows
+
+
+def _plane_shapes(limit: int) -> Iterator[Shape]:
+    for q in prime_powers(int(limit**0.5)):
+        if (n := q**2 + q + 1) <= limit:
+            yield Shape(n, n, q + 1, (q,))
+
+
+@family(shapes=_plane_shapes)
+def projective_plane(q: int) -> Edges:
+    """Points and lines of the projective plane PG(2, q): the best expander there is of its size and degree.
+
+    Inputs are the points, outputs the lines; two points lie on exactly one line, so the graph has no 4-cycle and girth
+    6. sigma1 = q + 1 and all other singular values are sqrt(q), below even the Ramanujan bound 2 sqrt(q) (Feit and
+    Higman, "The nonexistence of certain generalized polygons", 1964). Exists for n_in = n_out = q**2 + q + 1, q a power
+    of a prime: 7, 13, 21, 31, 57, 73, 91, 133, ...
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in, density: the request, fan_in = q + 1; may be left out.
+        fit: "nearest" for other sizes, see `shapes`.
+
+    Returns:
+        A biregular Topology with n_out * (q + 1) edges.
+
+    Raises:
+        ValueError: if there is no such graph; it names the nearest.
+
+    Example:
+        >>> t = projective_plane(7, 7)
+        >>> (t.biadjacency() @ t.biadjacency().T).toarray()[0]
+        array([3., 1., 1., 1., 1., 1., 1.])
+    """
+    f = field(q)
+    points = _points(f, 3)
+    basis, _ = null_space(f, points[:, None, :], 2)
+    return rows(np.sort(_numbers(f, _on_lines(f, basis[:, 0], basis[:, 1])), axis=1))
+
+
+def _quadrangle_shapes(limit: int) -> Iterator[Shape]:
+    for q in prime_powers(int(limit ** (1 / 3))):
+        if (n := (q + 1) * (q**2 + 1)) <= limit:
+            yield Shape(n, n, q + 1, (q,))
+
+
+@family(shapes=_quadrangle_shapes)
+def generalized_quadrangle(q: int) -> Edges:
+    """Points and lines of the symplectic quadrangle W(3, q): no 4-cycles and no 6-cycles, girth 8.
+
+    Inputs are the points of PG(3, q), outputs its lines on which the form x0 y1 - x1 y0 + x2 y3 - x3 y2 vanishes.
+    sigma1 = q + 1, and the other singular values are sqrt(2 q) and 0 (Payne and Thas, "Finite generalized
+    quadrangles", 1984). Exists for n_in = n_out = (q + 1)(q**2 + 1), q a power of a prime: 15, 40, 85, 156, 400, ...
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in, density: the request, fan_in = q + 1; may be left out.
+        fit: "nearest" for other sizes, see `shapes`.
+
+    Returns:
+        A biregular Topology with n_out * (q + 1) edges.
+
+    Raises:
+        ValueError: if there is no such graph; it names the nearest.
+
+    Example:
+        >>> t = generalized_quadrangle(15, 15)
+        >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
+        ({3}, {3})
+    """
+    f = field(q)
+    points = _points(f, 4)
+    a, b, c, d = points.T
+    perpendicular = np.stack([f.negative(b), a, f.negative(d), c], axis=1)
+    return _polygon(f, points, perpendicular[:, None, :])
+
+
+def _hexagon_shapes(limit: int) -> Iterator[Shape]:
+    for q in prime_powers(int(limit ** (1 / 5))):
+        if (n := (q + 1) * (q**4 + q**2 + 1)) <= limit:
+            yield Shape(n, n, q + 1, (q,))
+
+
+@family(shapes=_hexagon_shapes)
+def generalized_hexagon(q: int) -> Edges:
+    """Points and lines of the split Cayley hexagon H(q): no cycles shorter than 12.
+
+    Inputs are the points of the quadric x0 x4 + x1 x5 + x2 x6 = x3**2 in PG(6, q), outputs those of its lines whose
+    Pluecker coordinates satisfy p12 = p34, p54 = p32, p20 = p35, p65 = p30, p01 = p36, p46 = p31 (Tits, 1959; Van
+    Maldeghem, "Generalized polygons", 1998, section 2.4.13). sigma1 = q + 1, and the other singular values are
+    sqrt(3 q), sqrt(q) and 0 (Feit and Higman, 1964). Exists for n_in = n_out = (q + 1)(q**4 + q**2 + 1), q a power of a
+    prime: 63, 364, 1365, 3906, 19608, ...
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in, density: the request, fan_in = q + 1; may be left out.
+        fit: "nearest" for other sizes, see `shapes`.
+
+    Returns:
+        A biregular Topology with n_out * (q + 1) edges.
+
+    Raises:
+        ValueError: if there is no such graph; it names the nearest.
+
+    Example:
+        >>> t = generalized_hexagon(63, 63)
+        >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
+        ({3}, {3})
+    """
+    f = field(q)
+    points = _points(f, 7)
+    x = points.T
+    half = f.add(f.add(f.multiply(x[0], x[4]), f.multiply(x[1], x[5])), f.multiply(x[2], x[6]))
+    points = points[half == f.multiply(x[3], x[3])]
+    x = points.T
+    equations = [
+        ((1, 2), (3, 4)),
+        ((5, 4), (3, 2)),
+        ((2, 0), (3, 5)),
+        ((6, 5), (3, 0)),
+        ((0, 1), (3, 6)),
+        ((4, 6), (3, 1)),
+    ]
+    conditions = np.zeros((len(points), len(equations) + 1, 7), np.int64)
+    conditions[:, -1] = points[:, [4, 5, 6, 3, 0, 1, 2]]  # y lies in the tangent space of x
+    conditions[:, -1, 3] = f.negative(f.add(points[:, 3], points[:, 3]))
+    for row, ((i, j), (k, m)) in enumerate(equations):  # (x_i y_j - x_j y_i) - (x_k y_m - x_m y_k) = 0 in y
+        for at, value in ((j, x[i]), (i, f.negative(x[j])), (m, f.negative(x[k])), (k, x[m])):
+            conditions[:, row, at] = f.add(conditions[:, row, at], value)
+    return _polygon(f, points, conditions)
+
+
+def _array_shapes(limit: int) -> Iterator[Shape]:
+    found = []
+    for q in prime_powers(int(limit**0.5)):
+        found += [Shape(m * q, q * q, m, (q, m, False)) for m in range(2, min(q, limit // q) + 1)]
+        found += [Shape(q * q, m * q, q, (q, m, True)) for m in range(2, min(q - 1, limit // q) + 1)]
+    return iter(sorted(found))
+
+
+@family(shapes=_array_shapes)
+def array_code(q: int, m: int, transposed: bool) -> Edges:
+    """Array-code graphs: blocks of cyclic shifts, block (i, j) = P**(i * j), with sigma2 = sqrt(q).
+
+    There are q block rows and m <= q block columns of blocks of q x q, so outputs read m inputs and inputs feed q
+    outputs. The singular values are sqrt(q m), sqrt(q) and 0, below the Ramanujan bound, and there is no 4-cycle
+    (Burnwal, Sinha and Vidyasagar, "New and explicit constructions of unbalanced Ramanujan bipartite graphs", 2019,
+    arXiv 1910.03937; as codes: Fan, 2000). For q a power of a prime, the products i * j and the shifts are those of the
+    field of q elements. Exists for m q inputs and q**2 outputs, fan-in m, and for q**2 inputs and m q outputs, fan-in
+    q, where q is a power of a prime and 2 <= m <= q.
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in, density: the request; may be left out where the sides tell it.
+        fit: "nearest" for other sizes, see `shapes`.
+
+    Returns:
+        A biregular Topology.
+
+    Raises:
+        ValueError: if there is no such graph; it names the nearest.
+
+    Example:
+        >>> array_code(6, 9).biadjacency().toarray()[3:6]
+        array([[1., 0., 0., 0., 0., 1.],
+               [0., 1., 0., 1., 0., 0.],
+               [0., 0., 1., 0., 1., 0.]])
+    """
+    f = field(q)
+    i, r, j = np.ogrid[:q, :q, :m]
+    columns = f.add(r + 0 * i, f.negative(f.multiply(i, j))) + q * j
+    columns = columns.reshape(q * q, m)
+    if not transposed:
+        return rows(columns)
+    cells = columns * (q * q) + np.arange(q * q)[:, None]
+    return csr_from_cells(q * q, m * q, np.sort(cells.reshape(-1)))
+
+
+def _points(f: Field, m: int) -> np.ndarray:
+    """The points of the projective space of vectors of length m: first nonzero entry 1, in lexicographic order."""
+    digits = f.q ** np.arange(m - 1, -1, -1)
+    return np.concatenate([np.arange(one, 2 * one)[:, None] // digits % f.q for one in digits[::-1].tolist()])
+
+
+def _numbers(f: Field, vectors: np.ndarray) -> np.ndarray:
+    """The places of nonzero vectors, up to factors, in the order of `_points`: (..., m) to (...)."""
+    lead = np.take_along_axis(vectors, (vectors != 0).argmax(axis=-1)[..., None], axis=-1)
+    vectors = f.multiply(vectors, f.inverse(lead))
+    m = vectors.shape[-1]
+    codes = vectors @ f.q ** np.arange(m - 1, -1, -1)
+    place = m - 1 - (vectors != 0).argmax(axis=-1)  # of the leading one, from the last
+    return codes - f.q**place + (f.q**place - 1) // (f.q - 1)
+
+
+def _on_lines(f: Field, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The q + 1 points of the lines through a and b: (..., m) to (..., q + 1, m)."""
+    factors = np.arange(f.q)[:, None]
+    return np.concatenate([f.add(a[..., None, :], f.multiply(factors, b[..., None, :])), b[..., None, :]], axis=-2)
+
+
+def _polygon(f: Field, points: np.ndarray, conditions: np.ndarray) -> Edges:
+    """The lines through every point x within the plane that x's conditions leave, in the order of their points.
+
+    Of the points of a line only one has its leading 1 last, and it comes first in the order of `_points`: there, the
+    line is counted.
+    """
+    planes, unknowns = null_space(f, conditions, 3)
+    every = np.arange(len(points))
+    dependent = (np.take_along_axis(points, unknowns, axis=1) != 0).argmax(axis=1)  # x is a sum with this basis vector
+    others = _on_lines(f, planes[every, (dependent + 1) % 3], planes[every, (dependent + 2) % 3])
+    lead = (points != 0).argmax(axis=1)
+    at_lead = others[every, :, lead]
+    others = f.add(others, f.negative(f.multiply(at_lead[:, :, None], points[:, None])))
+    x, line = np.nonzero((others != 0).argmax(axis=2) < lead[:, None])
+    numbers = _numbers(f, _on_lines(f, others[x, line], points[x]))
+    numbers = np.sort(np.searchsorted(_numbers(f, points), numbers), axis=1)
+    return rows(numbers[np.lexsort(numbers.T[1::-1])])

@@ -1,0 +1,41 @@
+"""The decorator of functions that make a topology from topologies: stamps a recipe that holds theirs."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import numpy as np
+
+from ..topology import Recipe, Topology
+
+Parts = tuple[int, int, np.ndarray, np.ndarray]
+"""n_in, n_out, indptr and indices, see Topology."""
+
+P = ParamSpec("P")
+OPERATIONS: dict[str, Callable[..., Topology]] = {}
+
+
+def operation(parts: Callable[P, Parts]) -> Callable[P, Topology]:
+    """Turn a function of topologies that returns the parts of a graph into a registered one that returns a Topology.
+
+    The result has a recipe where every topology it was made from has one.
+    """
+    name = parts.__name__
+    signature = inspect.signature(parts)
+
+    @wraps(parts)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Topology:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = bound.arguments
+        given = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        bound.arguments.update(given)
+        made = parts(*bound.args, **bound.kwargs)
+        known = {k: v.recipe if isinstance(v, Topology) else v for k, v in given.items()}
+        unknown = any(isinstance(v, Topology) and v.recipe is None for v in given.values())
+        return Topology(*made, recipe=None if unknown else Recipe.make(name, **known))
+
+    make.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
+    OPERATIONS[name] = make
+    return make

@@ -1,0 +1,94 @@
+"""A walk of double-edge swaps through the graphs with given degrees, which `rewire` takes too."""
+
+import numpy as np
+
+from ..random_bits import RandomBits, check_seed
+from ..topology import Topology
+from .operations import Parts, operation
+from .registry import Edges
+from .swaps import Rows
+
+RANDOM, BAND = "random", "band"
+_BATCHES = 16
+
+
+@operation
+def swap_edges(t: Topology, *, proposals: int, toward: str = RANDOM, seed: int) -> Parts:
+    """Double-edge swaps (o, i), (p, j) -> (o, j), (p, i), which keep every fan-in and every fan-out.
+
+    Each proposal draws two edges and swaps them where both new cells are free; with toward="band" only where this
+    also brings inputs and outputs closer, by the sum of the distances between output o and the place i * n_out / n_in
+    of input i on a ring of outputs. Toward "random" the walk loses what the graph was but its degrees (Rao, Jana and
+    Bandyopadhyay, "A Markov chain Monte Carlo method for generating random (0,1)-matrices with given marginals", 1996);
+    toward "band" it loses its spectral gap. Proposals are decided in batches of a sixteenth of the edges: one that
+    shares an edge or a new cell with an earlier one of its batch is dropped.
+
+    Args:
+        t: the topology to start from.
+        proposals: how many swaps are proposed, >= 0.
+        toward: "random" or "band".
+        seed: integer >= 0.
+
+    Returns:
+        A Topology with the same degrees.
+
+    Raises:
+        ValueError: if proposals is negative, or toward is neither.
+
+    Example:
+        >>> from prewired import generators
+        >>> t = generators.rotating(64, 64, fan_in=4)
+        >>> mixed = swap_edges(t, proposals=1000, seed=0)
+        >>> mixed == t, set(mixed.fan_out.tolist())
+        (False, {4})
+    """
+    if isinstance(proposals, bool) or not isinstance(proposals, int) or proposals < 0:
+        raise ValueError(f"expected an integer proposals >= 0, got proposals={proposals!r}")
+    return t.n_in, t.n_out, *Walk(t, toward, seed).edges_at(proposals)
+
+
+class Walk:
+    """The graphs after each of a fixed sequence of proposals.
+
+    It has state, the last whole batch that was reached, so that going on from there is cheap; a copy goes its own way.
+    """
+
+    def __init__(self, t: Topology, toward: str, seed: int) -> None:
+        if toward not in (RANDOM, BAND):
+            raise ValueError(f'expected toward="random" or toward="band", got toward={toward!r}')
+        self.t, self.toward, self.seed = t, toward, check_seed(seed)
+        self.batch = max(1, t.n_edges // _BATCHES)
+        self.outputs = np.repeat(np.arange(t.n_out), t.fan_in)
+        self.done, self.inputs = 0, t.indices
+
+    def edges_at(self, proposals: int) -> Edges:
+        """indptr and indices after so many proposals, not fewer than in an earlier call."""
+        if self.t.n_edges == 0:
+            return self.t.indptr, self.t.indices
+        whole, rest = divmod(proposals, self.batch)
+        while self.done < whole:
+            self.inputs = self._after(self.batch).inputs
+            self.done += 1
+        return self._after(rest).edges()
+
+    def _after(self, n: int) -> Rows:
+        """The graph after the first n proposals of the next batch."""
+        bits = RandomBits(self.seed, f"swaps {self.toward} {self.done}")
+        first, second = bits.integers(self.t.n_edges, 2 * self.batch).reshape(2, -1)[:, :n]
+        if self.toward == BAND:
+            closer = self._gain(first, second) > 0
+            first, second = first[closer], second[closer]
+        rows = Rows(self.t.n_in, self.t.indptr, self.inputs.copy())
+        rows.swap(first, second)
+        return rows
+
+    def _gain(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """By how much each swap shortens its two edges."""
+        o, p = self.outputs[first], self.outputs[second]
+        i, j = self.inputs[first].astype(np.int64), self.inputs[second].astype(np.int64)
+        return self._length(o, i) + self._length(p, j) - self._length(o, j) - self._length(p, i)
+
+    def _length(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """n_in times the distance between outputs and the places of inputs on the ring of outputs."""
+        apart = np.abs(outputs * self.t.n_in - inputs * self.t.n_out)
+        return np.minimum(apart, self.t.n_in * self.t.n_out - apart)

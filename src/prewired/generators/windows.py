@@ -1,0 +1,147 @@
+"""Local families: every output reads inputs near its own place, on a line or in an image, without wrapping round."""
+
+from collections.abc import Sequence
+from math import isqrt
+
+import numpy as np
+
+from ..topology import csr_from_cells
+from .registry import Edges, family
+from .sizes import constant_fan_in
+from .structured import rows
+
+
+@family
+def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None) -> Edges:
+    """A window that moves from the first inputs to the last: output j reads fan_in neighbours in a row.
+
+    The first output reads the first fan_in inputs, the last output the last, and the windows between start evenly
+    spaced; where n_in = n_out + fan_in - 1 this is a convolution (a Toeplitz matrix) of stride 1 without padding.
+    Unlike `rotating` it does not wrap round, so neighbours are always near. The spectral gap vanishes as n grows.
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in: inputs per output, 1..n_in.
+        density: share of edges instead of fan_in, in (0, 1]; fan_in is then density * n_in, rounded.
+
+    Returns:
+        A Topology with exactly n_out * fan_in edges.
+
+    Raises:
+        ValueError: if the request is impossible or names both or neither of fan_in and density.
+
+    Example:
+        >>> banded(5, 3, fan_in=3).biadjacency().toarray()
+        array([[1., 1., 1., 0., 0.],
+               [0., 1., 1., 1., 0.],
+               [0., 0., 1., 1., 1.]])
+    """
+    width = constant_fan_in(n_in, fan_in, density)
+    first = np.arange(n_out, dtype=np.int64) * (n_in - width) // max(n_out - 1, 1)
+    return rows(first[:, None] + np.arange(width))
+
+
+@family
+def toeplitz(n_in: int, n_out: int, *, offsets: Sequence[int]) -> Edges:
+    """Chosen diagonals: output j reads the inputs floor(j * n_in / n_out) + s for all offsets s that lie in 0..n_in-1.
+
+    A convolution with zero padding, of any kernel: -1, 0, 1 is one of width 3, multiples of d are one with dilation d.
+    Outputs near an end read less, so the number of edges follows from the offsets and cannot be asked for. For
+    n_in = n_out it is sum(n - |s|).
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        offsets: distinct integers between -n_in and n_in.
+
+    Returns:
+        A Topology.
+
+    Raises:
+        ValueError: if the offsets are not as described, or leave no edge at all.
+
+    Example:
+        >>> toeplitz(4, 4, offsets=[-1, 0, 2]).biadjacency().toarray()
+        array([[1., 0., 1., 0.],
+               [1., 1., 0., 1.],
+               [0., 1., 1., 0.],
+               [0., 0., 1., 1.]])
+    """
+    good = isinstance(offsets, Sequence) and all(isinstance(s, int) and -n_in < s < n_in for s in offsets)
+    if not good or not offsets or len(set(offsets)) < len(offsets):
+        raise ValueError(f"expected offsets as distinct integers between -{n_in} and {n_in}, got offsets={offsets!r}")
+    places = np.arange(n_out, dtype=np.int64) * n_in // n_out
+    inputs = places[:, None] + np.sort(offsets)
+    inside = (inputs >= 0) & (inputs < n_in)
+    if not inside.any():
+        raise ValueError(f"expected an offset that meets the matrix, got offsets={list(offsets)} of {n_in} x {n_out}")
+    return csr_from_cells(n_in, n_out, (np.arange(n_out)[:, None] * n_in + inputs)[inside])
+
+
+@family
+def window2d(
+    n_in: int,
+    n_out: int,
+    *,
+    fan_in: int | None = None,
+    density: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    channels: int = 1,
+) -> Edges:
+    """Windows in an image, as in a convolution without shared weights: an output reads the pixels around its own place.
+
+    Inputs are the pixels of an image, channel by channel, each row by row, as torch flattens (channels, height, width).
+    Output j sits at pixel floor(j * height * width / n_out) and reads, in all channels, the fan_in / channels pixels
+    nearest to the centre of a window that is as square as possible and is shifted inwards at the border; if channels
+    does not divide fan_in, the farthest pixel is read in its first channels only.
+
+    Args:
+        n_in, n_out: number of inputs and outputs.
+        fan_in: inputs per output, 1..n_in.
+        density: share of edges instead of fan_in, in (0, 1]; fan_in is then density * n_in, rounded.
+        height, width: of the image; a square if neither is given.
+        channels: of the image.
+
+    Returns:
+        A Topology with exactly n_out * fan_in edges.
+
+    Raises:
+        ValueError: if the request is impossible, also where n_in is not channels * height * width.
+
+    Example:
+        >>> window2d(16, 4, fan_in=4).biadjacency().toarray()[1].reshape(4, 4)
+        array([[0., 0., 0., 0.],
+               [1., 1., 0., 0.],
+               [1., 1., 0., 0.],
+               [0., 0., 0., 0.]])
+    """
+    wanted = constant_fan_in(n_in, fan_in, density)
+    height, width = _image(n_in, height, width, channels)
+    n_pixels = -(-wanted // channels)
+    tall = min(height, max(isqrt(n_pixels - 1) + 1, -(-n_pixels // width)))
+    wide = -(-n_pixels // tall)
+    y, x = np.divmod(np.arange(tall * wide), wide)
+    nearest = np.argsort((2 * y - tall + 1) ** 2 + (2 * x - wide + 1) ** 2, kind="stable")[:n_pixels]
+    reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:wanted]
+    row, column = np.divmod(np.arange(n_out, dtype=np.int64) * (height * width) // n_out, width)
+    top = np.clip(row - (tall - 1) // 2, 0, height - tall)
+    left = np.clip(column - (wide - 1) // 2, 0, width - wide)
+    return rows((top * width + left)[:, None] + np.sort(reads))
+
+
+def _image(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
+    """The sides of the image; raises ValueError unless channels * height * width = n_in."""
+    for name, value in (("channels", channels), ("height", height), ("width", width)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")
+    n_pixels = n_in // channels
+    if height is None and width is None:
+        height = width = isqrt(n_pixels)
+    height = n_pixels // (width or 1) if height is None else height
+    width = n_pixels // height if width is None else width
+    if channels * height * width != n_in:
+        raise ValueError(
+            f"expected n_in = channels * height * width, got n_in={n_in} with channels={channels}, height={height}, "
+            f"width={width}; name height= and width="
+        )
+    return height, width
