@@ -1,4 +1,4 @@
-"""Topologies on disk: a safetensors file with the edges, their digest, the recipe, and a seal over the two."""
+"""Topologies on disk: a safetensors file with the edges, their digest, the recipe, names, and a seal over these."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .topology import Recipe, Topology
+from .topology import Names, Recipe, Topology
 
 _FORMAT = "prewired topology 1"
 
@@ -27,6 +27,8 @@ def save_topology(t: Topology, path: str | Path) -> None:
     about = {"format": _FORMAT, "n_in": str(t.n_in), "n_out": str(t.n_out), "digest": t.digest}
     if t.recipe is not None:
         about["recipe"] = t.recipe.to_json()
+    if t.names is not None:
+        about["names"] = json.dumps(t.names)
     about["seal"] = _seal(about)
     Path(path).write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
 
@@ -50,7 +52,8 @@ def load_topology(path: str | Path) -> Topology:
                 raise ValueError("its description is not the one that was written")
             arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in ("indptr", "indices")}
         recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
-        t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe)
+        names = Names(*json.loads(about["names"])) if "names" in about else None
+        t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe, names)
         if t.digest != about["digest"]:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -1,0 +1,205 @@
+"""Wirings made elsewhere: edge lists, Matrix Market files, networkx graphs, trained or pruned models.
+
+Dense arrays, torch masks and SciPy matrices: `Topology.from_mask` and `Topology.from_biadjacency`. Tables of names:
+`prewired.names`.
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from .names import named
+from .topology import Topology
+
+
+def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | None = None) -> Topology:
+    """From a text file with one edge per line: the numbers of its input and of its output, counted from 0.
+
+    Numbers are separated by spaces, a tab or a comma; empty lines and what follows a # are skipped.
+
+    Args:
+        path: the file.
+        n_in, n_out: number of inputs and outputs; if not given, as many as the largest numbers need.
+
+    Returns:
+        A Topology without a recipe.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a line that is not two numbers, an edge that is there twice or is out of range, or no edge.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(f"{folder}/edges.txt").write_text("# input output\\n0 1\\n2 0\\n")
+        ...     from_edge_list(f"{folder}/edges.txt", n_in=4)
+        Topology(4 -> 2, 2 edges, density 25%)
+    """
+    pairs = []
+    for number, line in enumerate(_file(path).read_text(encoding="utf-8").splitlines(), 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if not words:
+            continue
+        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+            raise ValueError(
+                f"{path}, line {number}: expected two numbers >= 0, of an input and of an output, got "
+                f"{line.strip()!r}; for names use prewired.names.from_table"
+            )
+        pairs.append([int(word) for word in words])
+    if not pairs:
+        raise ValueError(f"{path}: expected at least one edge, got none")
+    sides = [1 + max(side) for side in zip(*pairs, strict=True)]
+    return Topology.from_edges(sides[0] if n_in is None else n_in, sides[1] if n_out is None else n_out, pairs)
+
+
+def from_matrix_market(path: str | Path) -> Topology:
+    """From a Matrix Market file of the biadjacency, (n_out, n_in); every entry that is not zero is an edge.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is something else.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scipy.io.mmwrite(f"{folder}/mask.mtx", scipy.sparse.eye_array(3, 4))
+        ...     from_matrix_market(f"{folder}/mask.mtx")
+        Topology(4 -> 3, 3 edges, density 25%)
+    """
+    try:
+        matrix: Any = scipy.io.mmread(_file(path))
+    except (ValueError, OverflowError, StopIteration) as error:
+        raise ValueError(f"expected a Matrix Market file, got {str(path)!r}: {error}") from None
+    return Topology.from_mask(matrix) if isinstance(matrix, np.ndarray) else Topology.from_biadjacency(matrix)
+
+
+def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> Topology:
+    """From a bipartite networkx graph; the nodes' labels become names.
+
+    Args:
+        graph: a Graph, or a DiGraph whose edges run from inputs to outputs.
+        inputs: the nodes that are inputs, in their order; all others are outputs, in the graph's order. If not given,
+            the nodes whose attribute `bipartite` is 0.
+
+    Returns:
+        A Topology with names.
+
+    Raises:
+        ValueError: if a node is on no side, or an edge runs within a side, the wrong way, or is there twice.
+
+    Example:
+        >>> import networkx as nx
+        >>> from_networkx(nx.complete_bipartite_graph(3, 2)).names
+        Names(inputs=('0', '1', '2'), outputs=('3', '4'))
+    """
+    if inputs is None:
+        side = {node: data.get("bipartite") for node, data in graph.nodes(data=True)}
+        if odd := [node for node in side if side[node] not in (0, 1)]:
+            raise ValueError(
+                f"expected every node with bipartite=0 (input) or 1 (output), got {odd[0]!r} without; "
+                "set it or give inputs="
+            )
+        inputs = [node for node in side if side[node] == 0]
+    elif strange := [node for node in inputs if node not in graph]:
+        raise ValueError(f"expected inputs to be nodes of the graph, got {strange[0]!r}, which is none")
+    source = {node: k for k, node in enumerate(inputs)}
+    target = {node: k for k, node in enumerate(node for node in graph.nodes if node not in source)}
+    pairs = []
+    for a, b in graph.edges():
+        if not graph.is_directed() and b in source:
+            a, b = b, a
+        if a not in source or b not in target:
+            raise ValueError(
+                f"expected edges from an input to an output, got ({a!r}, {b!r}); choose inputs= accordingly"
+            )
+        pairs.append((source[a], target[b]))
+    t = Topology.from_edges(len(source), len(target), pairs)
+    return named(t, [str(node) for node in inputs], [str(node) for node in target])
+
+
+def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
+    """The wirings of a trained or pruned model: where the weights of its linear layers are not zero.
+
+    Masks of `torch.nn.utils.prune` count as they act, and a SparseLinear gives its own topology. So
+    `mlp(sizes, topologies=...)` trains the found wiring from new weights, as for a lottery ticket.
+
+    Args:
+        model: a module; its layers with in_features, out_features and a weight of that shape are looked at.
+        threshold: weights up to this magnitude are no edges.
+
+    Returns:
+        A Topology for each linear layer, by its name in the model.
+
+    Raises:
+        ValueError: if there is no linear layer, the threshold is negative or not finite, or weights are NaN.
+
+    Example:
+        >>> from torch import nn
+        >>> from_model(nn.Sequential(nn.Linear(4, 3), nn.ReLU()))
+        {'0': Topology(4 -> 3, 12 edges, density 100%)}
+    """
+    if not 0 <= threshold < math.inf:
+        raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
+    found: dict[str, Topology] = {}
+    for name, module in model.named_modules():
+        weight, own = getattr(module, "weight", None), getattr(module, "topology", None)
+        if isinstance(own, Topology):
+            found[name] = own
+        elif weight is not None and hasattr(module, "in_features") and weight.ndim == 2:
+            found[name] = _nonzeros(weight, threshold)
+    return _some(found, "a model with a linear layer")
+
+
+def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[str, Topology]:
+    """The wirings of a state_dict, or of any arrays by name: of each matrix (n_out, n_in), where it is not zero.
+
+    Of a weight that `torch.nn.utils.prune` split in two, `weight_orig` and `weight_mask`, the product counts.
+
+    Args:
+        weights: arrays or tensors by name; those that are not matrices are passed over.
+        threshold: entries up to this magnitude are no edges.
+
+    Returns:
+        A Topology for each matrix, by its name.
+
+    Raises:
+        ValueError: if there is no matrix, the threshold is negative or not finite, or weights are NaN.
+
+    Example:
+        >>> from_weights({"0.weight": np.array([[0.5, 0.0]]), "0.bias": np.zeros(1)})
+        {'0.weight': Topology(2 -> 1, 1 edges, density 50%)}
+    """
+    if not 0 <= threshold < math.inf:
+        raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
+    found: dict[str, Topology] = {}
+    for name, weight in weights.items():
+        masked = name.removesuffix("_orig")
+        mask = weights.get(f"{masked}_mask")
+        of_another = name.endswith("_mask") and f"{name.removesuffix('_mask')}_orig" in weights
+        if of_another or weight.ndim != 2:
+            continue
+        found[masked if mask is not None else name] = _nonzeros(weight if mask is None else weight * mask, threshold)
+    return _some(found, "weights with a matrix")
+
+
+def _nonzeros(weight: Any, threshold: float) -> Topology:
+    array = weight.detach().cpu().double().numpy() if hasattr(weight, "detach") else np.asarray(weight)
+    if np.isnan(array).any():
+        raise ValueError("expected weights that are numbers, got NaN; the training went astray")
+    return Topology.from_mask(np.abs(array) > threshold)
+
+
+def _some(found: dict[str, Topology], wanted: str) -> dict[str, Topology]:
+    if not found:
+        raise ValueError(f"expected {wanted}, got none")
+    return found
+
+
+def _file(path: str | Path) -> Path:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"expected a file, got {str(path)!r}, which is none")
+    return Path(path)

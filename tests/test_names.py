@@ -1,0 +1,172 @@
+"""Named units: tables, order, errors that name the name, and files that keep them."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from prewired import SparseLinear, Topology, generators, load_topology, names, save_topology
+from prewired.cli import main
+from prewired.names import from_named_edges, from_table
+from prewired.topology import Names
+
+EDGES = [("TP53", "apoptosis"), ("MYC", "growth"), ("TP53", "growth"), ("EGFR", "growth")]
+
+
+def pairs(t):
+    outputs = np.repeat(np.arange(t.n_out), t.fan_in)
+    return {(t.names.inputs[i], t.names.outputs[o]) for i, o in zip(t.indices, outputs, strict=True)}
+
+
+def test_edges_between_names():
+    t = from_named_edges(EDGES)
+    assert t.names == Names(("TP53", "MYC", "EGFR"), ("apoptosis", "growth"))
+    assert pairs(t) == set(EDGES)
+
+
+def test_the_given_order_holds_and_units_without_an_edge_stay():
+    t = from_named_edges(EDGES, inputs=["KRAS", "EGFR", "MYC", "TP53"], outputs=["growth", "repair", "apoptosis"])
+    assert pairs(t) == set(EDGES)
+    assert t.names.inputs[0] == "KRAS"
+    assert (t.fan_out.tolist(), t.fan_in.tolist()) == ([0, 1, 1, 2], [3, 0, 1])
+
+
+def test_edges_to_unknown_names_can_be_left_out():
+    t = from_named_edges(EDGES, inputs=["TP53"], drop_unknown=True)
+    assert pairs(t) == {("TP53", "apoptosis"), ("TP53", "growth")}
+
+
+@pytest.mark.parametrize(
+    ("edges", "options", "message"),
+    [
+        (
+            EDGES,
+            {"inputs": ["TP53", "MYK", "EGFR"]},
+            r"edge 1: expected one of the 3 inputs given, got 'MYC' \(nearest: 'MYK'\)",
+        ),
+        (EDGES, {"outputs": ["growth"]}, "edge 0: expected one of the 1 outputs given, got 'apoptosis'"),
+        ([*EDGES, EDGES[1]], {}, r"edge 4: expected each edge once, got \('MYC', 'growth'\) again after edge 1"),
+        (EDGES, {"inputs": ["TP53", "MYC", "TP53"]}, "input names to be distinct texts, got 'TP53' twice"),
+        (EDGES, {"outputs": ["a", "b", "b"]}, "output names to be distinct texts, got 'b' twice"),
+        (EDGES, {"inputs": ["", "TP53"]}, "got ''"),
+        ([("TP53", "")], {}, "edge 0: expected the names of an input and of an output"),
+        ([("TP53", 3)], {}, "edge 0: expected the names"),
+        ([("TP53", "a", "b")], {}, "edge 0: expected the names"),
+        ([], {}, "at least one edge"),
+        (EDGES, {"inputs": ["KRAS"], "drop_unknown": True}, "at least one edge"),
+    ],
+)
+def test_wrong_names_are_named(edges, options, message):
+    with pytest.raises(ValueError, match=message):
+        from_named_edges(edges, **options)
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_tables(separator, tmp_path):
+    path = tmp_path / "sets.txt"
+    rows = [("pathway", "score", "gene"), *((b, str(k), f" {a}") for k, (a, b) in enumerate(EDGES))]
+    path.write_text("\ufeff" + "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n", encoding="utf-8")
+    t = from_table(path, columns=("gene", "pathway"))
+    assert t == from_named_edges(EDGES)
+    assert t.names == from_named_edges(EDGES).names
+    assert from_table(path).names.outputs == ("0", "1", "2", "3")
+
+
+def test_quoted_names_may_hold_the_separator(tmp_path):
+    path = tmp_path / "sets.csv"
+    path.write_text('gene,pathway\nTP53,"growth, fast"\n')
+    assert from_table(path).names.outputs == ("growth, fast",)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("gene,pathway\nA,x\nA\n", {}, "line 3: expected 2 columns as in the header, got 1"),
+        ("gene,pathway\nA,x\nA,\n", {}, "line 3: expected the names of an input and of an output"),
+        ("gene,pathway\nA,x\nB,x\nA,x\n", {}, r"line 4: expected each edge once.* again after .*line 2"),
+        ("gene,pathway\nA,x\nB,y\n", {"inputs": ["A"]}, "line 3: expected one of the 1 inputs given, got 'B'"),
+        ("gene,pathway\nA,x\n", {"columns": ("gen", "pathway")}, "one column 'gen', got the columns gene, pathway"),
+        ("gene,gene\nA,x\n", {}, "one column 'gene'"),
+        ("gene\nA\n", {}, "at least two columns"),
+        ("", {}, "at least two columns"),
+        ("gene,pathway\n", {}, "at least one edge"),
+    ],
+)
+def test_wrong_tables_are_refused_with_the_line(text, options, message, tmp_path):
+    path = tmp_path / "sets.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        from_table(path, **options)
+
+
+def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(FileNotFoundError, match="table of edges"):
+        from_table(tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes("gene,pathway\nA,Größe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="save the table as UTF-8"):
+        from_table(tmp_path / "latin.csv")
+
+
+def test_names_are_checked_and_kept():
+    t = generators.rotating(3, 2, fan_in=2)
+    with pytest.raises(ValueError, match="expected 3 input names, one for each, got 2"):
+        names.named(t, ["a", "b"], ["x", "y"])
+    with pytest.raises(ValueError, match="output names to be distinct texts, got 'x' twice"):
+        names.named(t, ["a", "b", "c"], ["x", "x"])
+    with pytest.raises(ValueError, match="distinct texts, got 3"):
+        names.named(t, ["a", "b", 3], ["x", "y"])
+    known = names.named(t, ["a", "b", "c"], ["x", "y"])
+    assert known == t
+    assert known.recipe == t.recipe
+    assert pickle.loads(pickle.dumps(known)).names == known.names
+    assert known.transpose().names == Names(("x", "y"), ("a", "b", "c"))
+    assert SparseLinear(known).topology.names == known.names
+
+
+def test_align_puts_inputs_in_the_order_of_the_data():
+    t = from_named_edges(EDGES)
+    again = names.align(t, ["EGFR", "TP53", "MYC"])
+    assert pairs(again) == set(EDGES)
+    assert again.names.inputs == ("EGFR", "TP53", "MYC")
+    for inputs, message in [
+        (["EGFR", "TP53", "MYCN"], r"got none called 'MYC' \(nearest: 'MYCN'\)"),
+        (["EGFR", "TP53", "MYC", "KRAS"], "got also KRAS"),
+        (["EGFR", "TP53", "MYC", "MYC"], "'MYC' twice"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            names.align(t, inputs)
+    with pytest.raises(ValueError, match="got one without"):
+        names.align(generators.rotating(3, 2, fan_in=2), ["a", "b", "c"])
+
+
+def test_names_through_a_file(tmp_path):
+    path = tmp_path / "sets.topology"
+    t = from_named_edges([*EDGES, ("Ö", 'a "quoted" set')])
+    save_topology(t, path)
+    again = load_topology(path)
+    assert again == t
+    assert again.names == t.names
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"TP53", b"TP35"))
+    with pytest.raises(ValueError, match="its description is not the one that was written"):
+        load_topology(path)
+
+
+def test_reports_speak_of_names(tmp_path, capsys):
+    path = tmp_path / "sets.topology"
+    t = from_named_edges(
+        EDGES, inputs=["A", "TP53", "B", "C", "D", "MYC", "EGFR"], outputs=["growth", "z", "apoptosis"]
+    )
+    save_topology(t, path)
+    assert main(["measure", str(path)]) == 0
+    lines = {line[:30].strip(): line[30:].strip() for line in capsys.readouterr().out.splitlines()}
+    assert lines["most read inputs"] == "TP53 (2), MYC (1), EGFR (1)"
+    assert lines["widest outputs"] == "growth (3), apoptosis (1)"
+    assert lines["unread inputs"] == "A, B, C and 1 more"
+    assert lines["outputs without inputs"] == "z"
+    assert main(["measure", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["names"] == names.describe(t)
+    save_topology(Topology(2, 1, [0, 1], [1]), path)
+    assert main(["measure", str(path), "--json"]) == 0
+    assert "names" not in json.loads(capsys.readouterr().out)
