@@ -10,7 +10,8 @@ from torch import nn
 from prewired import SparseLinear, crossover, generators, kernels, networks
 from prewired.networks import Sequential
 
-WIRED = sorted(set(generators.GENERATORS) - {"dense"})
+OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.SHAPES}
+WIRED = sorted(set(generators.GENERATORS) - {"dense", "erdos_renyi_p"} - OWN_SIZES)
 
 
 @pytest.fixture
@@ -36,6 +37,21 @@ def calls(monkeypatch):
 def test_every_family_has_the_same_edges_per_layer(family):
     layers = networks.wire([784, 100, 60, 10], family=family, density=0.05, seed=0)
     assert [t.n_edges for t in layers] == [100 * 39, 60 * 5]
+
+
+@pytest.mark.parametrize("family", OWN_SIZES)
+def test_families_of_some_sizes_refuse_others(family):
+    with pytest.raises(ValueError, match=r"expected|missing"):
+        networks.wire([784, 100, 60, 10], family=family, density=0.05, seed=0)
+
+
+def test_parameters_of_the_family_reach_every_layer():
+    layers = networks.wire([70, 60, 60, 10], family="flat_butterfly", fit="nearest")
+    assert [dict(t.recipe.parameters) for t in layers] == [
+        {"n_in": a, "n_out": b, "fit": "nearest"} for a, b in [(70, 60), (60, 60)]
+    ]
+    with pytest.raises(ValueError, match="unexpected keyword argument 'radx'; it takes n_in, n_out, fan_in, density"):
+        networks.mlp([64, 64, 10], family="rotating", density=0.1, radx=3)
 
 
 def test_layers_draw_different_graphs_from_one_seed():
@@ -109,7 +125,7 @@ def test_own_topologies():
         (lambda: networks.mlp([3, 2, 1], family="dense", topologies=[]), "exactly one of the two"),
         (lambda: networks.mlp([3, 2, 1], topologies=[]), "expected 1 topologies"),
         (lambda: networks.mlp([3, 2, 1], topologies=[generators.dense(2, 3)]), "topology 0 to be 3 -> 2, got 2 -> 3"),
-        (lambda: networks.mlp([3, 2, 1], family="bireg", density=0.5), "expected a family among biregular"),
+        (lambda: networks.mlp([3, 2, 1], family="bireg", density=0.5), "expected a family among"),
         (lambda: networks.mlp([3, 2, 1], family="rotating"), "got neither"),
         (lambda: networks.mlp([3, 2, 1], family="rotating", density=0), "0 < density <= 1"),
         (lambda: networks.mlp([3, 2, 1], family="rotating", density=0.5, fan_in=1), "got both"),

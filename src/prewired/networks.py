@@ -11,7 +11,8 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from . import generators, init, kernels
 from .chain import Link, run
-from .generators.sizes import constant_fan_in
+from .generators import budgets
+from .generators.sizes import constant_fan_in, edge_count
 from .layers import SparseLinear
 from .plan import plan
 from .random_bits import derive_seed
@@ -85,21 +86,27 @@ def wire(
     family: str,
     density: float | None = None,
     fan_in: int | None = None,
+    n_edges: int | None = None,
+    budget: str | Sequence[float] | None = None,
     seed: int = 0,
     dense_output: bool = True,
+    **parameters: Any,
 ) -> list[Topology]:
     """The topologies of a network's sparse layers.
 
     A layer of n_in inputs gets fan_in, or density * n_in rounded, inputs per output: so every family has exactly
-    n_out * fan_in edges in it, and families can be compared at one density. Every layer draws with a seed of
-    its own, derived from `seed`.
+    n_out * fan_in edges in it, and families can be compared at one density. With a budget the edges of that density
+    are divided among the layers, in whole fan-ins too; n_edges asks for exactly so many over all sparse layers. Every
+    layer draws with a seed of its own, derived from `seed`.
 
     Args:
         sizes: units per layer, inputs first and outputs last, at least two.
-        family: a name in GENERATORS.
-        density, fan_in: one of the two; the family "dense" takes neither.
+        family: a name in GENERATORS, or in STAGES, where a family is of several layers.
+        density, fan_in, n_edges: one of the three; the family "dense" takes none.
+        budget: how to divide the edges: a name in BUDGETS ("uniform" for n_edges unless given), or a density per layer.
         seed: integer >= 0.
         dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
+        **parameters: more of the family's own, such as fit="nearest".
 
     Returns:
         One Topology per sparse layer, inputs first.
@@ -110,15 +117,21 @@ def wire(
     Example:
         >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", density=0.25, seed=0)]
         [512, 256]
+        >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", n_edges=700, budget="erdos_renyi", seed=0)]
+        [420, 280]
     """
     _check_sizes(sizes)
-    generators.generator(family)
-    layers = list(pairwise(sizes))[: -1 if dense_output else None]
+    generators.known(family)
+    layers = budgets.layer_shapes(sizes)[: -1 if dense_output else None]
+    requests = _requests(family, layers, density, fan_in, n_edges, budget)
+    if family in generators.STAGES:
+        fan_ins = [request["fan_in"] for request in requests if request] or None
+        return generators.STAGES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
+    if generators.takes_seed(family):
+        requests = [{**request, "seed": derive_seed(seed, f"layer {k}")} for k, request in enumerate(requests)]
     return [
-        generators.make(
-            family, n_in=a, n_out=b, **_request(family, a, density, fan_in, derive_seed(seed, f"layer {k}"))
-        )
-        for k, (a, b) in enumerate(layers)
+        generators.make(family, n_in=a, n_out=b, **{**parameters, **request})
+        for (a, b), request in zip(layers, requests, strict=True)
     ]
 
 
@@ -128,11 +141,14 @@ def mlp(
     family: str | None = None,
     density: float | None = None,
     fan_in: int | None = None,
+    n_edges: int | None = None,
+    budget: str | Sequence[float] | None = None,
     seed: int = 0,
     topologies: Sequence[Topology] | None = None,
     init_seed: int | None = None,
     dense_output: bool = True,
     activation: Callable[[], nn.Module] = nn.ReLU,
+    **parameters: Any,
 ) -> Sequential:
     """A multilayer perceptron with sparse layers, an activation between them, and a dense output layer.
 
@@ -142,11 +158,12 @@ def mlp(
 
     Args:
         sizes: units per layer, inputs first and outputs last.
-        family, density, fan_in, seed: how to wire the layers, see `wire`.
+        family, density, fan_in, n_edges, budget, seed: how to wire the layers, see `wire`.
         topologies: the layers' wirings instead, one for each layer that is not the dense output.
         init_seed: seed of the initial weights; `seed` if not given. torch's global generator is left as it was.
         dense_output: whether the last layer is an nn.Linear rather than a sparse layer.
         activation: called once for each hidden layer.
+        **parameters: more of the family's own, such as fit="nearest".
 
     Returns:
         A Sequential, which is an nn.Sequential, that maps (..., sizes[0]) to (..., sizes[-1]).
@@ -161,16 +178,16 @@ def mlp(
     if (family is None) == (topologies is None):
         raise ValueError("expected family= or topologies=, exactly one of the two")
     _check_sizes(sizes)
-    if (family == "dense" or topologies is not None) and (density is not None or fan_in is not None):
-        raise ValueError(
-            f"expected no density= or fan_in= with {'topologies=' if topologies else 'family=dense'}; drop it"
-        )
+    request = {"density": density, "fan_in": fan_in, "n_edges": n_edges, "budget": budget, **parameters}
+    asked = [name for name, value in request.items() if value is not None]
+    if (family == "dense" or topologies is not None) and asked:
+        other = "family=dense" if family else "topologies="
+        raise ValueError(f"expected no density= or fan_in= with {other}, got {asked[0]}=; drop it")
     n_sparse = len(sizes) - 1 - dense_output
     if family == "dense":
         wirings: list[Topology | None] = [None] * n_sparse
     elif topologies is None:
-        wired = wire(sizes, family=str(family), density=density, fan_in=fan_in, seed=seed, dense_output=dense_output)
-        wirings = [*wired]
+        wirings = [*wire(sizes, family=str(family), seed=seed, dense_output=dense_output, **request)]
     else:
         wirings = [*topologies]
     _check_fit(sizes, wirings, n_sparse)
@@ -212,12 +229,36 @@ def count_parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def _request(family: str, n_in: int, density: float | None, fan_in: int | None, seed: int) -> dict[str, Any]:
-    """The keyword arguments of a generator; a density becomes the fan-in of this layer."""
-    if family != "dense":
-        fan_in, density = constant_fan_in(n_in, fan_in, density), None
-    given = {"fan_in": fan_in, "density": density, "seed": seed if generators.takes_seed(family) else None}
-    return {name: value for name, value in given.items() if value is not None}
+def _requests(
+    family: str,
+    layers: Sequence[tuple[int, ...]],
+    density: float | None,
+    fan_in: int | None,
+    n_edges: int | None,
+    budget: str | Sequence[float] | None,
+) -> list[dict[str, int]]:
+    """The edges of every layer as a generator takes them: fan_in= or, where exactly n_edges are asked for, n_edges=."""
+    if family == "dense" or not layers or (density is None and fan_in is None and n_edges is None and budget is None):
+        return [{} for _ in layers]
+    if budget is None and n_edges is None:
+        return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
+    if fan_in is not None or (density is not None and n_edges is not None):
+        raise ValueError(
+            f"expected n_edges= alone, or density= or n_edges= with a budget; got density={density}, fan_in={fan_in}, "
+            f"n_edges={n_edges}, budget={budget!r}"
+        )
+    total = n_edges if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
+    exactly = n_edges is not None and "n_edges" in generators.parameters(family)
+    steps = None if exactly else [n_out for _, n_out in layers]
+    edges = budgets.budget(layers, "uniform" if budget is None else budget, total, steps=steps)
+    if n_edges is not None and sum(edges) != n_edges:
+        raise ValueError(
+            f"expected n_edges that {family} can have, whose outputs in a layer all read equally many inputs, got "
+            f"n_edges={n_edges}; take {sum(edges)}, or a family of any number of edges such as biregular"
+        )
+    if exactly:
+        return [{"n_edges": n} for n in edges]
+    return [{"fan_in": n // n_out} for n, (_, n_out) in zip(edges, layers, strict=True)]
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:

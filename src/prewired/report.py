@@ -89,8 +89,9 @@ def draw(report: Report, folder: str | Path) -> list[Path]:
     from . import plots
 
     folder, rows, config = Path(folder), report.study.rows, report.study.config
-    density = sorted(config.densities)[len(config.densities) // 2]
-    first_layers = {family: wire(family, density, report.study.sizes, 0)[0] for family in config.families}
+    sizes = report.study.sizes
+    density = sorted(config.shares(sizes))[len(config.shares(sizes)) // 2]
+    first_layers = {family: wire(config, family, density, sizes, 0)[0] for family in config.families}
     return [
         plots.score_by_density(rows, path=folder / "score_by_density.png"),
         *(
@@ -98,8 +99,14 @@ def draw(report: Report, folder: str | Path) -> list[Path]:
             for metric in PICTURE_METRICS
         ),
         plots.training_curves(rows, path=folder / "training_curves.png"),
-        plots.biadjacency(first_layers, path=folder / "biadjacency.png"),
+        plots.biadjacency(first_layers, _title(first_layers), path=folder / "biadjacency.png"),
     ]
+
+
+def _title(first_layers: dict[str, Any]) -> str:
+    first = next(iter(first_layers.values()))
+    size = f"{first.n_in} inputs, {first.n_out} outputs"
+    return f"First sparse layer: {size}\ndensity {percent(first.density)}"
 
 
 def show(report: Report, console: Console) -> None:
@@ -176,10 +183,14 @@ def _results_notes(report: Report) -> list[str]:
     ]
     realised = [
         f"{percent(density)} is {fan_in} of {n_in} ({percent(fan_in / n_in)})"
-        for density in sorted(study.config.densities)
+        for density in sorted(() if study.config.budget else study.config.densities)
         for n_in, fan_in in dict(zip(study.sizes, fan_ins(density, study.sizes), strict=False)).items()
         if abs(fan_in / n_in - density) >= NOTICEABLE * density
     ]
+    if study.config.edges:
+        notes.append(f"Every sparse net has exactly {' or '.join(f'{n:,}' for n in sorted(study.config.edges))} edges.")
+    if study.config.budget:
+        notes.append(f"The edges are divided among the layers by the budget {study.config.budget}.")
     if realised:
         notes.append(f"Densities as realised, in inputs per output: {'; '.join(realised)}.")
     notes += [
@@ -253,7 +264,7 @@ def _best_sentence(report: Report) -> str:
     study, summaries = report.study, report.summaries
     dense = next(summary for summary in summaries if summary.label == DENSE)
     parts = []
-    for density in sorted(study.config.densities):
+    for density in sorted(study.config.shares(study.sizes)):
         cell = [summary for summary in summaries if summary.density == density]
         narrow = next(summary for summary in cell if summary.label == DENSE_NARROW)
         sparse = sorted((s for s in cell if s.label != DENSE_NARROW), key=lambda s: -s.score)

@@ -6,17 +6,20 @@ Every finished run is stored at once, so a study can be stopped at any moment an
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from . import data, generators, metrics, networks, store
+from .generators.budgets import BUDGETS
 from .generators.sizes import constant_fan_in
 from .statistics import DENSE, DENSE_NARROW, REFERENCES, Row, mean_and_sd, percent
 from .topology import Topology
@@ -24,6 +27,7 @@ from .training import Run, TrainConfig, train
 
 RUN_VERSION = 1  # goes up when the same key would give other figures, so that old runs are not taken for new ones
 WARM_UP_BATCHES = 20
+RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,11 @@ class StudyConfig:
 
     Args:
         data: a name that `data.load` knows, or the path of a .npz or .csv file.
-        families: names from GENERATORS other than "dense", which is always there as the reference.
+        families: names from GENERATORS or STAGES other than "dense", which is always there as the reference; with a
+            family's own parameters behind it, such as "butterfly:fit=nearest".
         densities: shares of the edges, each in (0, 1].
+        edges: instead of densities, numbers of edges over all sparse layers, which every cell has exactly.
+        budget: how the edges are divided among the layers, a name in BUDGETS; without one every layer has the density.
         graph_seeds: graphs per family and density; a family without randomness has one.
         train_seeds: trainings per graph: initial weights and order of the batches.
         hidden: widths of the sparse layers; the output layer is dense.
@@ -51,7 +58,7 @@ class StudyConfig:
 
     data: str
     families: tuple[str, ...]
-    densities: tuple[float, ...]
+    densities: tuple[float, ...] = ()
     graph_seeds: int = 3
     train_seeds: int = 1
     hidden: tuple[int, ...] = (1000, 1000)
@@ -64,25 +71,41 @@ class StudyConfig:
     target: str | None = None
     task: str | None = None
     root: str | None = None
+    edges: tuple[int, ...] = ()
+    budget: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("families", "densities", "hidden"):
+        if self.densities and self.edges:
+            raise ValueError("expected densities or edges, got both; leave one out")
+        cells = "edges" if self.edges else "densities"
+        for name in ("families", cells, "hidden"):
             values = tuple(getattr(self, name))
             if not values:
                 raise ValueError(f"expected at least one of {name}, got none")
             object.__setattr__(self, name, values if name == "hidden" else tuple(dict.fromkeys(values)))
         for family in self.families:
-            generators.generator(family)
+            parse_family(family)
         if DENSE in self.families:
             raise ValueError('expected sparse families, got "dense"; leave it out, the dense references always run')
         for density in self.densities:
             if not 0 < density <= 1:
                 raise ValueError(f"expected 0 < density <= 1, got {density:g}; 0.05 means 5 % of the edges")
+        if self.budget is not None and self.budget not in BUDGETS:
+            raise ValueError(f"expected a budget among {', '.join(BUDGETS)}, got {self.budget!r}")
         for name in ("graph_seeds", "train_seeds", *(["hidden"] * len(self.hidden))):
             value = getattr(self, name)
             if min(value if name == "hidden" else (value,)) < 1:
                 raise ValueError(f"expected {name} of at least 1, got {value}")
         self.training(0)
+
+    def shares(self, sizes: Sequence[int]) -> tuple[float, ...]:
+        """The density of every cell: those asked for, or what the numbers of edges are of the room in the layers.
+
+        Example:
+            >>> StudyConfig("digits", ["biregular"], edges=[512]).shares((64, 32, 32, 10))
+            (0.16666666666666666,)
+        """
+        return tuple(n / room(sizes) for n in self.edges) if self.edges else self.densities
 
     def training(self, train_seed: int) -> TrainConfig:
         """How each net is trained with this seed."""
@@ -158,7 +181,7 @@ def study(config: StudyConfig, folder: str | Path, *, progress: Callable[[Step],
     loaded = data.load(config.data, root=config.root, target=config.target, task=config.task)
     source = _source(loaded)
     sizes = (loaded.n_features, *config.hidden, loaded.n_outputs)
-    _check_densities(config.densities, sizes)
+    _check_densities(config, sizes)
     jobs = grid(config, sizes)
     keys = [store.canonical_json(_key(job, config, source)) for job in jobs]
     asked = dict(zip(keys, jobs, strict=True))  # two jobs are one run where their narrow dense nets are the same
@@ -166,7 +189,9 @@ def study(config: StudyConfig, folder: str | Path, *, progress: Callable[[Step],
     try:
         finished = _load(connection, folder)
         missing = {key: job for key, job in asked.items() if key not in finished}
-        _check_wiring(missing.values(), {job: finished[key]["layers"] for key, job in asked.items() if key in finished})
+        _check_wiring(
+            config, missing.values(), {job: finished[key]["layers"] for key, job in asked.items() if key in finished}
+        )
         known = {layer["digest"]: layer["metrics"] for payload in finished.values() for layer in payload["layers"]}
         if missing:
             _warm_up(config, loaded, sizes)
@@ -191,32 +216,71 @@ def study(config: StudyConfig, folder: str | Path, *, progress: Callable[[Step],
 def grid(config: StudyConfig, sizes: tuple[int, ...]) -> list[Job]:
     """All runs: the dense references first, then round by round through densities and families, to stay balanced."""
     jobs = [Job(DENSE, None, None, seed, sizes) for seed in range(config.train_seeds)]
-    narrow = {density: _narrow(config, density, sizes) for density in config.densities}
+    densities = config.shares(sizes)
+    narrow = {density: _narrow(config, density, sizes) for density in densities}
     for train_seed in range(config.train_seeds):
-        jobs += [Job(DENSE_NARROW, density, None, train_seed, narrow[density]) for density in config.densities]
+        jobs += [Job(DENSE_NARROW, density, None, train_seed, narrow[density]) for density in densities]
         for graph_seed in range(config.graph_seeds):
-            for density in config.densities:
+            for density in densities:
                 for family in config.families:
-                    if generators.takes_seed(family):
+                    if generators.takes_seed(parse_family(family)[0]):
                         jobs.append(Job(family, density, graph_seed, train_seed, sizes))
                     elif graph_seed == 0:
                         jobs.append(Job(family, density, None, train_seed, sizes))
     return jobs
 
 
+def parse_family(text: str) -> tuple[str, dict[str, Any]]:
+    """The name of a family and its own parameters, from "name" or "name:parameter=value:...", values in JSON or words.
+
+    Raises:
+        ValueError: if the family is unknown, a part is not parameter=value, or it is set twice or by the study itself.
+
+    Example:
+        >>> parse_family("butterfly:fit=nearest")
+        ('butterfly', {'fit': 'nearest'})
+    """
+    name, *parts = text.split(":")
+    generators.known(name)
+    parameters: dict[str, Any] = {}
+    for part in parts:
+        parameter, equals, value = part.partition("=")
+        if not equals or parameter in parameters or parameter in RESERVED:
+            raise ValueError(
+                f"expected {name}:parameter=value with one of its own parameters, each once, got {part!r} in {text!r}; "
+                f"{', '.join(RESERVED)} are set elsewhere"
+            )
+        try:
+            parameters[parameter] = json.loads(value)
+        except json.JSONDecodeError:
+            parameters[parameter] = value
+    return name, parameters
+
+
+def room(sizes: Sequence[int]) -> int:
+    """The number of edges that all sparse layers would have if they were dense."""
+    return sum(a * b for a, b in pairwise(sizes[:-1]))
+
+
 def fan_ins(density: float, sizes: tuple[int, ...]) -> list[int]:
-    """Inputs per output of each sparse layer."""
+    """Inputs per output of each sparse layer, where no budget says otherwise."""
     return [constant_fan_in(n_in, None, density) for n_in in sizes[:-2]]
 
 
-def wire(family: str, density: float, sizes: tuple[int, ...], graph_seed: int | None) -> list[Topology]:
+def wire(
+    config: StudyConfig, family: str, density: float, sizes: tuple[int, ...], graph_seed: int | None
+) -> list[Topology]:
     """The sparse layers of one net; an impossible request names the family and the density.
 
     Raises:
         ValueError, RuntimeError: as the generator does.
     """
+    asked: dict[str, Any] = {"n_edges": round(density * room(sizes))} if config.edges else {"density": density}
+    if config.budget is not None:
+        asked["budget"] = config.budget
+    name, parameters = parse_family(family)
     try:
-        return networks.wire(list(sizes), family=family, density=density, seed=graph_seed or 0)
+        return networks.wire(list(sizes), family=name, seed=graph_seed or 0, **asked, **parameters)
     except (ValueError, RuntimeError) as error:
         raise type(error)(f"{family} at density {density:g}: {error}") from error
 
@@ -240,10 +304,10 @@ def machine() -> str:
     return f"{model}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _check_densities(densities: tuple[float, ...], sizes: tuple[int, ...]) -> None:
+def _check_densities(config: StudyConfig, sizes: tuple[int, ...]) -> None:
     """No two densities may round to the same graphs."""
     seen: dict[tuple[int, ...], float] = {}
-    for density in densities:
+    for density in () if config.budget or config.edges else config.densities:
         counts = tuple(fan_ins(density, sizes))
         if counts in seen:
             raise ValueError(
@@ -275,12 +339,12 @@ def _warm_up(config: StudyConfig, loaded: data.Data, sizes: tuple[int, ...]) -> 
 
 
 def _narrow(config: StudyConfig, density: float, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    topologies = wire(config.families[0], density, sizes, 0)
+    topologies = wire(config, config.families[0], density, sizes, 0)
     n_parameters = networks.count_parameters(networks.mlp(list(sizes), topologies=topologies))
     return tuple(networks.narrow_sizes(list(sizes), n_parameters))
 
 
-def _check_wiring(jobs: Iterable[Job], finished: Mapping[Job, list[dict[str, Any]]]) -> None:
+def _check_wiring(config: StudyConfig, jobs: Iterable[Job], finished: Mapping[Job, list[dict[str, Any]]]) -> None:
     """Make every graph once; within a density all must have the same number of edges in each layer."""
     expected = {
         job.density: (job.label, [layer["n_edges"] for layer in layers]) for job, layers in finished.items() if layers
@@ -288,7 +352,7 @@ def _check_wiring(jobs: Iterable[Job], finished: Mapping[Job, list[dict[str, Any
     for label, density, graph_seed, sizes in dict.fromkeys((j.label, j.density, j.graph_seed, j.sizes) for j in jobs):
         if label in REFERENCES or density is None:
             continue
-        edges = [topology.n_edges for topology in wire(label, density, sizes, graph_seed)]
+        edges = [topology.n_edges for topology in wire(config, label, density, sizes, graph_seed)]
         first, same = expected.setdefault(density, (label, edges))
         if edges != same:
             raise ValueError(
@@ -306,7 +370,7 @@ def _run(
     if job.label in REFERENCES or job.density is None:
         net = networks.mlp(list(job.sizes), family=DENSE, init_seed=job.train_seed)
     else:
-        topologies = wire(job.label, job.density, job.sizes, job.graph_seed)
+        topologies = wire(config, job.label, job.density, job.sizes, job.graph_seed)
         net = networks.mlp(list(job.sizes), topologies=topologies, init_seed=job.train_seed)
     layers = [_layer(topology, known) for topology in topologies]
     try:
@@ -353,7 +417,11 @@ def _key(job: Job, config: StudyConfig, source: Mapping[str, Any]) -> dict[str, 
     training = asdict(config.training(job.train_seed))
     if config.optimizer != "sgd":
         del training["momentum"]
+    exactly = {"n_edges": round(job.density * room(job.sizes))} if config.edges and job.density and not dense else {}
+    divided = {"budget": config.budget} if config.budget and not dense else {}
     return {
+        **exactly,
+        **divided,
         "version": RUN_VERSION,
         "data": source,
         "sizes": job.sizes,
