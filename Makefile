@@ -5,9 +5,9 @@ TORCH ?= $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch==2.13.0)
 BIN := .venv/bin
 # What `make bench` compares with, in an environment of its own; the tables say which of them could not be installed.
 PEERS := .venv-peers/bin
-PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0
+PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0 networkx==3.6.1 igraph==1.0.0
 
-.PHONY: study test test-all check format peers bench install clean
+.PHONY: study test test-all check format peers bench gallery install clean
 install: .venv/installed
 
 .venv/torch:
@@ -46,6 +46,10 @@ peers: .venv-peers/installed
 
 bench: peers
 	$(PEERS)/python -m benchmarks
+
+# docs/gallery.md: every family drawn and measured on one example.
+gallery: install
+	$(BIN)/python docs/gallery.py
 
 check: install
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import layer, machine, network, plot, report, sweep, wide
+from . import generation, layer, machine, network, plot, report, sweep, wide
 
-PARTS = {"layer": layer, "network": network, "wide": wide, "sweep": sweep}
+PARTS = {"layer": layer, "network": network, "wide": wide, "sweep": sweep, "generation": generation}
 DEFAULT = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

@@ -1,5 +1,6 @@
 """What was wanted beforehand, beside what is measured."""
 
+from .generation import BIREGULAR
 from .layer import FORWARD, STEP
 from .peers import FEATURE_MAJOR, ROW_MAJOR
 
@@ -21,3 +22,4 @@ PEER_GOALS = {  # peer: contender, pass, at least so many times as fast
 PEER_DENSITIES = (0.01, 0.2)
 NETWORK_GOALS = {0.01: 11, 0.05: 5.5, 0.1: 3.8}  # density: times as fast as dense
 WIDE_GOALS = {"65,536 random": {"ms": 180, "MB": 700}, "65,536 local": {"ms": 90, "MB": 700}}  # at most
+GENERATION_GOALS = {(BIREGULAR, 10**6, 32): {"s": 10, "MB": 410}}  # at most; three times its own size

@@ -12,7 +12,7 @@ import torch
 
 from prewired import kernels
 
-PACKAGES = ("torch", "numpy", "scipy", "mkl", "sparseprop", "sparselab")
+PACKAGES = ("torch", "numpy", "scipy", "mkl", "sparseprop", "sparselab", "networkx", "igraph")
 
 
 def describe() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .goals import LAYER_GOALS, NETWORK_GOALS, PEER_DENSITIES, PEER_GOALS, WIDE_GOALS
+from .generation import LIBRARIES, OWN
+from .goals import GENERATION_GOALS, LAYER_GOALS, NETWORK_GOALS, PEER_DENSITIES, PEER_GOALS, WIDE_GOALS
 from .layer import FORWARD, STEP
 from .network import DROP_INS
 from .peers import DENSE, FEATURE_MAJOR, NAMES, PRODUCTS, ROW_MAJOR
@@ -30,10 +31,17 @@ SWEEP = """Row-major, forward and forward+backward, densities {low} to {high}. {
 {floor:g}; a cell found below is measured again, in {again} times the rounds, and that figure counts. The worst ratio
 over densities and passes:"""
 
+GENERATION = """Seconds, and the peak of the memory above what was resident before, of making a graph in the library's
+own data structure: n inputs, n outputs, n times the fan-in edges; medians of up to three processes, one graph in each.
+Not all keep the same promise. Where it says biregular, {own} draws a simple graph with the same degree on all vertices
+of a side, networkx one with parallel edges (the configuration model), and igraph makes one greedily, without drawing.
+The Margulis graph of networkx has n vertices and half the edges, ours twice n as a layer has. A process is stopped
+after {limit} s; -: the library has no such generator. {own}, measured and wanted."""
+
 
 def markdown(parts: dict[str, Any]) -> str:
     """The whole page; parts that were not measured are left out."""
-    sections = {"layer": _layer, "network": _network, "wide": _wide, "sweep": _sweep}
+    sections = {"layer": _layer, "network": _network, "wide": _wide, "sweep": _sweep, "generation": _generation}
     blocks = ["# Benchmarks", HEAD, *_machine(parts)]
     for name, section in sections.items():
         blocks += section(parts[name]) if name in parts else []
@@ -148,6 +156,27 @@ def _sweep(part: dict[str, Any]) -> list[str]:
         heads = "threads", "width", "batch", "pass", "density", "at first", "ratio"
         blocks += [f"Every cell below {floor:g}:", table(heads, lines)]
     return blocks
+
+
+def _generation(part: dict[str, Any]) -> list[str]:
+    found = {((r["graph"], r["n"], r["fan_in"]), r["library"]): r for r in part["records"]}
+    rows = []
+    for case in dict.fromkeys(case for case, _ in found):
+        goals = GENERATION_GOALS.get(case, {})
+        made = [found.get((case, library), {}) for library in LIBRARIES]
+        seconds = [one.get("problem") or _digits(one.get("seconds")) for one in made]
+        memory = [_digits(one["bytes"] / 1e6 if one.get("bytes") else None) for one in made]
+        if goals and "seconds" in made[0]:
+            seconds[0] = at_most(made[0]["seconds"], goals["s"])
+            memory[0] = at_most(made[0]["bytes"] / 1e6, goals["MB"])
+        rows.append((case[0], f"{case[1]:,}", str(case[2]), *seconds, *memory))
+    heads = [f"{library} [{unit}]" for unit in ("s", "MB") for library in LIBRARIES]
+    text = GENERATION.format(own=OWN, limit=part["limit"])
+    return ["## Making graphs", text, table(("graph", "n", "fan-in", *heads), rows)]
+
+
+def _digits(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2g}" if value < 100 else number(value)
 
 
 def _problem(part: dict[str, Any], cell: Cell, name: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from prewired import SparseLinear, generators
 
 from .contenders import difference, edges, feature_major
+from .memory import forget_peak_memory, peak_memory
 from .timing import THREADS, set_threads, take_turns
 
 ROUNDS, MINUTES = 7, 3
@@ -53,14 +54,14 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
 
 def measure(case: Wide, rounds: int) -> dict[str, Any]:
     """Build the layer, check it, time its step; peak memory in bytes, and what is resident after the import."""
-    imported = _peak_memory()
+    imported = peak_memory()
     start = time.perf_counter()
     seed = {"seed": 0} if generators.takes_seed(case.family) else {}
     topology = generators.make(case.family, n_in=case.width, n_out=case.width, fan_in=case.fan_in, **seed)
     generated = time.perf_counter()
     layer = SparseLinear(topology)
     built = time.perf_counter()
-    build_peak = _peak_memory()
+    build_peak = peak_memory()
     lay = feature_major if case.layout == "feature-major" else torch.Tensor.contiguous
     x, g = (lay(torch.randn(case.batch, case.width)) for _ in range(2))
     optimiser = torch.optim.Adam(layer.parameters(), lr=1e-4, fused=True)
@@ -72,7 +73,7 @@ def measure(case: Wide, rounds: int) -> dict[str, Any]:
         optimiser.step()
 
     _check(layer, x.requires_grad_(), g)
-    _forget_peak_memory()
+    forget_peak_memory()
     seconds = {"generator": generated - start, "layer": built - generated}
     for threads in THREADS:
         set_threads(threads)
@@ -80,7 +81,7 @@ def measure(case: Wide, rounds: int) -> dict[str, Any]:
     return {
         "edges": topology.n_edges,
         "seconds": {name: float(f"{value:.4g}") for name, value in seconds.items()},
-        "bytes": {"import": imported, "build": build_peak, "step": _peak_memory()},
+        "bytes": {"import": imported, "build": build_peak, "step": peak_memory()},
     }
 
 
@@ -101,19 +102,6 @@ def _check(layer: SparseLinear, x: torch.Tensor, g: torch.Tensor) -> None:
         for name, (found, expected) in pairs.items():
             if problem := difference(found, expected):
                 raise RuntimeError(f"wrong {name} at unit {unit}: {problem}")
-
-
-def _peak_memory() -> int | None:
-    """The most memory this process has had resident, in bytes; None where the system does not say."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
-
-
-def _forget_peak_memory() -> None:
-    """Let the peak start anew from what is resident."""
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 if __name__ == "__main__":

@@ -51,14 +51,6 @@ def test_generate_takes_the_output_option_anywhere(capsys, tmp_path):
     assert file.stat().st_size > 0
 
 
-def test_families_lists_all_with_their_parameters(capsys):
-    code, out, _ = run(capsys, "families")
-    assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[::2]] == list(generators.GENERATORS)
-    assert all(line.startswith("    ") and len(line) > 20 for line in out.splitlines()[1::2])
-    assert "biregular  n_in n_out [fan_in] [density] seed" in out
-
-
 @pytest.mark.parametrize("choice", [["--family", "dense"], ["--family", "rotating", "--density", "0.5"]])
 def test_train(capsys, npz, choice):
     code, out, err = run(capsys, "train", "--data", npz, *choice, "--hidden", 16, 16, "--epochs", 2, "--seed", 1)
@@ -179,7 +171,7 @@ GENERATE = ["generate", "biregular"]
         ([], "VERB"),
         (["moon"], "moon"),
         (["generate", "moon", "n_in=4", "n_out=4"], "biregular"),
-        ([*GENERATE, "n_in=4", "n_out=4", "weight=2", "seed=0"], "n_in, n_out, fan_in, density, seed"),
+        ([*GENERATE, "n_in=4", "n_out=4", "weight=2", "seed=0"], "n_in, n_out, fan_in, density, n_edges, seed"),
         ([*GENERATE, "n_in=4", "n_out=4", "fan_in=x", "seed=0"], "expected a number for fan_in, got 'x'"),
         ([*GENERATE, "n_in"], "NAME=VALUE"),
         ([*GENERATE, "n_in=4", "n_out=4", "fan_in=9", "seed=0"], "fan_in"),

@@ -13,8 +13,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ARROWS = {
     "topology.py": set(),
     "random_bits.py": set(),
-    "generators/": {"topology", "random_bits"},
+    "generators/": {"topology", "random_bits", "metrics"},
     "metrics/": {"topology", "random_bits"},
+    "catalogue.py": {"generators"},
     "kernels.py": set(),
     "plan.py": {"kernels", "topology"},
     "chain.py": {"kernels"},
@@ -26,13 +27,15 @@ ARROWS = {
     "data/": {"random_bits"},
     "training.py": {"data", "networks", "random_bits"},
     "storage.py": {"topology"},
+    "names.py": {"topology"},
+    "masks.py": {"names", "topology"},
     "store.py": {"__version__"},
     "statistics.py": {"training"},
     "plots.py": {"generators", "statistics", "topology"},
     "study.py": {"data", "generators", "metrics", "networks", "statistics", "store", "topology", "training"},
     "report.py": {"plots", "statistics", "store", "study"},
 }
-GRAPH_HALF = ("topology.py", "random_bits.py", "generators/", "metrics/")
+GRAPH_HALF = ("topology.py", "random_bits.py", "generators/", "metrics/", "names.py", "masks.py")
 ONLY_IN = {"matplotlib": "plots.py", "pooch": "data/", "sklearn": "data/", "sqlite3": "store.py"}
 CORE = {"torch", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
 

@@ -94,7 +94,7 @@ def test_training_curves_show_means_over_runs():
 
 def test_biadjacency_shows_the_edges():
     topology = generators.rotating(30, 20, fan_in=3)
-    (image,) = plots.biadjacency.__wrapped__({"rotating": topology}).axes[0].images
+    (image,) = plots.biadjacency.__wrapped__({"rotating": topology}, "a title").axes[0].images
     np.testing.assert_array_equal(image.get_array(), topology.biadjacency().toarray())
 
 
@@ -107,7 +107,7 @@ def test_more_densities_make_a_larger_picture(tmp_path):
 
 def test_biadjacency_picture(tmp_path):
     topologies = {"rotating": generators.rotating(50, 40, fan_in=5), "grouped": generators.grouped(50, 40, fan_in=5)}
-    assert min(png_size(plots.biadjacency(topologies, path=tmp_path / "b.png"))) > 400
+    assert min(png_size(plots.biadjacency(topologies, "two", path=tmp_path / "b.png"))) > 400
 
 
 def test_blocks_hold_every_edge_and_small_graphs_are_shown_exactly():
@@ -120,6 +120,6 @@ def test_blocks_hold_every_edge_and_small_graphs_are_shown_exactly():
 
 
 def test_every_family_has_its_own_look():
-    names = [name for name in generators.GENERATORS if name != "dense"]
+    names = [name for name in (*generators.GENERATORS, *generators.STAGES) if name != "dense"]
     assert len({plots.style(name) for name in names}) == len(names)
     assert len({plots.style(name)[0] for name in FAMILIES}) == len(FAMILIES)

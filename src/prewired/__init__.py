@@ -1,6 +1,6 @@
 """prewired: neural networks whose wiring is a sparse bipartite graph, chosen before training."""
 
-from . import data, generators, init, metrics, networks, study
+from . import data, generators, init, masks, metrics, names, networks, study
 from .layers import SparseLinear
 from .metrics import measure
 from .storage import load_topology, save_topology
@@ -19,8 +19,10 @@ __all__ = [
     "generators",
     "init",
     "load_topology",
+    "masks",
     "measure",
     "metrics",
+    "names",
     "networks",
     "save_topology",
     "study",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import inspect
-import json
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .store import finite
+from .cli_graphs import draw, families, generate, measure
 
 if TYPE_CHECKING:
     from .study import Step
@@ -79,10 +77,13 @@ def parser() -> Parser:
         one.set_defaults(verb=verb)
         return one
 
-    one = add("generate", generate, "Make one topology and save it.")
+    one = add("generate", generate, "Make one topology, or those of a family of several layers, and save them.")
     one.add_argument("family", metavar="FAMILY", help="see `prewired families`")
     one.add_argument(
-        "parameters", metavar="NAME=VALUE", nargs="+", help="such as n_in=784 n_out=1024 density=0.05 seed=0"
+        "parameters",
+        metavar="NAME=VALUE",
+        nargs="+",
+        help="such as n_in=784 n_out=1024 density=0.05 seed=0, or sizes=[64,64,64] for several layers",
     )
     one.add_argument("-o", "--output", type=Path, help="the file to write, such as hidden.topology")
 
@@ -94,6 +95,8 @@ def parser() -> Parser:
     _add_training(one)
     one.add_argument("--family", default="biregular", help="a family, or dense (default: %(default)s)")
     one.add_argument("--density", type=float, help="share of the edges of each sparse layer")
+    _add_budget(one)
+    one.add_argument("--edges", type=int, metavar="N", help="instead, edges of all sparse layers together, exactly")
     one.add_argument("--seed", type=int, default=0, help="of graphs, weights and batches (default: %(default)s)")
 
     one = add(
@@ -106,9 +109,17 @@ def parser() -> Parser:
     one.add_argument(
         "--family", action="extend", nargs="+", required=True, help="one or more families; may be repeated"
     )
-    one.add_argument(
-        "--density", type=float, action="extend", nargs="+", required=True, help="one or more shares of the edges"
+    cells = one.add_mutually_exclusive_group(required=True)
+    cells.add_argument("--density", type=float, action="extend", nargs="+", help="one or more shares of the edges")
+    cells.add_argument(
+        "--edges",
+        type=int,
+        action="extend",
+        nargs="+",
+        metavar="N",
+        help="instead, one or more numbers of edges of all sparse layers together, exactly",
     )
+    _add_budget(one)
     one.add_argument(
         "--graph-seeds", type=int, default=3, metavar="N", help="graphs per family and density (default: %(default)s)"
     )
@@ -127,42 +138,16 @@ def parser() -> Parser:
     one.add_argument("--threads", type=int, help="threads of torch beside one (default: all)")
     one.add_argument("--no-save", action="store_true", help="print the speedups only; measure and keep no break-even")
 
-    add("families", families, "List the families of graphs with their parameters.")
+    one = add(
+        "families", families, "List the families of graphs: their names, the sizes they exist for, what they are."
+    )
+    one.add_argument("family", metavar="FAMILY", nargs="?", help="print the parameters and the page of this one")
+
+    one = add("draw", draw, "Draw the biadjacency matrix of a saved topology or of a family.")
+    one.add_argument("what", metavar="FILE|FAMILY", help="such as hidden.topology, or a family with its parameters")
+    one.add_argument("parameters", metavar="NAME=VALUE", nargs="*", help="of the family, as for `prewired generate`")
+    one.add_argument("-o", "--output", type=Path, required=True, help="the picture to write, .png, .svg or .pdf")
     return top
-
-
-def generate(arguments: argparse.Namespace) -> None:
-    """`prewired generate FAMILY NAME=VALUE ... -o FILE`."""
-    from . import generators, storage
-
-    topology = generators.make(arguments.family, **_parameters(arguments.family, arguments.parameters))
-    if arguments.output:
-        storage.save_topology(topology, arguments.output)
-    print(topology)
-
-
-def measure(arguments: argparse.Namespace) -> None:
-    """`prewired measure FILE`."""
-    from . import metrics, storage
-
-    topology = storage.load_topology(arguments.file)
-    values = metrics.measure(topology)
-    if arguments.json:
-        print(json.dumps(finite(values), indent=1))
-        return
-    print(topology)
-    for name, value in values.items():
-        print(f"{name:<{max(map(len, values))}}  {round(value, 9) + 0.0:.6g}")
-
-
-def families(arguments: argparse.Namespace) -> None:
-    """`prewired families`."""
-    from . import generators
-
-    for name, function in generators.GENERATORS.items():
-        options = [f"{p.name}" if p.default is p.empty else f"[{p.name}]" for p in generators.parameters(name).values()]
-        print(f"{name}  n_in n_out {' '.join(options)}".rstrip())
-        print(f"    {(inspect.getdoc(function) or '').splitlines()[0]}")
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -191,10 +176,13 @@ def bench(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, then the test score."""
     from . import data, networks, training
+    from .study import parse_family
 
     loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
-    net = networks.mlp(sizes, family=arguments.family, density=arguments.density, seed=arguments.seed)
+    name, parameters = parse_family(arguments.family)
+    asked = {"density": arguments.density, "n_edges": arguments.edges, "budget": arguments.budget}
+    net = networks.mlp(sizes, family=name, seed=arguments.seed, **asked, **parameters)
     config = training.TrainConfig(seed=arguments.seed, **_training(arguments))
 
     def epoch_line(epoch: int, n_epochs: int) -> None:
@@ -218,7 +206,9 @@ def study(arguments: argparse.Namespace) -> None:
     config = StudyConfig(
         data=arguments.data,
         families=tuple(arguments.family),
-        densities=tuple(arguments.density),
+        densities=tuple(arguments.density or ()),
+        edges=tuple(arguments.edges or ()),
+        budget=arguments.budget,
         graph_seeds=arguments.graph_seeds,
         train_seeds=arguments.train_seeds,
         hidden=tuple(arguments.hidden),
@@ -265,6 +255,13 @@ def _add_training(one: Parser) -> None:
     one.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: as torch chooses)")
 
 
+def _add_budget(one: Parser) -> None:
+    one.add_argument(
+        "--budget",
+        help="how the edges are divided among the layers: uniform, erdos_renyi or erk (default: one density)",
+    )
+
+
 def _training(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay")
     return {name: getattr(arguments, name) for name in names}
@@ -283,32 +280,6 @@ def _set_threads(threads: int) -> None:
     if not 1 <= threads <= most:
         raise ValueError(f"expected --threads from 1 to {most}, the processors of this machine, got {threads}")
     torch.set_num_threads(threads)
-
-
-def _parameters(family: str, texts: Sequence[str]) -> dict[str, int | float]:
-    """The name=value words of `generate` as numbers; a name the family does not have lists those it has."""
-    from . import generators
-
-    known = ("n_in", "n_out", *generators.parameters(family))
-    values: dict[str, int | float] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"expected NAME=VALUE, got {text!r}; {family} takes {', '.join(known)}")
-        if name not in known:
-            raise ValueError(f"expected one of {', '.join(known)} for {family}, got {name!r}")
-        if name in values:
-            raise ValueError(f"expected {name} once, got it twice; leave one out")
-        values[name] = _parse_number(name, value)
-    return values
-
-
-def _parse_number(name: str, text: str) -> int | float:
-    for number in (int, float):
-        with suppress(ValueError):
-            if "_" not in text:  # digit grouping is for Python's own source
-                return number(text)
-    raise ValueError(f"expected a number for {name}, got {text!r}")
 
 
 @contextmanager

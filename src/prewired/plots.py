@@ -1,4 +1,4 @@
-"""The pictures of a study, as PNG files; a family has the same colour and marker in all of them."""
+"""The pictures of a study, and of topologies, as files; a family has the same colour and marker in all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .generators import GENERATORS
+from .generators import GENERATORS, STAGES
 from .statistics import DENSE, DENSE_NARROW, Finding, Row, by_graph, mean_and_sd, percent
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Okabe-Ito without its yellow, filled up from Paul Tol's muted set: told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+KINDS = (".png", ".svg", ".pdf")
+FIRST = ("erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped")
 REFERENCE_STYLES = {DENSE: ("black", "*", "-"), DENSE_NARROW: ("#777777", "d", "--")}
 LOOK: dict[Any, Any] = {
     "font.size": 11,
@@ -43,8 +45,11 @@ def _picture(draw: Callable[..., Any]) -> Callable[..., Path]:
     def save(*args: Any, path: str | Path) -> Path:
         import matplotlib
 
+        kind = Path(path).suffix.lower()
+        if kind not in KINDS:
+            raise ValueError(f"expected a picture ending in {', '.join(KINDS)}, got {str(path)!r}")
         with matplotlib.rc_context(LOOK):
-            draw(*args).savefig(path, format="png")
+            draw(*args).savefig(path, format=kind[1:])
         return Path(path)
 
     return save
@@ -150,30 +155,29 @@ def training_curves(rows: Sequence[Row]) -> Any:
 
 
 @_picture
-def biadjacency(topologies: Mapping[str, Topology]) -> Any:
-    """Several biadjacency matrices side by side; each pixel is the share of edges present in its block.
+def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
+    """Biadjacency matrices side by side, or one, larger; each pixel is the share of edges present in its block.
 
     Args:
         topologies: title -> topology.
-        path: the PNG to write.
+        title: of the whole picture.
+        path: the picture to write, .png, .svg or .pdf.
     """
     from matplotlib.colors import PowerNorm
 
-    figure, axes = _panels(len(topologies), width=2.7, height=3.0)
+    alone = len(topologies) == 1
+    figure, axes = _panels(len(topologies), *((5.0, 5.2) if alone else (2.7, 3.0)))
     image, norm = None, PowerNorm(0.5, vmin=0, vmax=1)
-    for axis, (title, topology) in zip(axes, topologies.items(), strict=True):
+    for axis, (name, topology) in zip(axes, topologies.items(), strict=True):
         extent = (0, topology.n_in, topology.n_out, 0)
-        picture = block_shares(topology)
+        picture = block_shares(topology, resolution=480 if alone else 160)
         image = axis.imshow(picture, cmap="Blues", norm=norm, extent=extent, interpolation="nearest", aspect="auto")
-        axis.set_title(title)
+        axis.set_title(name)
         axis.grid(False)
         axis.locator_params(nbins=4)
-    first = next(iter(topologies.values()))
     figure.supxlabel("input")
     figure.supylabel("output")
-    figure.suptitle(
-        f"First sparse layer: {first.n_in} inputs, {first.n_out} outputs\ndensity {percent(first.density)}", size=12
-    )
+    figure.suptitle(title, size=12)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, ticks=[0, 0.05, 0.1, 0.25, 0.5, 1])
     bar.set_label("share of edges present in a pixel")
     return figure
@@ -197,8 +201,11 @@ def block_shares(topology: Topology, resolution: int = 160) -> np.ndarray:
 
 
 def style(family: str) -> tuple[str, str]:
-    """The colour and the marker of a family, by its place in the registry, the same in every picture."""
-    names = [name for name in GENERATORS if name != DENSE]
+    """The colour and the marker of a family, by its place in the registry, the same in every picture.
+
+    The six that are compared most come first, so that no two of them share a colour.
+    """
+    names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != DENSE]
     place = names.index(family) if family in names else len(names) + sum(family.encode())
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
