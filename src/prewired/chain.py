@@ -99,12 +99,11 @@ class Scattered(torch.autograd.Function):
     """The weights of a layer as a matrix (n_out, n_in); backward, the gradient of the matrix at the edges."""
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, n_in: int) -> torch.Tensor:
-        ctx.wiring = starts, indices
-        return kernels.scattered(starts, indices, weight, n_in)
+    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
+        ctx.wiring = starts, indices, mask
+        return kernels.scattered(starts, indices, mask, weight, n_in)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        starts, indices = ctx.wiring
-        return kernels.gathered(starts, indices, grads[0].contiguous()), None, None, None
+        return kernels.gathered(*ctx.wiring, grads[0].contiguous()), None, None, None, None

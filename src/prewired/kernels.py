@@ -101,22 +101,24 @@ def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, 
     return [_feature_major(g) if needs_x else none, *reversed(grads)]
 
 
-def scattered(starts: torch.Tensor, indices: torch.Tensor, values: torch.Tensor, n_in: int) -> torch.Tensor:
-    """The matrix (n_out, n_in) with the values at the edges and zero elsewhere."""
-    return torch.ops.prewired.scattered.default(starts, indices, values, n_in)
+def scattered(
+    starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, values: torch.Tensor, n_in: int
+) -> torch.Tensor:
+    """The matrix (n_out, n_in) with the values at the edges and zero elsewhere; the mask is a Plan's, or empty."""
+    return torch.ops.prewired.scattered.default(starts, indices, mask, values, n_in)
 
 
-def scattered_reference(starts, indices, values, n_in):
+def scattered_reference(starts, indices, mask, values, n_in):
     """What `scattered` computes, in plain PyTorch; differentiable."""
     return values.new_zeros(_n_rows(starts), n_in).index_put((_rows(starts), indices.long()), values)
 
 
-def gathered(starts: torch.Tensor, indices: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+def gathered(starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
     """The values (n_edges,) of a matrix (n_out, n_in) at the edges."""
-    return torch.ops.prewired.gathered.default(starts, indices, dense)
+    return torch.ops.prewired.gathered.default(starts, indices, mask, dense)
 
 
-def gathered_reference(starts, indices, dense):
+def gathered_reference(starts, indices, mask, dense):
     """What `gathered` computes, in plain PyTorch."""
     return dense[_rows(starts), indices.long()]
 
@@ -210,11 +212,11 @@ def _load() -> bool:
         return [grad_x, *(g.new_empty(shape) for shape in shapes)]
 
     @torch.library.register_fake("prewired::scattered")
-    def _(indptr, indices, values, n_in):
-        return values.new_empty(_n_rows(indptr), n_in)
+    def _(starts, indices, mask, values, n_in):
+        return values.new_empty(_n_rows(starts), n_in)
 
     @torch.library.register_fake("prewired::gathered")
-    def _(indptr, indices, dense):
+    def _(starts, indices, mask, dense):
         return dense.new_empty(indices.shape[0])
 
     return True

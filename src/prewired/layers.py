@@ -9,15 +9,13 @@ from torch.nn import functional
 
 from . import crossover, init, kernels
 from .chain import Link, Scattered, in_one_type, run
-from .plan import Plan, plan
+from .plan import DENSE_LIMIT, Plan, plan
 from .topology import Topology
 
 CHOICES = ("auto", "sparse", "dense")
-DENSE_LIMIT = 2**28
-"""Elements of a dense matrix beyond which it is not considered."""
 TYPICAL_BATCH = 128
 """The batch for which a compiled or exported program, which may meet any, chooses its kernels."""
-_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER :]
+_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER : 2 * kernels.PER_LAYER]
 
 
 class SparseLinear(nn.Module):
@@ -50,6 +48,7 @@ class SparseLinear(nn.Module):
     indptr: torch.Tensor
     indices: torch.Tensor
     starts: torch.Tensor
+    mask: torch.Tensor
 
     def __init__(
         self,
@@ -171,14 +170,15 @@ class SparseLinear(nn.Module):
         """The weights as a matrix: a view where all edges are there; without gradients, kept until a weight changes."""
         if self.topology.n_edges == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
+        wiring = self.starts, self.indices, self.mask
         if torch.is_grad_enabled() and weight.requires_grad:
-            return Scattered.apply(weight, self.starts, self.indices, self.in_features)
+            return Scattered.apply(weight, *wiring, self.in_features)
         if torch.compiler.is_compiling():
-            return kernels.scattered(self.starts, self.indices, weight, self.in_features)
+            return kernels.scattered(*wiring, weight, self.in_features)
         key = weight.dtype, kernels.fingerprint(weight)
         if self._kept is None or self._kept[0] != key:
             with torch.inference_mode(False):
-                self._kept = key, kernels.scattered(self.starts, self.indices, weight.detach(), self.in_features)
+                self._kept = key, kernels.scattered(*wiring, weight.detach(), self.in_features)
         return self._kept[1]
 
     def to_dense(self) -> torch.Tensor:

@@ -70,7 +70,7 @@ def _complete(n_in: int, n_out: int) -> tuple[kernels.Tensors, kernels.Tensors]:
     """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
     with torch.device("cpu"), torch.inference_mode(False):
         p = plan(generators.dense(n_in, n_out))
-    return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER :])
+    return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER : 2 * kernels.PER_LAYER])
 
 
 def _is_plain(module: nn.Module) -> bool:
