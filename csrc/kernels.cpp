@@ -339,11 +339,14 @@ Tensor pack(const Tensor& x, const char* name) {
 // Packed activations as an ordinary feature-major matrix (n, batch).
 template <typename S>
 void unpack(const Blocks<S>& from, S* to, int64_t batch) {
-  for (int64_t block = 0; block < from.n_blocks(); ++block) {
-    const int64_t done = block * from.size, filled = std::min(from.width(block), batch - done);
-    for (int64_t i = 0; i < from.n; ++i)
-      std::memcpy(to + i * batch + done, from.start(block) + i * from.stride(block), filled * sizeof(S));
-  }
+  const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(batch, 1), 1);
+  torch::stable::parallel_for(0, from.n, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = 0; block < from.n_blocks(); ++block) {
+      const int64_t done = block * from.size, filled = std::min(from.width(block), batch - done);
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(to + i * batch + done, from.start(block) + i * from.stride(block), filled * sizeof(S));
+    }
+  });
 }
 
 // Bfloat16 has no panels: sums would be rounded between them.
@@ -406,7 +409,7 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
     };
     Tensor y = at;
     if (single) {
-      a.pattern.groups = nullptr;
+      a.pattern.groups = a.pattern.rows = nullptr;
       y = feature_major(x, p.n_rows, 1);
       a.y.data = static_cast<S*>(y.mutable_data_ptr());
       for_rows(a.pattern, 1, [&](int64_t begin, int64_t end) { DISPATCH(spmv<S>, a, begin, end); });
@@ -505,6 +508,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
       const Values<S> values(weight);
       const auto fetched = std::make_unique_for_overwrite<T[]>(p.n_edges);
       const auto out = std::make_unique_for_overwrite<T[]>(needs_weights ? p.n_edges : 0);
+      in_huge_pages(fetched.get(), p.n_edges * int64_t(sizeof(T)));
+      if (needs_weights) in_huge_pages(out.get(), p.n_edges * int64_t(sizeof(T)));
       a.pattern = turned;
       a.relu = !first;
       a.weights = values.data;

@@ -277,7 +277,7 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
     typename L::T w = 0;
     if constexpr (with_sum) {
       w = first ? a.weights[a.order[edge]] : a.fetched[edge];
-      if (first) a.fetched[edge] = w;
+      if (first && !last) a.fetched[edge] = w;
     }
     typename L::vector product[2] = {};
 #pragma GCC unroll 8

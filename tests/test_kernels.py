@@ -318,6 +318,21 @@ def test_a_matrix_from_the_weights_and_back(pattern, dtype, n_threads, threads):
         torch.testing.assert_close(kernels.gathered(*matrix, dense), expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_threads_do_not_write_into_each_other_s_weights(n_threads, threads):
+    """Large enough that two threads share the work, with rows that end anywhere in a vector of eight."""
+    threads(n_threads)
+    t = generators.erdos_renyi(517, 389, density=0.45, seed=0)
+    p = plan.plan(t)
+    dense = torch.randn(t.n_out, t.n_in)
+    expected = kernels.gathered_reference(p.starts, p.indices, p.mask, dense)
+    matrix = kernels.scattered_reference(p.starts, p.indices, p.mask, expected, t.n_in)
+    for _ in range(20):
+        torch.testing.assert_close(kernels.gathered(p.starts, p.indices, p.mask, dense), expected, rtol=0, atol=0)
+        made = kernels.scattered(p.starts, p.indices, p.mask, expected, t.n_in)
+        torch.testing.assert_close(made, matrix, rtol=0, atol=0)
+
+
 def test_a_plan_has_the_mask_of_a_layer_that_may_run_as_a_dense_one():
     for density in (0.1, 0.3, 0.9, 1.0):
         t = generators.erdos_renyi(37, 23, density=density, seed=0)

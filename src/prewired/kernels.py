@@ -28,7 +28,7 @@ def forward(x: torch.Tensor, wiring: Tensors, parameters: Tensors, relu: bool, k
     Args:
         x: (batch, n_in), contiguous or the transpose of a contiguous matrix; float32, float64 or bfloat16 (which is
             computed in float32).
-        wiring: four tensors a layer, the first half of its Plan.
+        wiring: four tensors a layer, the first of its Plan.
         parameters: a weight (n_edges,) and a bias (n_out,) a layer, of the dtype of x; a bias of no elements is none.
         relu: whether a ReLU follows the last layer, as it does every other.
         keep: whether to return what `backward` needs as well.
@@ -72,7 +72,7 @@ def backward(
         g: (batch, n_out), contiguous or the transpose of a contiguous matrix.
         y, kept: what `forward` returned; y is read only with a relu, kept only with needs_weights.
         wiring, parameters, relu: as in `forward`.
-        by_input: four tensors a layer, the second half of its Plan.
+        by_input: four tensors a layer, the next four of its Plan.
         needs_x: whether the gradient of the chain's input is wanted.
         needs_weights: whether those of the weights are; always, for more than one layer.
 

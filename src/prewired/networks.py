@@ -56,7 +56,7 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
                 break
             links.append(layer.link())
         elif links and layer.out_features <= THIN and not torch.compiler.is_compiling():
-            links.append(Link(layer.weight.view(-1), layer.bias, *_complete(width, layer.out_features)))
+            links.append(Link(layer.weight.reshape(-1), layer.bias, *_complete(width, layer.out_features)))
         else:
             break
         width = layer.out_features

@@ -89,9 +89,8 @@ def mask(t: Topology) -> np.ndarray:
     """
     if not WORTH_A_MASK <= t.density < 1 or t.n_in * t.n_out > DENSE_LIMIT:
         return np.empty(0, np.uint8)
-    bytes_a_row = -(-t.n_in // 8)
-    at = np.repeat(np.arange(t.n_out) * bytes_a_row, t.fan_in) + t.indices // 8
-    return np.bincount(at, weights=1 << t.indices % 8, minlength=t.n_out * bytes_a_row).astype(np.uint8)
+    edges = sparse.csr_array((np.ones(t.n_edges, bool), t.indices, t.indptr), (t.n_out, t.n_in))
+    return np.packbits(edges.toarray(), axis=1, bitorder="little").reshape(-1)
 
 
 def panel_starts(indptr: np.ndarray, indices: np.ndarray, n_features: int) -> np.ndarray:
