@@ -18,6 +18,11 @@
 #include <utility>
 #include <vector>
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define PREWIRED_X86_DISPATCH
+#include <immintrin.h>
+#endif
+
 #ifdef __linux__
 #include <sys/mman.h>
 #include <unistd.h>
@@ -58,6 +63,7 @@ struct Bits<8> {
   typedef uint64_t type;
 };
 
+constexpr int64_t kHashes = 64;
 constexpr int64_t kLarge = 4 << 20;  // bytes
 constexpr int64_t kFar = 1 << 20;  // bytes of a block from which on its rows are fetched ahead of their use
 constexpr int64_t kAhead = 32;     // edges
@@ -119,14 +125,32 @@ struct Dots {
   S* grad;               // the products, in the order of the weights
 };
 
+// A byte of a mask as lanes: which of the packed values belongs to each bit (-1: the bit is not set), and the other way
+// round, which bit each packed value belongs to.
+struct Lookup {
+  int8_t value_of_bit[256][8] = {};
+  int8_t bit_of_value[256][8] = {};
+  uint8_t count[256] = {};
+
+  constexpr Lookup() {
+    for (int byte = 0; byte < 256; ++byte)
+      for (int bit = 0, n = 0; bit < 8; ++bit) {
+        const bool set = byte >> bit & 1;
+        value_of_bit[byte][bit] = set ? n : -1;
+        if (set) bit_of_value[byte][n++] = bit;
+        count[byte] = n;
+      }
+  }
+};
+constexpr Lookup kLookup;
+
 #define VECTOR_BYTES 16
 namespace baseline {
 #include "loops.h"
 }
 #undef VECTOR_BYTES
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define PREWIRED_X86_DISPATCH
+#ifdef PREWIRED_X86_DISPATCH
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #define VECTOR_BYTES 32
@@ -315,11 +339,14 @@ Tensor pack(const Tensor& x, const char* name) {
 // Packed activations as an ordinary feature-major matrix (n, batch).
 template <typename S>
 void unpack(const Blocks<S>& from, S* to, int64_t batch) {
-  for (int64_t block = 0; block < from.n_blocks(); ++block) {
-    const int64_t done = block * from.size, filled = std::min(from.width(block), batch - done);
-    for (int64_t i = 0; i < from.n; ++i)
-      std::memcpy(to + i * batch + done, from.start(block) + i * from.stride(block), filled * sizeof(S));
-  }
+  const int64_t grain = std::max<int64_t>(kWorthAThread / std::max<int64_t>(batch, 1), 1);
+  torch::stable::parallel_for(0, from.n, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = 0; block < from.n_blocks(); ++block) {
+      const int64_t done = block * from.size, filled = std::min(from.width(block), batch - done);
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(to + i * batch + done, from.start(block) + i * from.stride(block), filled * sizeof(S));
+    }
+  });
 }
 
 // Bfloat16 has no panels: sums would be rounded between them.
@@ -382,7 +409,7 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
     };
     Tensor y = at;
     if (single) {
-      a.pattern.groups = nullptr;
+      a.pattern.groups = a.pattern.rows = nullptr;
       y = feature_major(x, p.n_rows, 1);
       a.y.data = static_cast<S*>(y.mutable_data_ptr());
       for_rows(a.pattern, 1, [&](int64_t begin, int64_t end) { DISPATCH(spmv<S>, a, begin, end); });
@@ -481,6 +508,8 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
       const Values<S> values(weight);
       const auto fetched = std::make_unique_for_overwrite<T[]>(p.n_edges);
       const auto out = std::make_unique_for_overwrite<T[]>(needs_weights ? p.n_edges : 0);
+      in_huge_pages(fetched.get(), p.n_edges * int64_t(sizeof(T)));
+      if (needs_weights) in_huge_pages(out.get(), p.n_edges * int64_t(sizeof(T)));
       a.pattern = turned;
       a.relu = !first;
       a.weights = values.data;
@@ -542,64 +571,71 @@ std::vector<Tensor> backward(Tensor g, Tensor y, std::vector<Tensor> kept, std::
   BY_TYPE(g, backward_of, g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
 }
 
+// A row of the mask has a bit for every input, in whole bytes; no mask: no elements.
+const uint8_t* mask_of(const Tensor& mask, int64_t n_rows, int64_t n_in) {
+  if (mask.numel() == 0) return nullptr;
+  return vector_of<uint8_t>(mask, "mask", ScalarType::Byte, n_rows * ((n_in + 7) / 8));
+}
+
 // The matrix (n_out, n_in) that has the values at its edges, and zero elsewhere.
 template <typename S>
-Tensor scattered_of(const Pattern& p, const Tensor& values, int64_t n_in) {
+Tensor scattered_of(const Pattern& p, const uint8_t* mask, const Tensor& values, int64_t n_in) {
   check_vector(values, "values", values.scalar_type(), p.n_edges);
   Tensor dense = torch::stable::new_empty(values, {p.n_rows, n_in});
+  in_huge_pages(dense.mutable_data_ptr(), dense.numel() * int64_t(sizeof(S)));
   const auto* from = static_cast<const S*>(values.const_data_ptr());
   auto* to = static_cast<S*>(dense.mutable_data_ptr());
   for_rows(p, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       S* target = to + row * n_in;
-      std::memset(static_cast<void*>(target), 0, n_in * sizeof(S));
-      for (int64_t e = p.first[row]; e < p.last[row]; ++e) target[p.indices[e]] = from[e];
+      int64_t e = p.first[row], i = 0;
+      if constexpr (sizeof(S) == 4)
+        if (mask) DISPATCH(expand, from, p.n_edges, mask + row * ((n_in + 7) / 8), n_in, target, e, i);
+      std::memset(static_cast<void*>(target + i), 0, (n_in - i) * sizeof(S));
+      for (; e < p.last[row]; ++e) target[p.indices[e]] = from[e];
     }
   });
   return dense;
 }
 
-Tensor scattered(Tensor indptr, Tensor indices, Tensor values, int64_t n_in) {
-  const Pattern p = pattern_of(indptr, indices);
-  BY_TYPE(values, scattered_of, p, values, n_in)
+Tensor scattered(Tensor starts, Tensor indices, Tensor mask, Tensor values, int64_t n_in) {
+  const Pattern p = pattern_of(starts, indices);
+  BY_TYPE(values, scattered_of, p, mask_of(mask, p.n_rows, n_in), values, n_in)
 }
 
 // The values of a matrix (n_out, n_in) at the edges.
 template <typename S>
-Tensor gathered_of(const Pattern& p, const Tensor& dense) {
-  STD_TORCH_CHECK(dense.is_cpu() && dense.dim() == 2 && dense.is_contiguous() && dense.size(0) == p.n_rows,
-                  "dense: expected a contiguous CPU matrix with a row per output");
+Tensor gathered_of(const Pattern& p, const uint8_t* mask, const Tensor& dense) {
   Tensor values = torch::stable::new_empty(dense, {p.n_edges});
+  in_huge_pages(values.mutable_data_ptr(), p.n_edges * int64_t(sizeof(S)));
   const auto* from = static_cast<const S*>(dense.const_data_ptr());
   auto* to = static_cast<S*>(values.mutable_data_ptr());
   const int64_t n_in = dense.size(1);
   for_rows(p, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t e = p.first[row]; e < p.last[row]; ++e) to[e] = from[row * n_in + p.indices[e]];
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t e = p.first[row];
+      if constexpr (sizeof(S) == 4)
+        if (mask) DISPATCH(compress, from + row * n_in, n_in, mask + row * ((n_in + 7) / 8), p.last[end - 1], to, e);
+      for (; e < p.last[row]; ++e) to[e] = from[row * n_in + p.indices[e]];
+    }
   });
   return values;
 }
 
-Tensor gathered(Tensor indptr, Tensor indices, Tensor dense) {
-  const Pattern p = pattern_of(indptr, indices);
-  BY_TYPE(dense, gathered_of, p, dense)
+Tensor gathered(Tensor starts, Tensor indices, Tensor mask, Tensor dense) {
+  const Pattern p = pattern_of(starts, indices);
+  STD_TORCH_CHECK(dense.is_cpu() && dense.dim() == 2 && dense.is_contiguous() && dense.size(0) == p.n_rows,
+                  "dense: expected a contiguous CPU matrix with a row per output");
+  BY_TYPE(dense, gathered_of, p, mask_of(mask, p.n_rows, dense.size(1)), dense)
 }
 
 // A number that changes with the values: equal ones have equal numbers, others almost surely not.
 int64_t fingerprint(Tensor values) {
   STD_TORCH_CHECK(values.is_cpu() && values.is_contiguous(), "values: expected a contiguous CPU tensor");
-  constexpr int64_t lanes = 32;
   const auto* bytes = static_cast<const char*>(values.const_data_ptr());
-  const int64_t n_bytes = values.numel() * int64_t(values.element_size()), n = n_bytes / 4;
-  uint32_t hash[lanes] = {};
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int64_t k = 0; k < lanes; ++k) {
-      uint32_t word;
-      std::memcpy(&word, bytes + 4 * (i + k), 4);
-      hash[k] = (hash[k] ^ word) * 0x9E3779B1u;
-      hash[k] ^= hash[k] >> 15;  // high bits must reach the low ones, or two changes of sign cancel
-    }
+  const int64_t n_bytes = values.numel() * int64_t(values.element_size());
+  uint32_t hash[kHashes] = {};
+  const int64_t i = DISPATCH(mix, bytes, n_bytes / 4, hash);
   uint64_t total = 0;
   for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u, total ^= total >> 29;
   for (int64_t k = 4 * i; k < n_bytes; ++k) total = (total ^ uint8_t(bytes[k])) * 0x9E3779B97F4A7C15u;
@@ -615,8 +651,8 @@ STABLE_TORCH_LIBRARY(prewired, m) {
   m.def(
       "backward(Tensor g, Tensor y, Tensor[] kept, Tensor[] wiring, Tensor[] by_input, Tensor[] parameters, bool relu, "
       "bool needs_x, bool needs_weights) -> Tensor[]");
-  m.def("scattered(Tensor indptr, Tensor indices, Tensor values, int n_in) -> Tensor");
-  m.def("gathered(Tensor indptr, Tensor indices, Tensor dense) -> Tensor");
+  m.def("scattered(Tensor starts, Tensor indices, Tensor mask, Tensor values, int n_in) -> Tensor");
+  m.def("gathered(Tensor starts, Tensor indices, Tensor mask, Tensor dense) -> Tensor");
   m.def("fingerprint(Tensor values) -> int");
   m.def("instruction_set() -> int");
 }

@@ -277,7 +277,7 @@ static inline __attribute__((always_inline)) void dots_row(const Dots<S>& a, int
     typename L::T w = 0;
     if constexpr (with_sum) {
       w = first ? a.weights[a.order[edge]] : a.fetched[edge];
-      if (first) a.fetched[edge] = w;
+      if (first && !last) a.fetched[edge] = w;
     }
     typename L::vector product[2] = {};
 #pragma GCC unroll 8
@@ -456,4 +456,55 @@ static void pack_rows(const S* from, int64_t batch, const Blocks<S>& to, int64_t
           target[k * stride + rest] = rest < filled ? source[rest * to.n + k] : S(0);
     }
   }
+}
+
+// Packed values, from values[first] on, to the places of their bits, eight at a time: to[i] for i < n, zero where no bit
+// is set. Stops where eight values or places might not be left; `first` and `done` say where that is.
+static inline void expand([[maybe_unused]] const float* values, [[maybe_unused]] int64_t n_values,
+                          [[maybe_unused]] const uint8_t* mask, [[maybe_unused]] int64_t n, [[maybe_unused]] float* to,
+                          [[maybe_unused]] int64_t& first, [[maybe_unused]] int64_t& done) {
+#if VECTOR_BYTES >= 32
+  int64_t e = first, i = 0;
+  for (; i + 8 <= n && e + 8 <= n_values; i += 8) {
+    const auto& value_of_bit = kLookup.value_of_bit[mask[i / 8]];
+    const __m256i from = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(value_of_bit)));
+    const __m256 moved = _mm256_permutevar8x32_ps(_mm256_loadu_ps(values + e), from);
+    _mm256_storeu_ps(to + i, _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_srai_epi32(from, 31)), moved));
+    e += kLookup.count[mask[i / 8]];
+  }
+  first = e;
+  done = i;
+#endif
+}
+
+// The other way round: the places of the bits, packed from values[first] on; nothing is written at n_values or behind.
+static inline void compress([[maybe_unused]] const float* from, [[maybe_unused]] int64_t n,
+                            [[maybe_unused]] const uint8_t* mask, [[maybe_unused]] int64_t n_values,
+                            [[maybe_unused]] float* values, [[maybe_unused]] int64_t& first) {
+#if VECTOR_BYTES >= 32
+  int64_t e = first;
+  for (int64_t i = 0; i + 8 <= n && e + 8 <= n_values; i += 8) {
+    const auto& bit_of_value = kLookup.bit_of_value[mask[i / 8]];
+    const __m256i bits = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bit_of_value)));
+    _mm256_storeu_ps(values + e, _mm256_permutevar8x32_ps(_mm256_loadu_ps(from + i), bits));
+    e += kLookup.count[mask[i / 8]];
+  }
+  first = e;
+#endif
+}
+
+// Mixes the n words at `bytes`, as many as fill the hashes at a time; returns how many words that were.
+static inline int64_t mix(const char* bytes, int64_t n, uint32_t (&hash)[kHashes]) {
+  uint32_t mixed[kHashes];
+  std::copy_n(hash, kHashes, mixed);
+  int64_t i = 0;
+  for (; i + kHashes <= n; i += kHashes)
+    for (int64_t k = 0; k < kHashes; ++k) {
+      uint32_t word;
+      std::memcpy(&word, bytes + 4 * (i + k), 4);
+      mixed[k] = (mixed[k] ^ word) * 0x9E3779B1u;
+      mixed[k] ^= mixed[k] >> 15;  // high bits must reach the low ones, or two changes of sign cancel
+    }
+  std::copy_n(mixed, kHashes, hash);
+  return i;
 }

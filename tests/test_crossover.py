@@ -53,8 +53,9 @@ def test_a_saved_table_is_this_machines_and_comes_back(own_cache):
     assert "measured on this machine" in crossover.source()
 
 
-def test_a_damaged_table_is_named_with_a_remedy(own_cache):
-    crossover.cache_file().write_text('{"cells": [')
+@pytest.mark.parametrize("text", ['{"cells": [', "{}", '{"cells": []}', "[]", '{"cells": [{"training": true}]}'])
+def test_a_damaged_table_is_named_with_a_remedy(own_cache, text):
+    crossover.cache_file().write_text(text)
     with pytest.raises(ValueError, match=r"got .*; delete the file") as raised:
         SparseLinear(generators.rotating(4, 4, fan_in=2))
     assert str(crossover.cache_file()) in str(raised.value)

@@ -102,7 +102,7 @@ def case(graphs, batch, dtype, *, bias=True):
         random(batch, graphs[0].n_in),
         random(batch, graphs[-1].n_out),
         [tensor for p in plans for tensor in p[: kernels.PER_LAYER]],
-        [tensor for p in plans for tensor in p[kernels.PER_LAYER :]],
+        [tensor for p in plans for tensor in p[kernels.PER_LAYER : 2 * kernels.PER_LAYER]],
         parameters,
         [(torch.arange(t.n_out).repeat_interleave(torch.tensor(t.fan_in)), torch.tensor(t.indices)) for t in graphs],
         [(t.n_out, t.n_in) for t in graphs],
@@ -298,12 +298,54 @@ def test_the_number_of_threads_changes_no_bit(graphs, dtype, threads):
         torch.testing.assert_close(result, results[-1], rtol=0, atol=0)
 
 
+def packed_mask(t):
+    return torch.tensor(np.packbits(t.biadjacency().toarray() > 0, axis=1, bitorder="little").reshape(-1))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_matrix_from_the_weights_and_back(pattern, dtype, n_threads, threads):
+    threads(n_threads)
+    t = PATTERNS[pattern]
+    p = plan.plan(t)
+    values, dense = torch.randn(t.n_edges).to(dtype), torch.randn(t.n_out, t.n_in).to(dtype)
+    for mask in (packed_mask(t), torch.empty(0, dtype=torch.uint8)):
+        matrix = p.starts, p.indices, mask
+        expected = kernels.scattered_reference(*matrix, values, t.n_in)
+        torch.testing.assert_close(kernels.scattered(*matrix, values, t.n_in), expected, rtol=0, atol=0)
+        expected = kernels.gathered_reference(*matrix, dense)
+        torch.testing.assert_close(kernels.gathered(*matrix, dense), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_threads_do_not_write_into_each_other_s_weights(n_threads, threads):
+    """Large enough that two threads share the work, with rows that end anywhere in a vector of eight."""
+    threads(n_threads)
+    t = generators.erdos_renyi(517, 389, density=0.45, seed=0)
+    p = plan.plan(t)
+    dense = torch.randn(t.n_out, t.n_in)
+    expected = kernels.gathered_reference(p.starts, p.indices, p.mask, dense)
+    matrix = kernels.scattered_reference(p.starts, p.indices, p.mask, expected, t.n_in)
+    for _ in range(20):
+        torch.testing.assert_close(kernels.gathered(p.starts, p.indices, p.mask, dense), expected, rtol=0, atol=0)
+        made = kernels.scattered(p.starts, p.indices, p.mask, expected, t.n_in)
+        torch.testing.assert_close(made, matrix, rtol=0, atol=0)
+
+
+def test_a_plan_has_the_mask_of_a_layer_that_may_run_as_a_dense_one():
+    for density in (0.1, 0.3, 0.9, 1.0):
+        t = generators.erdos_renyi(37, 23, density=density, seed=0)
+        expected = packed_mask(t) if 0.2 <= density < 1 else torch.empty(0, dtype=torch.uint8)
+        torch.testing.assert_close(plan.plan(t).mask, expected)
+
+
 def arguments(graphs):
     """Right arguments for each operator, by name."""
     c = case(graphs, 8, torch.float32)
     y, *kept = SPARSE.forward(c.x, c.wiring, c.parameters, True, True)
     rest = {"parameters": c.parameters, "relu": True}
-    matrix = {"starts": c.wiring[0], "indices": c.wiring[1]}
+    matrix = {"starts": c.wiring[0], "indices": c.wiring[1], "mask": packed_mask(graphs[0])}
     return {
         "forward": {"x": c.x, "wiring": c.wiring, **rest, "keep": False},
         "backward": {
@@ -327,7 +369,12 @@ PARTS = {
 
 def broken(t):
     """The tensor with one thing wrong at a time."""
-    other = {torch.float32: torch.float64, torch.int32: torch.int64, torch.int64: torch.int32}[t.dtype]
+    other = {
+        torch.uint8: torch.int32,
+        torch.float32: torch.float64,
+        torch.int32: torch.int64,
+        torch.int64: torch.int32,
+    }[t.dtype]
     return {
         "too short": t[:-1],
         "another dtype": t.to(other),

@@ -257,11 +257,11 @@ def test_the_kernel_may_be_changed_later(calls):
 
 @each_kernel
 def test_another_number_of_threads_gives_the_same(kernel):
-    layer, threads = SparseLinear(GRAPH, kernel=kernel), torch.get_num_threads()
+    layer, threads = SparseLinear(GRAPH, kernel=kernel, dtype=torch.float64), torch.get_num_threads()
     try:
         for n in (1, 2):
             torch.set_num_threads(n)
-            assert_like_the_twin(layer, torch.randn(200, 24))
+            assert_like_the_twin(layer, torch.randn(200, 24, dtype=torch.float64))
     finally:
         torch.set_num_threads(threads)
 
@@ -355,6 +355,32 @@ def falls(net, dtype, context):
         optimiser.step()
         losses.append(float(loss.detach()))
     return losses[-1] < losses[0] / 2 and all(p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_a_layer_on_the_meta_device_takes_the_tensors_of_a_checkpoint():
+    trained = SparseLinear(generators.biregular(16, 16, density=0.5, seed=0))
+    with torch.device("meta"):
+        layer = SparseLinear(trained.topology)
+    layer.load_state_dict(trained.state_dict(), assign=True)
+    x = torch.randn(3, 16)
+    torch.testing.assert_close(layer(x), trained(x))
+
+
+def test_a_copy_decides_anew_what_is_fast():
+    layer = SparseLinear(generators.biregular(16, 16, density=0.5, seed=0))
+    layer(torch.randn(3, 16))
+    layer._choices[7, True, 1] = "from another machine"
+    copy = pickle.loads(pickle.dumps(layer))
+    assert copy._choices == {}
+    x = torch.randn(3, 16)
+    torch.testing.assert_close(copy(x), layer(x))
+
+
+def test_no_more_choices_are_remembered_than_a_thousand():
+    layer = SparseLinear(generators.biregular(16, 16, density=0.5, seed=0))
+    for batch in range(1, 1500):
+        layer.kernel_for(batch)
+    assert len(layer._choices) <= 1024
 
 
 def test_layers_can_be_made_on_the_meta_device():

@@ -9,7 +9,7 @@ from . import kernels
 
 
 class Link(NamedTuple):
-    """A layer in a chain: its parameters, and the two halves of its Plan."""
+    """A layer in a chain: its parameters, and what forward and backward read of its Plan."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -42,8 +42,8 @@ def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
     x, *parameters = in_one_type(x, parameters)
     if not (x.is_contiguous() or x.t().is_contiguous()):
         x = x.contiguous()
-    parameters = [x.new_empty(0) if p is None else p for p in parameters]
-    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) else "reference"]
+    parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
+    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) and not wiring[0].is_meta else "reference"]
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return _Chain.apply(x, kernel, relu, wiring, by_input, *parameters)
     return kernel.forward(x, wiring, parameters, relu, False)[0]
@@ -99,12 +99,12 @@ class Scattered(torch.autograd.Function):
     """The weights of a layer as a matrix (n_out, n_in); backward, the gradient of the matrix at the edges."""
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, n_in: int) -> torch.Tensor:
-        ctx.wiring = starts, indices
-        return kernels.scattered(starts, indices, weight, n_in)
+    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
+        ctx.wiring = starts, indices, mask
+        return kernels.scattered(starts, indices, mask, weight, n_in)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        starts, indices = ctx.wiring
-        return kernels.gathered(starts, indices, grads[0].contiguous()), None, None, None
+        starts, indices, mask = ctx.wiring
+        return kernels.gathered(starts, indices, mask, grads[0].contiguous()), None, None, None, None

@@ -12,7 +12,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 from .kernels import instruction_set
 
 _SHIPPED = Path(__file__).with_name("crossover.json")
+_POSITIVE = ("threads", "batch", "width", "density")
 
 
 def break_even(n_in: int, n_out: int, batch: int, threads: int, *, training: bool) -> float:
@@ -34,25 +35,37 @@ def break_even(n_in: int, n_out: int, batch: int, threads: int, *, training: boo
         >>> 0 < break_even(1024, 1024, 128, 2, training=True) < 1
         True
     """
+    return _interpolated(max(batch, 1), _by_batch(n_in, n_out, threads, training))
+
+
+@lru_cache(maxsize=4096)
+def _by_batch(n_in: int, n_out: int, threads: int, training: bool) -> dict[int, float]:
+    """The break-even densities of such a layer at the measured batches."""
     measured = sorted({cell["threads"] for cell in table()["cells"]})
     nearest = min(measured, key=lambda n: abs(math.log(n / threads)))
     cells = [c for c in table()["cells"] if c["threads"] == nearest and c["training"] == training]
-    batches = sorted({cell["batch"] for cell in cells})
-    by_batch = [
-        _interpolated(math.sqrt(n_in * n_out), {c["width"]: c["density"] for c in cells if c["batch"] == b})
-        for b in batches
-    ]
-    return _interpolated(max(batch, 1), dict(zip(batches, by_batch, strict=True)))
+    width = math.sqrt(n_in * n_out)
+    return {
+        batch: _interpolated(width, {c["width"]: c["density"] for c in cells if c["batch"] == batch})
+        for batch in sorted({cell["batch"] for cell in cells})
+    }
 
 
 @cache
 def table() -> dict[str, Any]:
     """The machine's own table, or the one that comes with the package; ValueError where it is damaged."""
-    path = cache_file()
+    own = cache_file()
+    path = own if own.exists() else _SHIPPED
     try:
-        return json.loads((path if path.exists() else _SHIPPED).read_text())
-    except ValueError as error:
-        raise ValueError(f"expected break-even densities in JSON in {path}, got {error}; delete the file") from None
+        found = json.loads(path.read_text())
+        passes = {cell["training"] for cell in found["cells"] if min(map(cell.get, _POSITIVE)) > 0}
+        if passes != {False, True}:
+            raise ValueError("no cells of either pass")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected break-even densities in JSON in {path}, got {error!r}; delete the file and run `prewired bench`"
+        ) from None
+    return found
 
 
 def source() -> str:
@@ -63,7 +76,7 @@ def source() -> str:
 
 
 def save(cells: Iterable[dict[str, Any]]) -> Path:
-    """Keep a measured table for this machine, and use it from now on."""
+    """Keep a measured table for this machine, and use it for layers and batches not yet met."""
     path = cache_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"processor": processor(), "instruction_set": instruction_set(), "date": time.strftime("%Y-%m-%d")}
@@ -72,13 +85,14 @@ def save(cells: Iterable[dict[str, Any]]) -> Path:
     unfinished.write_text(f'{json.dumps(whole)[:-1]}, "cells": [\n{rows}\n]}}\n')
     unfinished.replace(path)
     table.cache_clear()
+    _by_batch.cache_clear()
     return path
 
 
 def cache_file() -> Path:
     """The file of this machine's table: PREWIRED_CACHE, or prewired in the user's cache, and the processor's name."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prewired"
-    folder = Path(os.environ.get("PREWIRED_CACHE") or root)
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    folder = Path(os.environ.get("PREWIRED_CACHE") or Path(home) / "prewired")
     name = re.sub(r"\W+", "-", f"{processor()} {os.cpu_count()} {instruction_set()}").lower()
     return folder / f"crossover-{name}.json"
 

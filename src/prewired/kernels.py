@@ -28,7 +28,7 @@ def forward(x: torch.Tensor, wiring: Tensors, parameters: Tensors, relu: bool, k
     Args:
         x: (batch, n_in), contiguous or the transpose of a contiguous matrix; float32, float64 or bfloat16 (which is
             computed in float32).
-        wiring: four tensors a layer, the first half of its Plan.
+        wiring: four tensors a layer, the first of its Plan.
         parameters: a weight (n_edges,) and a bias (n_out,) a layer, of the dtype of x; a bias of no elements is none.
         relu: whether a ReLU follows the last layer, as it does every other.
         keep: whether to return what `backward` needs as well.
@@ -72,7 +72,7 @@ def backward(
         g: (batch, n_out), contiguous or the transpose of a contiguous matrix.
         y, kept: what `forward` returned; y is read only with a relu, kept only with needs_weights.
         wiring, parameters, relu: as in `forward`.
-        by_input: four tensors a layer, the second half of its Plan.
+        by_input: four tensors a layer, the next four of its Plan.
         needs_x: whether the gradient of the chain's input is wanted.
         needs_weights: whether those of the weights are; always, for more than one layer.
 
@@ -101,22 +101,24 @@ def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, 
     return [_feature_major(g) if needs_x else none, *reversed(grads)]
 
 
-def scattered(starts: torch.Tensor, indices: torch.Tensor, values: torch.Tensor, n_in: int) -> torch.Tensor:
-    """The matrix (n_out, n_in) with the values at the edges and zero elsewhere."""
-    return torch.ops.prewired.scattered.default(starts, indices, values, n_in)
+def scattered(
+    starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, values: torch.Tensor, n_in: int
+) -> torch.Tensor:
+    """The matrix (n_out, n_in) with the values at the edges and zero elsewhere; the mask is a Plan's, or empty."""
+    return torch.ops.prewired.scattered.default(starts, indices, mask, values, n_in)
 
 
-def scattered_reference(starts, indices, values, n_in):
+def scattered_reference(starts, indices, mask, values, n_in):
     """What `scattered` computes, in plain PyTorch; differentiable."""
     return values.new_zeros(_n_rows(starts), n_in).index_put((_rows(starts), indices.long()), values)
 
 
-def gathered(starts: torch.Tensor, indices: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+def gathered(starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
     """The values (n_edges,) of a matrix (n_out, n_in) at the edges."""
-    return torch.ops.prewired.gathered.default(starts, indices, dense)
+    return torch.ops.prewired.gathered.default(starts, indices, mask, dense)
 
 
-def gathered_reference(starts, indices, dense):
+def gathered_reference(starts, indices, mask, dense):
     """What `gathered` computes, in plain PyTorch."""
     return dense[_rows(starts), indices.long()]
 
@@ -210,11 +212,11 @@ def _load() -> bool:
         return [grad_x, *(g.new_empty(shape) for shape in shapes)]
 
     @torch.library.register_fake("prewired::scattered")
-    def _(indptr, indices, values, n_in):
-        return values.new_empty(_n_rows(indptr), n_in)
+    def _(starts, indices, mask, values, n_in):
+        return values.new_empty(_n_rows(starts), n_in)
 
     @torch.library.register_fake("prewired::gathered")
-    def _(indptr, indices, dense):
+    def _(starts, indices, mask, dense):
         return dense.new_empty(indices.shape[0])
 
     return True

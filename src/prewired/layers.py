@@ -9,15 +9,16 @@ from torch.nn import functional
 
 from . import crossover, init, kernels
 from .chain import Link, Scattered, in_one_type, run
-from .plan import Plan, plan
+from .plan import DENSE_LIMIT, Plan, plan
 from .topology import Topology
 
 CHOICES = ("auto", "sparse", "dense")
-DENSE_LIMIT = 2**28
-"""Elements of a dense matrix beyond which it is not considered."""
 TYPICAL_BATCH = 128
 """The batch for which a compiled or exported program, which may meet any, chooses its kernels."""
-_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER :]
+_OF_THE_MACHINE = ("_wiring", "_kept", "_choices", "_native", "_typical")
+_MANY = 1024
+"""Choices, one for each batch size, that a layer remembers."""
+_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER : 2 * kernels.PER_LAYER]
 
 
 class SparseLinear(nn.Module):
@@ -50,6 +51,7 @@ class SparseLinear(nn.Module):
     indptr: torch.Tensor
     indices: torch.Tensor
     starts: torch.Tensor
+    mask: torch.Tensor
 
     def __init__(
         self,
@@ -91,7 +93,11 @@ class SparseLinear(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": None}
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_THE_MACHINE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._remember()
 
     def _remember(self) -> None:
         """Renew what follows from the tensors: whether compiled kernels take them, what a compiled program chooses."""
@@ -155,7 +161,12 @@ class SparseLinear(nn.Module):
         if torch.compiler.is_compiling():
             return self._typical[training]
         key = batch, training, torch.get_num_threads()
-        return self._choices.get(key) or self._choices.setdefault(key, self._faster(*key))
+        choice = self._choices.get(key)
+        if choice is None:
+            if len(self._choices) >= _MANY:
+                self._choices.clear()
+            choice = self._choices[key] = self._faster(*key)
+        return choice
 
     def _faster(self, batch: int, training: bool, threads: int) -> str:
         limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
@@ -171,15 +182,17 @@ class SparseLinear(nn.Module):
         """The weights as a matrix: a view where all edges are there; without gradients, kept until a weight changes."""
         if self.topology.n_edges == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
+        wiring = self.starts, self.indices, self.mask
         if torch.is_grad_enabled() and weight.requires_grad:
-            return Scattered.apply(weight, self.starts, self.indices, self.in_features)
+            return Scattered.apply(weight, *wiring, self.in_features)
         if torch.compiler.is_compiling():
-            return kernels.scattered(self.starts, self.indices, weight, self.in_features)
+            return kernels.scattered(*wiring, weight, self.in_features)
         key = weight.dtype, kernels.fingerprint(weight)
-        if self._kept is None or self._kept[0] != key:
+        kept = self._kept  # read once: other threads may be at work
+        if kept is None or kept[0] != key:
             with torch.inference_mode(False):
-                self._kept = key, kernels.scattered(self.starts, self.indices, weight.detach(), self.in_features)
-        return self._kept[1]
+                kept = self._kept = key, kernels.scattered(*wiring, weight.detach(), self.in_features)
+        return kept[1]
 
     def to_dense(self) -> torch.Tensor:
         """The weights as a matrix (n_out, n_in), oriented like nn.Linear.weight, zero where there is no edge."""
@@ -241,3 +254,6 @@ class SparseLinear(nn.Module):
             state_dict[prefix + name] = getattr(self, name)
         arguments = state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         super()._load_from_state_dict(*arguments)
+        if self.indices.is_meta and not self.weight.is_meta:
+            self._wire(self.weight.device)
+        self._remember()

@@ -57,7 +57,7 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
                 break
             links.append(layer.link())
         elif links and layer.out_features <= THIN and not torch.compiler.is_compiling():
-            links.append(Link(layer.weight.view(-1), layer.bias, *_complete(width, layer.out_features)))
+            links.append(Link(layer.weight.reshape(-1), layer.bias, *_complete(width, layer.out_features)))
         else:
             break
         width = layer.out_features
@@ -71,7 +71,7 @@ def _complete(n_in: int, n_out: int) -> tuple[kernels.Tensors, kernels.Tensors]:
     """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
     with torch.device("cpu"), torch.inference_mode(False):
         p = plan(generators.dense(n_in, n_out))
-    return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER :])
+    return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER : 2 * kernels.PER_LAYER])
 
 
 def _is_plain(module: nn.Module) -> bool:

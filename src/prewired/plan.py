@@ -16,6 +16,11 @@ WORTH_A_PANEL = 6 * 1024 // block_bytes()
 WORTH_GROUPING = 1.5
 """Mean rows with one neighbourhood from which on they are worked on together."""
 
+WORTH_A_MASK = 0.2
+"""Density from which on a layer that may run as a dense one has a mask, to be made one fast."""
+DENSE_LIMIT = 2**28
+"""Elements of a dense matrix beyond which it is not considered."""
+
 
 class Plan(NamedTuple):
     """The edges by output and, for the transposed product, by input.
@@ -41,6 +46,8 @@ class Plan(NamedTuple):
     """(n_edges,) int32: the position, in the order by output, of each edge in the order by input."""
     rows_by_input: torch.Tensor
     """(n_in,) int32: the inputs, those with the same outputs side by side; or (0,)."""
+    mask: torch.Tensor
+    """(n_out * ceil(n_in / 8),) uint8: a bit for each pair of output and input, lowest bit first; or (0,)."""
 
 
 def plan(t: Topology) -> Plan:
@@ -67,8 +74,23 @@ def plan(t: Topology) -> Plan:
         outputs,
         turned.data,
         neighbourhoods(indptr_by_input, outputs)[0],
+        mask(t),
     )
     return Plan(*map(torch.tensor, arrays))
+
+
+def mask(t: Topology) -> np.ndarray:
+    """A bit for each pair of output and input, each output's in whole bytes; empty where a dense layer is out of reach.
+
+    Example:
+        >>> from prewired import generators
+        >>> mask(generators.rotating(4, 2, fan_in=2))
+        array([ 3, 12], dtype=uint8)
+    """
+    if not WORTH_A_MASK <= t.density < 1 or t.n_in * t.n_out > DENSE_LIMIT:
+        return np.empty(0, np.uint8)
+    edges = sparse.csr_array((np.ones(t.n_edges, bool), t.indices, t.indptr), (t.n_out, t.n_in))
+    return np.packbits(edges.toarray(), axis=1, bitorder="little").reshape(-1)
 
 
 def panel_starts(indptr: np.ndarray, indices: np.ndarray, n_features: int) -> np.ndarray:
