@@ -151,3 +151,16 @@ def test_two_requests_at_once_are_refused(asked):
         networks.wire([64, 32, 32, 10], family="biregular", **asked)
     with pytest.raises(ValueError, match="with family=dense"):
         networks.mlp([64, 32, 32, 10], family="dense", **asked)
+
+
+def test_layers_of_all_families_have_equally_many_edges_where_asked():
+    wired = [
+        networks.wire([784, 1000, 1000, 10], family=family, n_edges=100_000, seed=0, whole_fan_ins=True)
+        for family in ("biregular", "rotating")
+    ]
+    assert [[t.n_edges for t in layers] for layers in wired] == [[44_000, 56_000]] * 2
+
+
+def test_a_random_number_of_edges_is_not_exact():
+    with pytest.raises(ValueError, match=r"exactly n_edges=96, got erdos_renyi_p with 85; take .* erdos_renyi"):
+        networks.wire([64, 32, 10], family="erdos_renyi_p", n_edges=96)

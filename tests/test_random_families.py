@@ -1,5 +1,6 @@
 """What the random families promise beyond the conformance battery: distributions, theorems, closed forms."""
 
+import decimal
 import hashlib
 import itertools
 import tracemalloc
@@ -440,3 +441,16 @@ def cycles_of_six(t):
     shared = np.minimum((t.biadjacency() @ t.biadjacency().T).toarray(), 1) - np.eye(t.n_out)
     triangles = np.trace(np.linalg.matrix_power(shared, 3)) / 6
     return triangles - sum(d * (d - 1) * (d - 2) / 6 for d in t.fan_out)
+
+
+def test_a_host_program_s_decimal_precision_changes_no_graph():
+    expected = generators.erdos_renyi_p(50, 40, density=0.1, seed=3)
+    with decimal.localcontext() as context:
+        context.prec = 3
+        assert generators.erdos_renyi_p(50, 40, density=0.1, seed=3) == expected
+
+
+def test_an_extreme_locality_is_the_band():
+    assert generators.receptive_field(20, 20, fan_in=3, r=1e-310, seed=0) == generators.receptive_field(
+        20, 20, fan_in=3, r=0, seed=0
+    )

@@ -294,3 +294,18 @@ def test_every_family_says_what_it_is():
         for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
             assert part in function.__doc__
     assert stages.__doc__
+
+
+def test_sizes_may_come_from_numpy():
+    expected = [t.digest for t in generators.STAGES["butterfly"]([16, 16, 16])]
+    for sizes in (np.array([16, 16, 16]), [np.int64(16)] * 3):
+        assert [t.digest for t in generators.STAGES["butterfly"](sizes)] == expected
+
+
+def test_unknown_names_and_parameters_are_refused():
+    with pytest.raises(ValueError, match="expected a family of several layers among benes, butterfly"):
+        generators.multilayer.wired("buterfly", sizes=[16, 16])
+    with pytest.raises(ValueError, match="expected parameters of butterfly among fit; got bogus"):
+        parse_family("butterfly:bogus=1")
+    with pytest.raises(ValueError, match="expected parameters of rotating of its own: it has none; got x"):
+        parse_family("rotating:x=2")

@@ -90,6 +90,7 @@ def wire(
     budget: str | Sequence[float] | None = None,
     seed: int = 0,
     dense_output: bool = True,
+    whole_fan_ins: bool = False,
     **parameters: Any,
 ) -> list[Topology]:
     """The topologies of a network's sparse layers.
@@ -106,6 +107,8 @@ def wire(
         budget: how to divide the edges: a name in BUDGETS ("uniform" for n_edges unless given), or a density per layer.
         seed: integer >= 0.
         dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
+        whole_fan_ins: divide n_edges into whole fan-ins also for a family that could do without, so that layers of all
+            families have equally many edges.
         **parameters: more of the family's own, such as fit="nearest".
 
     Returns:
@@ -123,16 +126,22 @@ def wire(
     _check_sizes(sizes)
     generators.known(family)
     layers = budgets.layer_shapes(sizes)[: -1 if dense_output else None]
-    requests = _requests(family, layers, density, fan_in, n_edges, budget)
+    requests = _requests(family, layers, density, fan_in, n_edges, budget, whole_fan_ins)
     if family in generators.STAGES:
         fan_ins = [request["fan_in"] for request in requests if request] or None
         return generators.STAGES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
     if generators.takes_seed(family):
         requests = [{**request, "seed": derive_seed(seed, f"layer {k}")} for k, request in enumerate(requests)]
-    return [
+    made = [
         generators.make(family, n_in=a, n_out=b, **{**parameters, **request})
         for (a, b), request in zip(layers, requests, strict=True)
     ]
+    if n_edges is not None and (total := sum(t.n_edges for t in made)) != n_edges:
+        raise ValueError(
+            f"expected a family that can have exactly n_edges={n_edges}, got {family} with {total}; "
+            "take one whose number of edges is not random, such as erdos_renyi"
+        )
+    return made
 
 
 def mlp(
@@ -236,6 +245,7 @@ def _requests(
     fan_in: int | None,
     n_edges: int | None,
     budget: str | Sequence[float] | None,
+    whole_fan_ins: bool,
 ) -> list[dict[str, int]]:
     """The edges of every layer as a generator takes them: fan_in= or, where exactly n_edges are asked for, n_edges=."""
     if family == "dense" or not layers or (density is None and fan_in is None and n_edges is None and budget is None):
@@ -249,7 +259,7 @@ def _requests(
         )
     total = n_edges if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
     exactly = n_edges is not None and "n_edges" in generators.parameters(family)
-    steps = None if exactly else [n_out for _, n_out in layers]
+    steps = None if exactly and not whole_fan_ins else [n_out for _, n_out in layers]
     edges = budgets.budget(layers, "uniform" if budget is None else budget, total, steps=steps)
     if n_edges is not None and sum(edges) != n_edges:
         raise ValueError(

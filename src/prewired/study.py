@@ -254,6 +254,10 @@ def parse_family(text: str) -> tuple[str, dict[str, Any]]:
             parameters[parameter] = json.loads(value)
         except json.JSONDecodeError:
             parameters[parameter] = value
+    if unknown := sorted(set(parameters) - generators.parameters(name).keys()):
+        own = sorted(generators.parameters(name).keys() - set(RESERVED))
+        known = f"among {', '.join(own)}" if own else "of its own: it has none"
+        raise ValueError(f"expected parameters of {name} {known}; got {', '.join(unknown)}")
     return name, parameters
 
 
@@ -278,11 +282,17 @@ def wire(
     asked: dict[str, Any] = {"n_edges": round(density * room(sizes))} if config.edges else {"density": density}
     if config.budget is not None:
         asked["budget"] = config.budget
+    if config.edges:
+        asked["whole_fan_ins"] = not all(map(_takes_any_edges, config.families))
     name, parameters = parse_family(family)
     try:
         return networks.wire(list(sizes), family=name, seed=graph_seed or 0, **asked, **parameters)
     except (ValueError, RuntimeError) as error:
         raise type(error)(f"{family} at density {density:g}: {error}") from error
+
+
+def _takes_any_edges(family: str) -> bool:
+    return "n_edges" in generators.parameters(parse_family(family)[0])
 
 
 def module_bytes(module: torch.nn.Module) -> int:

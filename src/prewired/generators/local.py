@@ -164,7 +164,7 @@ def _nearest(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.
     """For each row `width` ranks of [0, n), by distance from the row's place; drawn as `receptive_field` says."""
     if r == 0:
         return np.tile(np.arange(width), n_rows)
-    slope = (1 - r) / r
+    slope = min((1 - r) / r, 1e6)  # beyond that only the nearest are ever drawn
     own = min(n, 4 * width)
     delays = slope * log(1.0 + (np.arange(n) + 1) // 2)  # logarithm of the mean time to ring
     rest = np.cumsum(exp(delays[own - 1] - delays[own:]))

@@ -6,14 +6,15 @@ Each layer is made by a family of GENERATORS, so that its recipe rebuilds it alo
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from functools import wraps
 from itertools import pairwise
-from math import log
+from math import prod
 from typing import Any, NamedTuple
 
 from ..topology import Topology
-from .registry import STAGES, make
-from .shapes import CHANGED, cut
+from .registry import STAGES, make, plain
+from .shapes import CHANGED, cut, ratio
 from .sizes import constant_fan_in
 
 HINTS = 3
@@ -102,10 +103,13 @@ def wired(name: str, **values: Any) -> list[Topology]:
     """
     if "sizes" not in values:
         raise ValueError(f"{name}: expected the widths of its layers, got none; for example sizes=[64,64,64]")
+    if name not in STAGES:
+        raise ValueError(f"expected a family of several layers among {', '.join(sorted(STAGES))}; got {name!r}")
     return STAGES[name](**values)
 
 
 def _widths(sizes: Sequence[int]) -> tuple[int, ...]:
+    sizes = plain(sizes)
     good = isinstance(sizes, Sequence) and len(sizes) > 0
     if not good or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in sizes):
         raise ValueError(f"expected integer sizes >= 1, inputs first, got sizes={sizes!r}")
@@ -126,12 +130,17 @@ def _edges(network: Network) -> int:
     return sum(b * fan_in for b, fan_in in zip(network.sizes[1:], network.fan_ins, strict=True))
 
 
-def _distance(network: Network, widths: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[bool, float]:
-    """How far a network is from a request: whether by more than levelling can mend; then in size and in mean fan-in."""
-    sizes = [abs(log(n / width)) for n, width in zip(network.sizes, widths, strict=True)]
-    means = [f * min(1, a / n) for f, a, n in zip(network.fan_ins, widths, network.sizes, strict=False)]
-    fan_ins = [abs(log(mean / want)) for mean, want in zip(means, wanted or means, strict=True)]
-    return max(fan_ins) > log(1 + CHANGED), sum(sizes) + sum(fan_ins)
+def _distance(network: Network, widths: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[bool, Fraction]:
+    """How far a network is from a request: whether by more than levelling can mend; then in size and in mean fan-in.
+
+    In exact fractions, as ties occur and must fall alike on every machine.
+    """
+    sizes = [ratio(n, width) for n, width in zip(network.sizes, widths, strict=True)]
+    means = [
+        f * min(Fraction(1), Fraction(a, n)) for f, a, n in zip(network.fan_ins, widths, network.sizes, strict=False)
+    ]
+    fan_ins = [ratio(mean, want) for mean, want in zip(means, wanted or means, strict=True)]
+    return max(fan_ins) > 1 + CHANGED, prod([*sizes, *fan_ins], start=Fraction(1))
 
 
 def _refusal(

@@ -1,6 +1,6 @@
 """Random families, drawn from `random_bits` alone: a seed gives the same graph on every machine and version."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def erdos_renyi_p(
     if probability == 1:
         return csr_from_cells(n_in, n_out, np.arange(n_in * n_out))
     bits = RandomBits(seed, "erdos_renyi_p")
-    per_gap = -float((1 - Decimal(probability)).ln())
+    context = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[])  # not the one a host program may have changed
+    per_gap = -float(context.ln(context.subtract(Decimal(1), Decimal(probability))))
     cells, end = np.empty(0, np.int64), -1
     while end < n_in * n_out:
         gaps = np.minimum(-log(1 - bits.fractions(expected + 64)) / per_gap, n_in * n_out)

@@ -78,7 +78,7 @@ def made(
     if (changed := _changed(nearest(fan_in), fan_in)) > CHANGED:
         means = [s.fan_in * n_in / s.n_in for s in covering]
         possible = (f for f in range(1, n_in + 1) if any(abs(mean - f) <= 1.01 * CHANGED * f for mean in means))
-        others = sorted(possible, key=lambda f: _ratio(f, fan_in))
+        others = sorted(possible, key=lambda f: ratio(f, fan_in))
         fits = next((f for f in others if _changed(nearest(f), f) <= CHANGED), None)
         raise ValueError(_too_far(name, fan_in, changed, fits))
     return _level(nearest(fan_in), n_in, fan_in)
@@ -122,19 +122,20 @@ def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None) -> Par
 
 def _distance(shape: Shape, n_in: int, n_out: int, fan_in: int | None) -> Fraction:
     """How far a shape is from a request: the product of the ratios of sides and fan-ins, >= 1; exact, as ties occur."""
-    return _ratio(shape.n_in, n_in) * _ratio(shape.n_out, n_out) * _ratio(shape.fan_in, fan_in or shape.fan_in)
+    return ratio(shape.n_in, n_in) * ratio(shape.n_out, n_out) * ratio(shape.fan_in, fan_in or shape.fan_in)
 
 
 def _mismatch(shape: Shape, n_in: int, n_out: int, fan_in: int | None) -> tuple[bool, Fraction]:
     """How far a shape is from a request once cut to size: first whether its mean fan-in is too far to be levelled."""
     mean = Fraction(shape.fan_in) * n_in / shape.n_in
-    ratio = _ratio(mean, fan_in or mean)
-    return ratio > 1 + CHANGED, _ratio(shape.n_in, n_in) * _ratio(shape.n_out, n_out) * ratio
+    mended = ratio(mean, fan_in or mean)
+    return mended > 1 + CHANGED, ratio(shape.n_in, n_in) * ratio(shape.n_out, n_out) * mended
 
 
-def _ratio(a: float | Fraction, b: float | Fraction) -> Fraction:
-    ratio = Fraction(a) / Fraction(b)
-    return max(ratio, 1 / ratio)
+def ratio(a: float | Fraction, b: float | Fraction) -> Fraction:
+    """a / b or b / a, whichever is at least 1; exact."""
+    quotient = Fraction(a) / Fraction(b)
+    return max(quotient, 1 / quotient)
 
 
 def _covering(shapes: Callable[[int], Iterator[Shape]], n_in: int, n_out: int) -> list[Shape]:
