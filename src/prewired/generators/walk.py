@@ -1,5 +1,7 @@
 """A walk of double-edge swaps through the graphs with given degrees, which `rewire` takes too."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from ..random_bits import RandomBits, check_seed
@@ -59,7 +61,12 @@ class Walk:
         self.t, self.toward, self.seed = t, toward, check_seed(seed)
         self.batch = max(1, t.n_edges // _BATCHES)
         self.outputs = np.repeat(np.arange(t.n_out), t.fan_in)
-        self.done, self.inputs = 0, t.indices
+        self.done, self.rows = 0, Rows(t.n_in, t.indptr, t.indices.copy())
+
+    def __copy__(self) -> "Walk":
+        other = object.__new__(Walk)
+        other.__dict__ = {**self.__dict__, "rows": deepcopy(self.rows)}
+        return other
 
     def edges_at(self, proposals: int) -> Edges:
         """indptr and indices after so many proposals, not fewer than in an earlier call."""
@@ -67,25 +74,27 @@ class Walk:
             return self.t.indptr, self.t.indices
         whole, rest = divmod(proposals, self.batch)
         while self.done < whole:
-            self.inputs = self._after(self.batch).inputs
+            self._propose(self.rows, self.batch)
             self.done += 1
-        return self._after(rest).edges()
+        if rest == 0:
+            return self.rows.edges()
+        ahead = deepcopy(self.rows)
+        self._propose(ahead, rest)
+        return ahead.edges()
 
-    def _after(self, n: int) -> Rows:
-        """The graph after the first n proposals of the next batch."""
+    def _propose(self, rows: Rows, n: int) -> None:
+        """The first n proposals of the next batch, to rows as they are after the last whole one."""
         bits = RandomBits(self.seed, f"swaps {self.toward} {self.done}")
         first, second = bits.integers(self.t.n_edges, 2 * self.batch).reshape(2, -1)[:, :n]
         if self.toward == BAND:
             closer = self._gain(first, second) > 0
             first, second = first[closer], second[closer]
-        rows = Rows(self.t.n_in, self.t.indptr, self.inputs.copy())
         rows.swap(first, second)
-        return rows
 
     def _gain(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """By how much each swap shortens its two edges."""
         o, p = self.outputs[first], self.outputs[second]
-        i, j = self.inputs[first].astype(np.int64), self.inputs[second].astype(np.int64)
+        i, j = self.rows.inputs[first].astype(np.int64), self.rows.inputs[second].astype(np.int64)
         return self._length(o, i) + self._length(p, j) - self._length(o, j) - self._length(p, i)
 
     def _length(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
