@@ -1,8 +1,10 @@
-"""Write docs/gallery.md and its pictures: every family of the registry, drawn and measured on one example.
+"""Write docs/gallery.md and its pictures: every family of the registry, drawn and measured on one example; operations.
 
 python docs/gallery.py
 """
 
+import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ fan-in {FAN_IN} where the family has one: outputs are rows, inputs are columns, 
 relative gap of the product of two layers: two draws of a random family; elsewhere the graph twice, the second time
 reversed where it is not square; of a family of several layers, the whole network. One layer's gap and the network's
 can rank families in opposite order. Of several layers the first is measured, and the first three are drawn."""
+OPERATIONS_HEAD = (
+    """Graphs made from graphs: first what an operation starts from, last what it makes, which is measured."""
+)
 COLUMNS = ("", "family", "fan-in", "fan-out", "gap", "connectivity", "4-cycles", "product gap")
 TITLES = {"one": "One layer", "several": "Several layers"}
 
@@ -58,8 +63,19 @@ def main() -> None:
                 draw(layers[:3]).save(pictures / f"{row.name}.png", optimize=True)
                 lines.append(cells(row, layers))
                 print(*lines[-1][1:], sep=" | ", flush=True)
-        blocks += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+        blocks += [f"## {title}", table(lines)]
+    lines = [("", "operation", *COLUMNS[2:-1]), ["---"] * (len(COLUMNS) - 1)]
+    for name, graphs in operations().items():
+        draw(graphs).save(pictures / f"{name}.png", optimize=True)
+        lines.append(operation_cells(name, graphs[-1]))
+        print(*lines[-1][1:], sep=" | ", flush=True)
+    blocks += ["## Operations", OPERATIONS_HEAD, table(lines)]
     (HERE / "gallery.md").write_text("\n\n".join(blocks) + "\n")
+
+
+def table(lines: list[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def example(name: str, seed: int = 0) -> list[Topology]:
@@ -92,12 +108,41 @@ def cells(row: catalogue.Row, layers: list[Topology]) -> tuple[str, ...]:
     return (
         f'<img src="gallery/{row.name}.png" alt="{row.name}" width="{width}">',
         "<br>".join(part for part in text if part),
-        span(first.fan_in),
-        span(first.fan_out),
-        f"{metrics.relative_spectral_gap(first) + 0.0:.3f}",
-        f"{metrics.algebraic_connectivity(first) + 0.0:.3g}",
-        f"{four_cycles(first):,}",
+        *figures(first),
         f"{product_gap(chain):.3f}",
+    )
+
+
+def figures(t: Topology) -> tuple[str, ...]:
+    """What is measured of one graph."""
+    return (
+        span(t.fan_in),
+        span(t.fan_out),
+        f"{metrics.relative_spectral_gap(t) + 0.0:.3f}",
+        f"{metrics.algebraic_connectivity(t) + 0.0:.3g}",
+        f"{four_cycles(t):,}",
+    )
+
+
+def operations() -> dict[str, list[Topology]]:
+    """Operations by name: what each starts from and, last, what it makes."""
+    band, small = generators.rotating(N, N, fan_in=FAN_IN), generators.biregular(32, 32, fan_in=4, seed=0)
+    left, right = generators.rotating(8, 8, fan_in=2), generators.biregular(16, 16, fan_in=4, seed=0)
+    return {
+        "kronecker": [left, right, generators.kronecker(left, right)],
+        "block_lift": [small, generators.block_lift(small, 4, 2)],
+        "shuffle_edges": [band, generators.shuffle_edges(band, seed=0)],
+        "permute_inputs": [band, generators.permute_inputs(band, seed=0)],
+    }
+
+
+def operation_cells(name: str, made: Topology) -> tuple[str, ...]:
+    """The cells of one operation."""
+    summary = (inspect.getdoc(getattr(generators, name)) or "").partition("\n")[0]
+    return (
+        f'<img src="gallery/{name}.png" alt="{name}" width="360">',
+        f"**{name}**: {made.n_in}-{made.n_out}<br>{in_markdown(summary)}<br>`{made.recipe}`",
+        *figures(made),
     )
 
 

@@ -153,6 +153,30 @@ def test_two_requests_at_once_are_refused(asked):
         networks.mlp([64, 32, 32, 10], family="dense", **asked)
 
 
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [("toeplitz", "offsets="), ("radix", "radices=, position="), ("degree_sequence", "fan_ins=, fan_outs=")],
+)
+@pytest.mark.parametrize("asked", [{"density": 0.5}, {"fan_in": 2}, {"n_edges": 64}, {"density": 0.5, "budget": "erk"}])
+def test_families_whose_edges_follow_from_their_parameters_say_so(family, own, asked):
+    with pytest.raises(
+        ValueError, match=f"got {family}, whose edges follow from its own parameters; give it {own} and"
+    ):
+        networks.mlp([64, 32, 10], family=family, **asked)
+
+
+def test_families_whose_edges_follow_from_their_parameters_make_networks():
+    layers = networks.wire([64, 32, 32, 10], family="toeplitz", offsets=[0, 1])
+    assert [t.n_edges for t in layers] == [64, 63]
+
+
+def test_the_fan_ins_of_a_density_are_those_of_the_wiring():
+    for budget in (None, "uniform", "erdos_renyi", [0.05, 0.2]):
+        asked = {"budget": budget} if isinstance(budget, list) else {"density": 0.1, "budget": budget}
+        wired = networks.wire(SIZES, family="rotating", **asked)
+        assert [t.fan_in[0] for t in wired] == networks.fan_ins(LAYERS[:2], asked.get("density"), budget)
+
+
 def test_layers_of_all_families_have_equally_many_edges_where_asked():
     wired = [
         networks.wire([784, 1000, 1000, 10], family=family, n_edges=100_000, seed=0, whole_fan_ins=True)

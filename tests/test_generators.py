@@ -224,6 +224,10 @@ def test_every_shape_is_built_as_announced(family):
         assert t.n_edges == round(shape.n_out * shape.fan_in)
         assert len(np.unique(t.fan_in)) == len(np.unique(t.fan_out)) == 1 or shape.fan_in % 1
         assert rebuilt(t) == t
+        if shape.fan_in % 1 == 0:
+            asked = {"fan_in": int(shape.fan_in)}
+            assert generators.share_changed(family, *shape[:2], **asked) == 0
+            assert make(family, *shape[:2], **asked, fit="level") == t
         if [s[:2] for s in listed].count(shape[:2]) == 1:
             assert make(family, *shape[:2]) == make(family, *shape[:2], fit="nearest") == t
         else:
@@ -273,8 +277,106 @@ def test_a_fit_without_a_fan_in_is_cut_alone(family):
     largest = shapes(family)[-1]
     t = make(family, largest.n_in - 1, max(largest.n_out - 2, 1), fit="nearest")
     assert (t.n_in, t.n_out) == (largest.n_in - 1, max(largest.n_out - 2, 1))
-    with pytest.raises(ValueError, match='fit="nearest" or none, got fit='):
+    with pytest.raises(ValueError, match='fit="nearest", fit="level" or none, got fit='):
         make(family, 10, 10, fit="smaller")
+
+
+@pytest.mark.parametrize("family", SHAPES)
+@given(n_in=st.integers(1, 60), n_out=st.integers(1, 60), data=st.data())
+@QUICK
+def test_a_levelled_fit_is_made_whatever_changes_and_its_share_is_told(family, n_in, n_out, data):
+    fan_in = data.draw(st.integers(1, n_in))
+    t = make(family, n_in, n_out, fan_in=fan_in, fit="level")
+    assert (t.n_in, t.n_out) == (n_in, n_out)
+    assert set(t.fan_in.tolist()) == {fan_in}
+    assert rebuilt(t) == t
+    share = generators.share_changed(family, n_in, n_out, fan_in=fan_in)
+    nearest, refusal = attempted(family, n_in, n_out, fan_in=fan_in, fit="nearest")
+    if refusal:
+        assert share > 0.2
+        assert f"got fan_in={fan_in} and {share:.0%}; " in refusal
+        assert 'fit="level"' in refusal
+    else:
+        assert share <= 0.2
+        assert nearest == t
+
+
+def test_levelling_is_that_of_the_nearest_graph_cut_to_size():
+    plane = generators.projective_plane(57, 57)  # q = 7, the smallest that covers 40 x 50; its mean fan-in is then 5.6
+    part = generators.cut(plane, 40, 50)
+    for fan_in in (1, 14):
+        t = generators.projective_plane(40, 50, fan_in=fan_in, fit="level")
+        assert t == generators.cut(plane, 40, 50, fan_in=fan_in, fit="level")
+        share = generators.share_changed("projective_plane", 40, 50, fan_in=fan_in)
+        assert share == np.abs(part.fan_in - fan_in).sum() / (50 * fan_in) > 0.2
+        common = t.biadjacency().multiply(part.biadjacency()).sum()
+        assert common == np.minimum(part.fan_in, fan_in).sum()
+        with pytest.raises(ValueError, match=r"cut|would fit"):
+            generators.cut(plane, 40, 50, fan_in=fan_in)
+
+
+def test_shares_of_impossible_requests_are_refused():
+    for call, message in [
+        (lambda: generators.share_changed("biregular", 9, 9, fan_in=3), "for some sizes only, among array_code"),
+        (lambda: generators.share_changed("lps", 9, 9), "fan_in= or density=, got neither"),
+        (lambda: generators.share_changed("lps", 9, 9, fan_in=3, m=2), "parameters of lps other than fit, got m"),
+        (lambda: generators.share_changed("lps", 9, 9, fan_in=3, fit="level"), "other than fit, got fit"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert generators.share_changed("butterfly_stage", 27, 27, fan_in=3, radix=3) == 0
+
+
+# Parameters of their own.
+
+
+@pytest.mark.parametrize(
+    ("family", "parameter"),
+    [(family, parameter) for family in GENERATORS for parameter in generators.parameters(family)],
+)
+def test_parameters_of_another_kind_are_refused(family, parameter):
+    request = {"n_in": 12, "n_out": 12, **(OWN_REQUEST[family](12, 12, 3) if family in OWN_REQUEST else {"fan_in": 3})}
+    if generators.takes_seed(family):
+        request["seed"] = 0
+    for value in ("text", float("nan"), float("inf"), True, -1, [], ["a"], [True], {}):
+        with pytest.raises(ValueError, match=r"expected .*, got "):
+            generators.make(family, **{**request, parameter: value})
+
+
+@pytest.mark.parametrize(
+    ("family", "own", "message"),
+    [
+        ("power_law", {"exponent": "steep"}, "a number 1.05 <= exponent <= 100, got exponent='steep'; 2.5 is usual"),
+        ("power_law", {"exponent": 1.01}, "1.05 <= exponent"),  # its quantiles overflow
+        ("power_law", {"exponent": 101}, "exponent <= 100"),
+        ("lognormal", {"spread": 20.1}, "a number 0 <= spread <= 20, got spread=20.1"),
+        ("watts_strogatz", {"rewiring": 1.1}, "a number 0 <= rewiring <= 1"),
+        ("swap_ladder", {"swaps": 2e6}, "a number 0 <= swaps <= "),
+        ("receptive_field", {"r": -0.1}, "a number 0 <= r <= 1"),
+        ("profile", {"inputs": (1, 0)}, r"inputs\[1\] <= 1e\+100, got inputs\[1\]=0; a profile is positive"),
+        ("profile", {"outputs": "13"}, "expected outputs as positive numbers"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(family, own, message):
+    with pytest.raises(ValueError, match=message):
+        make(family, 12, 12, fan_in=3, **own)
+
+
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [
+        ("power_law", {"exponent": 1.05}),
+        ("power_law", {"exponent": 100}),
+        ("lognormal", {"spread": 20}),
+        ("profile", {"inputs": (1e-100, 1e100)}),
+    ],
+)
+@pytest.mark.parametrize("n", [2, 12, 4000])
+def test_the_ends_of_the_ranges_are_graphs(family, own, n):
+    t = make(family, n, n, fan_in=2, **own)
+    assert t.n_edges == 2 * n
+    assert t.fan_out.max() <= n
+    assert t.fan_out.min() >= 1
 
 
 # The registry.

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,42 @@ def test_align_puts_inputs_in_the_order_of_the_data():
             names.align(t, inputs)
     with pytest.raises(ValueError, match="got one without"):
         names.align(generators.rotating(3, 2, fan_in=2), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda t: generators.shuffle_edges(t, seed=0),
+        lambda t: generators.shuffle_within_layer(t, seed=0),
+        lambda t: generators.swap_edges(t, proposals=50, seed=0),
+        lambda t: generators.rewire(t, gap=0.25, tolerance=0.05, seed=0).topology,
+        lambda t: generators.permute_inputs(t, seed=0),  # the columns of the data stay, the wiring reads others
+    ],
+)
+def test_names_stay_where_the_units_stay(operation):
+    inputs, outputs = [f"gene {i}" for i in range(32)], [f"pathway {j}" for j in range(24)]
+    t = names.named(generators.swap_ladder(32, 24, fan_in=8, seed=0), inputs, outputs)
+    changed = operation(t)
+    assert changed != t
+    assert changed.names == t.names
+    assert operation(names.align(t, inputs)).names == t.names  # also of a graph without a recipe
+    assert operation(replace(t, names=None)).names is None
+
+
+def test_cut_selects_the_names_of_the_units_that_it_leaves():
+    t = generators.biregular(7, 9, fan_in=3, seed=0)
+    t = names.named(t, list("abcdefg"), list("ABCDEFGHI"))
+    part = generators.cut(t, 3, 5)
+    assert part.names == Names(tuple("ace"), tuple("ABDFH"))  # floor(7 k / 3) and floor(9 k / 5)
+    assert pairs(part) == {(i, o) for i, o in pairs(t) if i in part.names.inputs and o in part.names.outputs}
+    assert generators.cut(t, 3, 5, fan_in=2, fit="level").names == part.names
+
+
+def test_products_have_new_units_without_names():
+    t = names.named(generators.rotating(3, 2, fan_in=2), list("abc"), list("xy"))
+    assert generators.kronecker(t, t).names is None
+    assert generators.block_lift(t, 1, 1) == t
+    assert generators.block_lift(t, 1, 1).names is None
 
 
 def test_names_through_a_file(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prewired import random_bits
 from prewired.random_bits import RandomBits, derive_seed
 
 
@@ -53,6 +54,25 @@ def test_samples_are_sorted_sets_of_the_right_size(n, rows, data):
     cells = RandomBits(1, "s").sample_rows(rows, n, size)
     assert (np.diff(cells) > 0).all()
     assert (np.bincount(cells // n, minlength=rows) == size).all()
+
+
+@given(n=st.integers(1, 40), rows=st.integers(1, 6), data=st.data())
+def test_samples_are_the_first_distinct_values_of_the_rounds(n, rows, data):
+    size = data.draw(st.integers(0, n // 2))
+    bits, expected = RandomBits(2, "s"), [set() for _ in range(rows)]
+    while missing := [row for row in range(rows) for _ in range(size - len(expected[row]))]:
+        for row, value in zip(missing, bits.integers(n, len(missing)).tolist(), strict=True):
+            expected[row].add(value)
+    again = RandomBits(2, "s")
+    cells = again.sample_rows(rows, n, size)
+    assert cells.tolist() == [row * n + value for row in range(rows) for value in sorted(expected[row])]
+    assert again.words(1)[0] == bits.words(1)[0]  # and no word more
+
+
+def test_samples_do_not_depend_on_how_the_draws_are_cut(monkeypatch):
+    expected = RandomBits(4, "s").sample_rows(3, 300, 140)
+    monkeypatch.setattr(random_bits, "_CHUNK", 7)
+    np.testing.assert_array_equal(RandomBits(4, "s").sample_rows(3, 300, 140), expected)
 
 
 def test_samples_are_uniform_over_sets():

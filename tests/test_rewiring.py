@@ -155,7 +155,14 @@ def test_from_above_random_the_walk_goes_toward_random():
     assert metrics.relative_spectral_gap(plane) == pytest.approx(1 - 7**0.5 / 8)
     assert abs(reached - 0.45) <= 0.002
     assert dict(found.recipe.parameters)["toward"] == "random"
-    with pytest.raises(RuntimeError, match="one swap changes it by more"):  # all but one singular value are equal
+
+
+def test_between_a_plane_and_its_neighbours_the_error_names_both():
+    plane = generators.projective_plane(57, 57, fan_in=8)
+    others = {swap_edges(plane, proposals=1, seed=seed) for seed in range(100)} - {plane}
+    best = max(metrics.relative_spectral_gap(t) for t in others)
+    assert best < 0.6  # all but one singular value of the plane are equal, and one swap raises the largest
+    with pytest.raises(RuntimeError, match=rf"got 0\.669281 and, one swap on, {best:.6f} as the nearest"):
         rewire(plane, gap=0.62, seed=0)
 
 
@@ -174,12 +181,54 @@ def test_what_is_so_already_is_left_as_it_is():
 
 def test_out_of_reach_names_the_range():
     small = generators.biregular(32, 32, fan_in=6, seed=0)
-    with pytest.raises(ValueError, match=r"expected gap from 0\.0\d+ to 0\.3\d+, .* got gap=0\.9"):
+    with pytest.raises(ValueError, match=r"expected gap at most 0\.3\d+, .* got gap=0\.9"):
         rewire(small, gap=0.9, seed=0)
-    with pytest.raises(ValueError, match="expected algebraic_connectivity from"):
+    with pytest.raises(ValueError, match="expected algebraic_connectivity at most"):
         rewire(small, algebraic_connectivity=5.0, seed=0)
+    with pytest.raises(ValueError, match=r"expected gap from 0\.0\d+ to 0\.3\d+, .* got gap=0;"):
+        rewire(small, gap=0.0, tolerance=1e-5, seed=0)
     with pytest.raises(ValueError, match="from 1 to 1"):
         rewire(generators.dense(8, 8), gap=0.5, seed=0)
+
+
+def test_a_gap_above_the_random_one_is_refused_without_a_walk_to_the_band(monkeypatch):
+    measured = []
+    gap = metrics.relative_spectral_gap
+    monkeypatch.setattr(metrics, "relative_spectral_gap", lambda t: measured.append(t) or gap(t))
+    with pytest.raises(ValueError, match="at most"):
+        rewire(BAND, gap=0.9, seed=0)
+    assert measured == [BAND, swap_edges(BAND, proposals=8 * BAND.n_edges, seed=0)]
+
+
+@pytest.mark.parametrize(("toward", "wanted"), [("random", 0.2), ("band", 0.2)])
+def test_the_recipe_is_that_of_the_swaps_which_were_found(toward, wanted):
+    start = BAND if toward == "random" else RANDOM
+    found = rewire(start, gap=wanted, seed=2).topology
+    made = {**dict(found.recipe.parameters), "t": start}
+    assert made["toward"] == toward
+    assert (swap_edges(**made), swap_edges(**made).recipe) == (found, found.recipe)
+    bare = Topology(start.n_in, start.n_out, start.indptr, start.indices)
+    assert (rewire(bare, gap=wanted, seed=2).topology, rewire(bare, gap=wanted, seed=2).topology.recipe) == (
+        found,
+        None,
+    )
+
+
+def test_names_stay_with_a_rewired_graph():
+    names = [f"i{k}" for k in range(128)], [f"o{k}" for k in range(128)]
+    named = Topology(128, 128, BAND.indptr, BAND.indices, names=names)
+    assert rewire(named, gap=0.2, seed=0).topology.names == named.names
+
+
+def test_a_gap_that_cannot_be_measured_says_so(monkeypatch):
+    def unsettled(t):
+        raise RuntimeError("the iteration did not settle")
+
+    monkeypatch.setattr(metrics, "relative_spectral_gap", unsettled)
+    with pytest.raises(
+        RuntimeError, match=r"can be computed on the way to gap=0\.2, got .*: the iteration did not settle"
+    ):
+        rewire(BAND, gap=0.2, seed=0)
 
 
 def test_a_gap_between_two_neighbouring_graphs_is_an_error():
@@ -194,9 +243,10 @@ def test_a_gap_between_two_neighbouring_graphs_is_an_error():
         ({"gap": 0.1, "algebraic_connectivity": 1.0}, "got both"),
         ({"gap": 1.5}, "0 <= gap <= 1"),
         ({"gap": float("nan")}, "0 <= gap <= 1"),
-        ({"algebraic_connectivity": -1.0}, "algebraic_connectivity >= 0"),
+        ({"gap": "wide"}, "0 <= gap <= 1, got gap='wide'"),
+        ({"algebraic_connectivity": -1.0}, "0 <= algebraic_connectivity <= "),
         ({"gap": 0.1, "keep": "edges"}, 'keep="degrees"'),
-        ({"gap": 0.1, "tolerance": 0.0}, "tolerance > 0"),
+        ({"gap": 0.1, "tolerance": 0.0}, "0 < tolerance <= 1"),
         ({"gap": 0.1, "seed": -1}, "seed >= 0"),
     ],
 )

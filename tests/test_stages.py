@@ -176,6 +176,7 @@ def test_the_nearest_network_has_the_asked_edges_and_still_joins_everything(fami
 
 
 def test_an_exact_network_needs_no_fit():
+    assert STAGES["butterfly"]([64] * 3, fan_in=8, fit="level") == STAGES["butterfly"]([64] * 3, fan_in=8)
     assert STAGES["butterfly"]([64] * 3, fan_in=8, fit="nearest") == STAGES["butterfly"]([64] * 3, fan_in=8)
 
 
@@ -193,6 +194,17 @@ def test_networks_are_wired_by_families_of_several_layers():
     assert networks.wire([64, 64, 64, 10], family="butterfly", n_edges=1024) == wired
     fitted = networks.mlp([60, 70, 70, 3], family="grouped_shuffle", density=0.25, fit="nearest")
     assert [m.topology.n_edges for m in fitted if isinstance(m, SparseLinear)] == [70 * 15, 70 * 18]
+
+
+def test_a_levelled_network_is_made_whatever_share_of_its_edges_changes():
+    with pytest.raises(ValueError, match=r'cut from 64-64-64 with fan_in 8: .* and \d+%; .*fit="level"'):
+        STAGES["butterfly"]([60, 60, 60], fan_in=12, fit="nearest")
+    layers = STAGES["butterfly"]([60, 60, 60], fan_in=12, fit="level")
+    assert [set(t.fan_in.tolist()) for t in layers] == [{12}, {12}]
+    assert [generators.from_recipe(t.recipe) for t in layers] == layers
+    assert STAGES["butterfly"]([60, 60, 60], fan_in=7, fit="level") == STAGES["butterfly"](
+        [60, 60, 60], fan_in=7, fit="nearest"
+    )
 
 
 @pytest.mark.parametrize("known", ["biregular", "radix_net"])

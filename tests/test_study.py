@@ -202,8 +202,13 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
         ({"families": ()}, "at least one of families"),
         ({"families": ("biregular", "moon")}, "moon"),
         ({"families": ("dense",)}, "leave it out"),
-        ({"densities": (0.1, 5.0)}, "0 < density <= 1, got 5"),
-        ({"densities": (float("nan"),)}, "got nan"),
+        ({"densities": (0.1, 5.0)}, "0 < density <= 1, got density=5.0"),
+        ({"densities": (float("nan"),)}, "got density=nan"),
+        ({"densities": ("half",)}, "0 < density <= 1, got density='half'"),
+        ({"densities": (), "edges": (100, 0)}, "edges as integers >= 1, got 0"),
+        ({"densities": (), "edges": (True,)}, "edges as integers >= 1, got True"),
+        ({"densities": (), "edges": (0.1,)}, "got 0.1; a share of the edges goes in densities"),
+        ({"densities": (), "edges": ("many",)}, "edges as integers >= 1, got 'many'"),
         ({"graph_seeds": 0}, "graph_seeds of at least 1"),
         ({"hidden": (10, 0)}, "hidden of at least 1"),
         ({"epochs": 0}, "epochs"),
@@ -278,7 +283,47 @@ def test_densities_that_round_to_the_same_graphs_are_refused(tmp_path):
         study(replace(CONFIG, densities=(0.1, 0.101)), tmp_path)
     with pytest.raises(ValueError, match=r"at least one input per output, got density=0\.01 of n_in=24"):
         study(replace(CONFIG, densities=(0.01,)), tmp_path)
+    with pytest.raises(ValueError, match=r"got 0\.1 and 0\.101, both with \d, \d inputs per output; leave one out"):
+        study(replace(CONFIG, densities=(0.1, 0.101), budget="erdos_renyi"), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_budget_may_tell_densities_apart(tmp_path):
+    """0.1 and 0.12 are both 6 and 2 inputs of 64 and 24 by density, but not by a budget."""
+    with pytest.raises(ValueError, match="both with 6, 2 inputs"):
+        study(replace(CONFIG, densities=(0.0945, 0.1), epochs=1), tmp_path / "one")
+    both = replace(CONFIG, families=("rotating",), densities=(0.0945, 0.1), budget="erdos_renyi")
+    digests = {row.digests for row in study(both, tmp_path / "two").rows if row.digests}
+    assert len(digests) == 2
+
+
+def test_a_family_that_takes_no_density_says_what_it_takes(tmp_path):
+    config = replace(CONFIG, families=("biregular", "toeplitz:offsets=[0,1,2]"))
+    with pytest.raises(ValueError, match=r"^toeplitz:offsets=\[0,1,2\] at density 0\.1: .*give it offsets= and none"):
+        study(config, tmp_path)
+    assert stored(tmp_path) == []
+
+
+def test_exact_families_join_a_study_at_one_density_by_levelling(tmp_path):
+    families = tuple(f"{family}:fit=level" for family in ("projective_plane", "margulis", "de_bruijn_tower"))
+    config = replace(CONFIG, families=("biregular", *families), densities=(0.25,), graph_seeds=1)
+    rows = study(config, tmp_path).rows
+    assert [row.label for row in rows[2:]] == list(config.families)
+    assert {row.run.n_parameters for row in rows[2:]} == {24 * 16 + 24 + 20 * 6 + 20 + 210}
+    with pytest.raises(ValueError, match=r'margulis:fit=nearest at density 0\.25: .*fit="level" accepts any share'):
+        study(replace(config, families=("margulis:fit=nearest",)), tmp_path)
+
+
+def test_the_narrow_reference_is_the_same_whichever_family_comes_first():
+    families = ("projective_plane:fit=level", "biregular", "rotating", "de_bruijn_tower:fit=level")
+    jobs = [grid(replace(CONFIG, families=families[k:] + families[:k]), (64, 24, 20, 10)) for k in range(4)]
+    narrow = [[job.sizes for job in one if job.label == DENSE_NARROW] for one in jobs]
+    assert narrow == [narrow[0]] * 4
+
+
+def test_a_family_of_random_edges_is_refused_as_soon_as_its_graphs_differ(tmp_path):
+    with pytest.raises(ValueError, match=r"erdos_renyi_p at density 0\.1: expected"):
+        study(replace(CONFIG, families=("erdos_renyi_p",)), tmp_path)
 
 
 def test_a_warm_up_comes_first_and_leaves_nothing(monkeypatch, tmp_path):

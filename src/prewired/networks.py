@@ -103,7 +103,8 @@ def wire(
     Args:
         sizes: units per layer, inputs first and outputs last, at least two.
         family: a name in GENERATORS, or in STAGES, where a family is of several layers.
-        density, fan_in, n_edges: one of the three; the family "dense" takes none.
+        density, fan_in, n_edges: one of the three; a family whose edges follow from its own parameters, such as "dense"
+            or "toeplitz", takes none.
         budget: how to divide the edges: a name in BUDGETS ("uniform" for n_edges unless given), or a density per layer.
         seed: integer >= 0.
         dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
@@ -205,6 +206,22 @@ def mlp(
         return _build(sizes, wirings, activation)
 
 
+def fan_ins(
+    layers: Sequence[tuple[int, ...]], density: float | None, budget: str | Sequence[float] | None = None
+) -> list[int]:
+    """Inputs per output of every layer at a density: density * n_in rounded, or as a budget divides the edges.
+
+    Example:
+        >>> fan_ins([(784, 1000), (1000, 500)], 0.1), fan_ins([(784, 1000), (1000, 500)], 0.1, "erdos_renyi")
+        ([78, 100], [70, 117])
+    """
+    if budget is None:
+        return [constant_fan_in(n_in, None, density) for n_in, _ in layers]
+    total = None if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
+    edges = budgets.budget(layers, budget, total, steps=[n_out for _, n_out in layers])
+    return [n // n_out for n, (_, n_out) in zip(edges, layers, strict=True)]
+
+
 def narrow_sizes(sizes: Sequence[int], n_parameters: int) -> list[int]:
     """The sizes with all hidden widths scaled down alike, so that the dense network has at most n_parameters.
 
@@ -250,6 +267,13 @@ def _requests(
     """The edges of every layer as a generator takes them: fan_in= or, where exactly n_edges are asked for, n_edges=."""
     if family == "dense" or not layers or (density is None and fan_in is None and n_edges is None and budget is None):
         return [{} for _ in layers]
+    own = generators.parameters(family).keys()
+    if "fan_in" not in own:
+        alone = ", ".join(f"{name}=" for name in own if name != "seed")
+        raise ValueError(
+            f"expected a family that takes density=, fan_in=, n_edges= or budget=, got {family}, whose edges follow "
+            f"from its own parameters; give it {alone} and none of these"
+        )
     if budget is None and n_edges is None:
         return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
     if fan_in is not None or (density is not None and n_edges is not None):
@@ -257,11 +281,12 @@ def _requests(
             f"expected n_edges= alone, or density= or n_edges= with a budget; got density={density}, fan_in={fan_in}, "
             f"n_edges={n_edges}, budget={budget!r}"
         )
-    total = n_edges if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
-    exactly = n_edges is not None and "n_edges" in generators.parameters(family)
+    if n_edges is None:
+        return [{"fan_in": n} for n in fan_ins(layers, density, budget)]
+    exactly = "n_edges" in generators.parameters(family)
     steps = None if exactly and not whole_fan_ins else [n_out for _, n_out in layers]
-    edges = budgets.budget(layers, "uniform" if budget is None else budget, total, steps=steps)
-    if n_edges is not None and sum(edges) != n_edges:
+    edges = budgets.budget(layers, "uniform" if budget is None else budget, n_edges, steps=steps)
+    if sum(edges) != n_edges:
         raise ValueError(
             f"expected n_edges that {family} can have, whose outputs in a layer all read equally many inputs, got "
             f"n_edges={n_edges}; take {sum(edges)}, or a family of any number of edges such as biregular"

@@ -78,7 +78,7 @@ class RandomBits:
         """For each of `n_rows` rows a set of `size` distinct integers of [0, n); returned as row*n + value, sorted.
 
         Draws as many values as are missing until none is: the first distinct values of a uniform sequence are a
-        uniform set. Sets larger than half are drawn as their complement.
+        uniform set. Sets larger than half are drawn as their complement. All is done in the memory of the result.
         """
         if not 0 <= size <= n:
             raise ValueError(f"expected 0 <= size <= n, got size={size} with n={n}")
@@ -86,17 +86,18 @@ class RandomBits:
             present = np.ones(n_rows * n, bool)
             present[self.sample_rows(n_rows, n, n - size)] = False
             return np.flatnonzero(present)
-        cells = np.empty(0, np.int64)
-        missing = np.full(n_rows, size, np.int64)
-        while total := int(missing.sum()):
-            drawn = np.repeat(np.arange(n_rows, dtype=np.int64) * n, missing)
-            drawn += self.integers(n, total)
+        rows = np.arange(n_rows, dtype=np.int64) * n
+        cells, kept = np.repeat(rows, size), 0
+        while kept < len(cells):
+            drawn = cells[kept:]
+            for start in range(0, len(drawn), _CHUNK):
+                part = drawn[start : start + _CHUNK]
+                part += self.integers(n, len(part))
             drawn.sort()
-            drawn = drawn[np.append(True, drawn[1:] != drawn[:-1])]
-            at = np.searchsorted(cells, drawn)
-            fresh = np.append(cells, -1)[at] != drawn
-            cells = np.insert(cells, at[fresh], drawn[fresh])
-            missing = size - np.bincount(cells // n, minlength=n_rows)
+            cells.sort(kind="stable")  # two sorted runs, which a stable sort merges
+            kept = _distinct(cells)
+            missing = size - np.diff(np.searchsorted(cells[:kept], rows), append=kept)
+            cells[kept:] = np.repeat(rows, missing)
         return cells
 
     def integers_below(self, bounds: np.ndarray) -> np.ndarray:
@@ -134,6 +135,17 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"expected an integer seed >= 0, got seed={seed!r}; the same seed gives the same graph")
     return int(seed)
+
+
+def _distinct(values: np.ndarray) -> int:
+    """Move the distinct ones of sorted values to the front, in their order; returns how many there are."""
+    fresh = np.append(True, values[1:] != values[:-1])
+    kept = 0
+    for start in range(0, len(values), _CHUNK):
+        part = values[start : start + _CHUNK][fresh[start : start + _CHUNK]]
+        values[kept : kept + len(part)] = part
+        kept += len(part)
+    return kept
 
 
 def _multiply(words: np.ndarray, bound: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from . import data, generators, metrics, networks, store
-from .generators.budgets import BUDGETS
-from .generators.sizes import constant_fan_in
+from .generators.budgets import BUDGETS, layer_shapes
+from .generators.sizes import check_density
 from .statistics import DENSE, DENSE_NARROW, REFERENCES, Row, mean_and_sd, percent
 from .topology import Topology
 from .training import Run, TrainConfig, train
@@ -37,7 +37,8 @@ class StudyConfig:
     Args:
         data: a name that `data.load` knows, or the path of a .npz or .csv file.
         families: names from GENERATORS or STAGES other than "dense", which is always there as the reference; with a
-            family's own parameters behind it, such as "butterfly:fit=nearest".
+            family's own parameters behind it, such as "butterfly:fit=nearest"; with fit=level those that exist for some
+            sizes only join at any size, see `generators.share_changed`.
         densities: shares of the edges, each in (0, 1].
         edges: instead of densities, numbers of edges over all sparse layers, which every cell has exactly.
         budget: how the edges are divided among the layers, a name in BUDGETS; without one every layer has the density.
@@ -88,8 +89,10 @@ class StudyConfig:
         if DENSE in self.families:
             raise ValueError('expected sparse families, got "dense"; leave it out, the dense references always run')
         for density in self.densities:
-            if not 0 < density <= 1:
-                raise ValueError(f"expected 0 < density <= 1, got {density:g}; 0.05 means 5 % of the edges")
+            check_density(density)
+        for n in self.edges:
+            if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+                raise ValueError(f"expected edges as integers >= 1, got {n!r}; a share of the edges goes in densities")
         if self.budget is not None and self.budget not in BUDGETS:
             raise ValueError(f"expected a budget among {', '.join(BUDGETS)}, got {self.budget!r}")
         for name in ("graph_seeds", "train_seeds", *(["hidden"] * len(self.hidden))):
@@ -266,9 +269,9 @@ def room(sizes: Sequence[int]) -> int:
     return sum(a * b for a, b in pairwise(sizes[:-1]))
 
 
-def fan_ins(density: float, sizes: tuple[int, ...]) -> list[int]:
-    """Inputs per output of each sparse layer, where no budget says otherwise."""
-    return [constant_fan_in(n_in, None, density) for n_in in sizes[:-2]]
+def fan_ins(density: float, sizes: tuple[int, ...], budget: str | None = None) -> list[int]:
+    """Inputs per output of each sparse layer."""
+    return networks.fan_ins(layer_shapes(sizes[:-1]), density, budget)
 
 
 def wire(
@@ -317,8 +320,8 @@ def machine() -> str:
 def _check_densities(config: StudyConfig, sizes: tuple[int, ...]) -> None:
     """No two densities may round to the same graphs."""
     seen: dict[tuple[int, ...], float] = {}
-    for density in () if config.budget or config.edges else config.densities:
-        counts = tuple(fan_ins(density, sizes))
+    for density in () if config.edges else config.densities:
+        counts = tuple(fan_ins(density, sizes, config.budget))
         if counts in seen:
             raise ValueError(
                 f"expected densities that differ in some layer, got {seen[counts]:g} and {density:g}, both with "
@@ -349,6 +352,7 @@ def _warm_up(config: StudyConfig, loaded: data.Data, sizes: tuple[int, ...]) -> 
 
 
 def _narrow(config: StudyConfig, density: float, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of the narrow dense net; any family tells, since `_check_wiring` refuses those with other edges."""
     topologies = wire(config, config.families[0], density, sizes, 0)
     n_parameters = networks.count_parameters(networks.mlp(list(sizes), topologies=topologies))
     return tuple(networks.narrow_sizes(list(sizes), n_parameters))

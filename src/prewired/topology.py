@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 _MAX_SIDE = 2**31 - 1
+_CHUNK = 1 << 18
 _NO_RECIPE = 'expected a recipe such as {{"family": "dense", "n_in": 2, "n_out": 2}}, got {!r}'
 
 
@@ -249,10 +250,11 @@ class Topology:
 
 def csr_from_cells(n_in: int, n_out: int, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """indptr and indices of the edges whose cell numbers output * n_in + input are given, sorted."""
-    outputs, inputs = np.divmod(cells, n_in)
-    indptr = np.zeros(n_out + 1, np.int64)
-    np.cumsum(np.bincount(outputs, minlength=n_out), out=indptr[1:])
-    return indptr, inputs.astype(np.int32)
+    indptr = np.searchsorted(cells, np.arange(n_out + 1) * n_in)
+    indices = np.empty(len(cells), np.int32)
+    for start in range(0, len(cells), _CHUNK):
+        indices[start : start + _CHUNK] = cells[start : start + _CHUNK] % n_in
+    return indptr, indices
 
 
 def _side(name: str, value: Any) -> int:

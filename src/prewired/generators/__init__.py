@@ -2,6 +2,7 @@
 
 from .circulants import circulant, random_circulant
 from .controls import permute_inputs, shuffle_edges, shuffle_within_layer
+from .cutting import cut
 from .degrees import degree_sequence
 from .expanders import lps, margulis
 from .geometries import array_code, generalized_hexagon, generalized_quadrangle, projective_plane
@@ -14,9 +15,19 @@ from .operations import OPERATIONS
 from .products import block_lift, kronecker
 from .profiles import lognormal, power_law, profile
 from .random import biregular, constant_fan_in, constant_fan_out, erdos_renyi, erdos_renyi_p
-from .registry import GENERATORS, SHAPES, STAGES, from_recipe, generator, known, make, parameters, takes_seed
+from .registry import (
+    GENERATORS,
+    SHAPES,
+    STAGES,
+    from_recipe,
+    generator,
+    known,
+    make,
+    parameters,
+    share_changed,
+    takes_seed,
+)
 from .rewiring import Rewired, rewire
-from .shapes import cut
 from .stages import benes, butterfly, de_bruijn_tower, grouped_shuffle, lps_tower, radix_net
 from .structured import dense, fibonacci, grouped, rotating
 from .switches import butterfly_stage, de_bruijn, flat_butterfly, kautz, radix, shuffle
@@ -79,6 +90,7 @@ __all__ = [
     "receptive_field",
     "rewire",
     "rotating",
+    "share_changed",
     "shuffle",
     "shuffle_edges",
     "shuffle_within_layer",

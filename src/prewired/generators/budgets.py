@@ -9,6 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 from math import prod
 
+from .sizes import check_density
+
 Shape = tuple[int, ...]
 
 
@@ -82,10 +84,7 @@ def given(
     if len(densities) != len(layers):
         raise ValueError(f"expected a density for each of {len(layers)} layers, got {len(densities)}")
     for density in densities:
-        if isinstance(density, bool) or not isinstance(density, int | float) or not 0 < density <= 1:
-            raise ValueError(
-                f"expected 0 < density <= 1, got density={density!r}; density is the share of edges present"
-            )
+        check_density(density)
     wanted = [Fraction(density) * prod(shape) for density, shape in zip(densities, layers, strict=True)]
     return _divide(layers, wanted, round(sum(wanted)) if n_edges is None else n_edges, steps)
 

@@ -57,8 +57,9 @@ def circulant(
         if offsets == "difference_set" and fan_in is None and density is None:
             fan_in = round(n_in**0.5 + 0.5)
         return rotated(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
-    if not offsets or not all(isinstance(s, int) and not isinstance(s, bool) for s in offsets):
-        raise ValueError(f"expected offsets as a list of integers, at least one, got {list(offsets)!r}")
+    listed = isinstance(offsets, Sequence) and len(offsets) > 0
+    if not listed or not all(isinstance(s, int) and not isinstance(s, bool) for s in offsets):
+        raise ValueError(f"expected offsets as a list of integers, at least one, got offsets={offsets!r}")
     if len({s % n_in for s in offsets}) < len(offsets):
         raise ValueError(
             f"expected offsets distinct modulo n_in={n_in}, got {list(offsets)}; leave the repeated ones out"

@@ -4,12 +4,12 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology, csr_from_cells
-from .operations import Parts, operation
+from .operations import Parts, kept, operation
 
 _ROUNDS = 16
 
 
-@operation
+@operation(names=kept)
 def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     """The degree-preserving null: a random graph with the same fan-in and fan-out at every vertex.
 
@@ -42,11 +42,13 @@ def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(cells))
 
 
-@operation
+@operation(names=kept)
 def permute_inputs(t: Topology, *, seed: int) -> Parts:
     """The same graph with its inputs in a random order: spectrum and degrees stay, the locality of the inputs goes.
 
-    For inputs that have a geometry, such as pixels, it tells what a wiring owes to reading neighbours together.
+    For inputs that have a geometry, such as pixels, it tells what a wiring owes to reading neighbours together. As a
+    control it leaves the data where they are and lets the wiring read other columns, so names stay in their places:
+    those of the inputs belong to the columns of the data.
 
     Args:
         t: the topology.
@@ -68,7 +70,7 @@ def permute_inputs(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(_cells(t, place[t.indices])))
 
 
-@operation
+@operation(names=kept)
 def shuffle_within_layer(t: Topology, *, seed: int) -> Parts:
     """As many edges, anywhere in the layer: nothing of the graph is left but its density.
 

@@ -29,7 +29,7 @@ def projective_plane(q: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
 
     Returns:
         A biregular Topology with n_out * (q + 1) edges.
@@ -65,7 +65,9 @@ def generalized_quadrangle(q: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
+            Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 84 % of the edges, and
+            little of the family is left.
 
     Returns:
         A biregular Topology with n_out * (q + 1) edges.
@@ -104,7 +106,9 @@ def generalized_hexagon(q: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
+            Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 93 % of the edges, and
+            little of the family is left.
 
     Returns:
         A biregular Topology with n_out * (q + 1) edges.
@@ -162,7 +166,7 @@ def array_code(q: int, m: int, transposed: bool) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request; may be left out where the sides tell it.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
 
     Returns:
         A biregular Topology.

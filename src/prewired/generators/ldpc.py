@@ -66,8 +66,8 @@ def peg(
 
     Among the inputs that the output cannot reach, or reaches last, one of the least read is taken, ties at random: so
     short cycles are avoided as long as possible and fan-outs stay nearly equal (Hu, Eleftheriou and Arnold, "Regular
-    and irregular progressive edge-growth Tanner graphs", 2005). Every edge costs a search: O(n_edges^2) at worst, for
-    layers of up to some thousand units.
+    and irregular progressive edge-growth Tanner graphs", 2005). Every edge costs a search through its surroundings in
+    sets of n_in bits: O(n_edges * n_in^2 / 32) time and up to n_in^2 / 8 bytes, for layers of up to some thousand units.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -92,34 +92,47 @@ def peg(
     fan_ins = sizes.near_equal(n_out, n_edges, bits)
     draws = iter((bits.words(n_edges) >> np.uint64(11)).tolist())
     fan_outs = np.zeros(n_in, np.int64)
-    reads: list[list[int]] = [[] for _ in range(n_out)]
-    read_by: list[list[int]] = [[] for _ in range(n_in)]
-    for output in range(n_out):
-        for _ in range(fan_ins[output]):
-            far = _farthest(output, reads, read_by, n_in)
+    near = [0] * n_in  # near[i]: the inputs that share an output with input i
+    indices = [np.empty(0, np.int64)]
+    for width in fan_ins.tolist():
+        own, depth = 0, None
+        for _ in range(width):
+            unreached, depth = _farthest(own, near, depth)
+            far = _members(unreached)
             least = far[fan_outs[far] == fan_outs[far].min()]
             chosen = int(least[next(draws) * len(least) >> 53])
             fan_outs[chosen] += 1
-            reads[output].append(chosen)
-            read_by[chosen].append(output)
-    indptr = np.append(0, np.cumsum(fan_ins))
-    return indptr, np.array([i for inputs in reads for i in sorted(inputs)], np.int32)
+            own |= 1 << chosen
+        indices.append(_members(own))
+        for i in indices[-1].tolist():
+            near[i] |= own
+    return np.append(0, np.cumsum(fan_ins)), np.concatenate(indices).astype(np.int32)
 
 
-def _farthest(output: int, reads: list[list[int]], read_by: list[list[int]], n_in: int) -> np.ndarray:
-    """The inputs that a search from the output does not reach, or those it reaches last."""
-    unreached = np.ones(n_in, bool)
-    outputs_left = set(range(len(reads)))
-    outputs_left.discard(output)
-    frontier = [output]
-    while frontier:
-        level = {i for o in frontier for i in reads[o] if unreached[i]}
-        if not level:
-            break
-        before, inputs = unreached.copy(), list(level)
-        unreached[inputs] = False
-        if not unreached.any():
-            return np.flatnonzero(before)
-        frontier = [o for o in {o for i in inputs for o in read_by[i]} if o in outputs_left]
-        outputs_left.difference_update(frontier)
-    return np.flatnonzero(unreached)
+def _farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | None]:
+    """The inputs that a search from the inputs of an output does not reach, or those it reaches last.
+
+    Sets of inputs are the bits of an integer. The depth is the number of steps that reach all inputs, None while it is
+    not known or some are never reached. It never grows as the output gets more edges, so it saves the next search its
+    last and largest step.
+    """
+    every = (1 << len(near)) - 1
+    within, ring, steps = 0, own, 1
+    while ring and steps != depth:
+        reached = within | ring
+        if reached == every:
+            return every ^ within, steps
+        within = reached
+        for i in _members(ring).tolist():
+            reached |= near[i]
+            if reached == every:
+                break
+        ring = reached ^ within
+        steps += 1
+    return every ^ within, depth
+
+
+def _members(bits: int) -> np.ndarray:
+    """The places of the ones, ascending."""
+    octets = np.frombuffer(bits.to_bytes((bits.bit_length() + 7) // 8, "little"), np.uint8)
+    return np.flatnonzero(np.unpackbits(octets, bitorder="little"))

@@ -54,7 +54,7 @@ def watts_strogatz(
                [0, 0, 0, 1, 1, 1],
                [1, 0, 0, 0, 1, 1]])
     """
-    _check_share("rewiring", rewiring)
+    sizes.check_real("rewiring", rewiring, 0, 1, "0.1 is usual")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     bits = RandomBits(seed, "watts_strogatz")
     if n_in <= n_out:
@@ -90,7 +90,7 @@ def swap_ladder(
         fan_in: inputs per output, 1..n_in.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
         n_edges: the number of edges itself; fan-ins then differ by at most one.
-        swaps: proposed swaps per edge, >= 0.
+        swaps: proposed swaps per edge, from 0 to 1e6.
         seed: integer >= 0.
 
     Returns:
@@ -104,8 +104,7 @@ def swap_ladder(
         >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
         ({3}, {2})
     """
-    if isinstance(swaps, bool) or not isinstance(swaps, int | float) or not 0 <= swaps < 1e6:
-        raise ValueError(f"expected swaps >= 0, proposed swaps per edge, got swaps={swaps!r}; 1 is random enough")
+    sizes.check_real("swaps", swaps, 0, 1e6, "they are proposed swaps per edge, and 1 is random enough")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     bits = RandomBits(seed, "swap_ladder")
     outputs, inputs = _band(n_in, n_out, n_edges, centred=False)
@@ -152,7 +151,7 @@ def receptive_field(
         >>> t.indices[:8], set(t.fan_in.tolist())
         (array([ 0,  1,  2,  3, 90, 97, 98, 99], dtype=int32), {8})
     """
-    _check_share("r", r)
+    sizes.check_real("r", r, 0, 1, "0 is a band, 1 is uniform")
     width = sizes.constant_fan_in(n_in, fan_in, density)
     ranks = _nearest(n_out, n_in, width, r, RandomBits(seed, "receptive_field"))
     places = np.repeat(np.arange(n_out) * n_in // n_out, width)
@@ -223,8 +222,3 @@ def _band(n_in: int, n_out: int, n_edges: int, *, centred: bool) -> tuple[np.nda
     outputs = np.repeat(np.arange(n_out), widths)
     within = np.arange(n_edges) - bounds[outputs] - (widths[outputs] // 2 if centred else 0)
     return outputs, (outputs * n_in // n_out + within) % n_in
-
-
-def _check_share(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"expected 0 <= {name} <= 1, got {name}={value!r}")

@@ -13,8 +13,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..topology import Topology
+from .cutting import CHANGED, check_fit, cut
 from .registry import STAGES, make, plain
-from .shapes import CHANGED, cut, ratio
+from .shapes import ratio
 from .sizes import constant_fan_in
 
 HINTS = 3
@@ -47,7 +48,7 @@ def stages(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topolog
     is given the sparsest network of these widths is made. With fit="nearest" and widths or fan-ins for which there is
     none, the network is made that covers all widths and comes closest in size and mean fan-in, of those whose mean
     fan-ins can be levelled if there are any; it is cut to evenly spaced units and each layer levelled to exactly the
-    fan-in asked for, as `shapes` describes.
+    fan-in asked for, as `shapes` describes; with fit="level" whatever share of the edges changes.
     """
     name = near.__name__
     own = [p for p in inspect.signature(near).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
@@ -65,8 +66,7 @@ def stages(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topolog
         if unknown := sorted(set(parameters) - {p.name for p in own}):
             known = ", ".join(["fan_in", "density", "fit", *(p.name for p in own)])
             raise ValueError(f"{name}: expected parameters among {known}; got {', '.join(unknown)}")
-        if fit not in (None, "nearest"):
-            raise ValueError(f'expected fit="nearest" or none, got fit={fit!r}')
+        check_fit(fit)
         if len(widths) < 2:
             return []
         wanted = _fan_ins(widths, fan_in, density)
@@ -80,7 +80,7 @@ def stages(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topolog
         best = min(covering, key=lambda network: _distance(network, widths, wanted))
         try:
             return [
-                cut(t, a, b, fan_in=None if wanted is None else wanted[k])
+                cut(t, a, b, fan_in=None if wanted is None else wanted[k], fit=fit)
                 for k, (t, (a, b)) in enumerate(zip(best.make(), pairwise(widths), strict=True))
             ]
         except ValueError as error:

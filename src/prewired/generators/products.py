@@ -1,4 +1,7 @@
-"""Topologies made from topologies by multiplication: Kronecker products, and blocks in place of edges."""
+"""Topologies made from topologies by multiplication: Kronecker products, and blocks in place of edges.
+
+Their units are new, so the results have no names.
+"""
 
 import numpy as np
 
@@ -6,7 +9,7 @@ from ..topology import Topology
 from .operations import Parts, operation
 
 
-@operation
+@operation(names=None)
 def kronecker(left: Topology, right: Topology) -> Parts:
     """The Kronecker product of the biadjacency matrices: an edge for every pair of edges.
 
@@ -18,7 +21,7 @@ def kronecker(left: Topology, right: Topology) -> Parts:
 
     Returns:
         A Topology of left.n_in * right.n_in inputs, left.n_out * right.n_out outputs and left.n_edges * right.n_edges
-        edges. It has a recipe if the factors have.
+        edges, without names. It has a recipe if the factors have.
 
     Raises:
         ValueError: if a side is 2**31 or larger.
@@ -41,7 +44,7 @@ def kronecker(left: Topology, right: Topology) -> Parts:
     return n_in, n_out, indptr, indices
 
 
-@operation
+@operation(names=None)
 def block_lift(t: Topology, rows: int, cols: int) -> Parts:
     """Every edge becomes a dense block of rows x cols edges: hardware-friendly blocks of any family.
 
@@ -54,7 +57,7 @@ def block_lift(t: Topology, rows: int, cols: int) -> Parts:
         cols: inputs per block, at least 1.
 
     Returns:
-        A Topology of cols * t.n_in inputs and rows * t.n_out outputs. It has a recipe if t has.
+        A Topology of cols * t.n_in inputs and rows * t.n_out outputs, without names. It has a recipe if t has.
 
     Raises:
         ValueError: if rows or cols is not an integer >= 1, or a side is 2**31 or larger.

@@ -34,7 +34,7 @@ def power_law(
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
         n_edges: the number of edges itself.
-        exponent: of the degree distribution, above 1; the smaller, the larger the hubs.
+        exponent: of the degree distribution, from 1.05 to 100; the smaller, the larger the hubs.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
 
@@ -49,8 +49,7 @@ def power_law(
         >>> sorted(t.fan_out.tolist())[-4:], set(t.fan_in.tolist())
         ([14, 17, 24, 50], {8})
     """
-    if not exponent > 1:
-        raise ValueError(f"expected exponent > 1, got exponent={exponent!r}; 2.5 is usual")
+    sizes.check_real("exponent", exponent, 1.05, 100, "2.5 is usual")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     slope = 1 / (exponent - 1)
 
@@ -83,7 +82,7 @@ def lognormal(
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
         n_edges: the number of edges itself.
-        spread: standard deviation of the logarithm of the degrees, >= 0; 0 is near-biregular.
+        spread: standard deviation of the logarithm of the degrees, from 0 to 20; 0 is near-biregular.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
 
@@ -98,8 +97,7 @@ def lognormal(
         >>> sorted(t.fan_out.tolist())[-4:], set(t.fan_in.tolist())
         ([15, 17, 21, 32], {8})
     """
-    if not 0 <= spread <= 20:
-        raise ValueError(f"expected 0 <= spread <= 20, got spread={spread!r}; 1.0 is usual")
+    sizes.check_real("spread", spread, 0, 20, "1.0 is usual")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     return _shaped(n_in, n_out, n_edges, lambda n: exp(spread * normal_quantiles(n)[::-1]), sides, seed, "lognormal")
 
@@ -188,9 +186,11 @@ def _shaped(
 
 def _curve(name: str, values: Sequence[float], n: int) -> np.ndarray:
     """The values of a piecewise linear curve at the middles of n equal parts."""
+    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+        raise ValueError(f"expected {name} as positive numbers, such as (1, 3, 1), got {name}={values!r}")
+    for k, value in enumerate(values):
+        sizes.check_real(f"{name}[{k}]", value, 1e-100, 1e100, "a profile is positive, such as (1, 3, 1)")
     knots = np.asarray(values, np.float64)
-    if knots.ndim != 1 or len(knots) == 0 or not (np.isfinite(knots).all() and (knots > 0).all()):
-        raise ValueError(f"expected {name} as positive numbers, such as (1, 3, 1), got {values!r}")
     at = (np.arange(n) + 0.5) / n * (len(knots) - 1)
     left = np.minimum(at.astype(np.int64), max(len(knots) - 2, 0))
     right = np.minimum(left + 1, len(knots) - 1)

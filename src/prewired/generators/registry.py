@@ -8,8 +8,8 @@ from typing import Any, ParamSpec, overload
 import numpy as np
 
 from ..topology import Recipe, Topology
-from .operations import OPERATIONS
-from .shapes import Edges, Shape, made
+from .operations import OPERATIONS, Edges
+from .shapes import Shape, made, share_levelled
 from .sizes import constant_fan_in
 
 P = ParamSpec("P")
@@ -19,6 +19,8 @@ STAGES: dict[str, Callable[..., list[Topology]]] = {}
 """Families of several layers, see `stages`."""
 SHAPES: dict[str, Shapes] = {}
 """Of the families that exist for some sizes only: shapes(limit) yields those with sides up to limit, ascending."""
+_BUILDS: dict[str, Callable[..., Edges]] = {}
+"""Of the same families: the edges from the parameters of a shape."""
 
 
 @overload
@@ -59,7 +61,7 @@ def _shaped(build: Callable[..., Edges], shapes: Shapes) -> Callable[..., Topolo
         wanted = None if fan_in is None and density is None else constant_fan_in(n_in, fan_in, density)
         return made(name, partial(shapes, **own), partial(build, **own), n_in, n_out, wanted, fit)
 
-    SHAPES[name] = shapes
+    SHAPES[name], _BUILDS[name] = shapes, build
     common = list(inspect.signature(edges, follow_wrapped=False).parameters.values())[:-1]
     own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return _registered(name, edges, inspect.Signature([*common, *own]))
@@ -147,6 +149,39 @@ def _called(name: str, function: Callable[..., Topology], values: dict[str, Any]
     except TypeError as error:
         raise ValueError(f"{name}: {error}; it takes {', '.join(signature.parameters)}") from None
     return function(**values)
+
+
+def share_changed(
+    name: str, n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, **own: Any
+) -> float:
+    """How far a graph made with fit="level" is from its family: the share of edges that levelling drops or adds.
+
+    Args:
+        name: a family that exists for some sizes only, one of SHAPES.
+        n_in, n_out: number of inputs and outputs.
+        fan_in, density: the fan-in asked for, one of the two.
+        **own: the family's own parameters.
+
+    Returns:
+        The edges that go or come when the nearest graph, cut to size, is levelled, over the n_out * fan_in edges of the
+        result: 0 where the family has such a graph, at most 0.2 where fit="nearest" makes one. From about 0.6 on the
+        result is mostly not of the family any more. It exceeds 1 where more edges go than stay.
+
+    Raises:
+        ValueError: for a family of another kind, or an impossible request.
+
+    Example:
+        >>> share_changed("projective_plane", 13, 13, fan_in=4)
+        0.0
+        >>> round(share_changed("projective_plane", 784, 1000, density=0.05), 2)
+        0.37
+    """
+    if name not in SHAPES:
+        raise ValueError(f"expected a family for some sizes only, among {', '.join(sorted(SHAPES))}; got {name!r}")
+    if unknown := own.keys() - parameters(name).keys() | own.keys() & {"fit"}:
+        raise ValueError(f"expected parameters of {name} other than fit, got {', '.join(sorted(unknown))}")
+    wanted = constant_fan_in(n_in, fan_in, density)
+    return share_levelled(partial(SHAPES[name], **own), partial(_BUILDS[name], **own), n_in, n_out, wanted)
 
 
 def plain(value: Any) -> Any:

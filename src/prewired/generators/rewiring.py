@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .. import metrics
 from ..topology import Topology
+from .sizes import check_real
 from .walk import BAND, RANDOM, Walk, swap_edges
 
 _SWEEPS = {RANDOM: 8, BAND: 256}  # proposals an edge
@@ -31,8 +32,43 @@ class _Wish(NamedTuple):
     value: float
     tolerance: float
 
+    def distance(self, value: float) -> float:
+        return abs(value - self.value)
+
     def met_by(self, value: float) -> bool:
-        return abs(value - self.value) <= self.tolerance
+        return self.distance(value) <= self.tolerance
+
+    def between(self, a: float, b: float) -> bool:
+        return (a < self.value) != (b < self.value)
+
+    def measured(self, t: Topology) -> float:
+        try:
+            return self.measure(t)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"expected graphs whose {self.name} can be computed on the way to {self.name}={self.value:.6g}, got "
+                f"one where it cannot: {error}"
+            ) from None
+
+    def refusal(self, reach: str) -> str:
+        return (
+            f"expected {self.name} {reach}, which swaps reach from this graph, got {self.name}={self.value:.6g}; "
+            "choose a value within, or start from another graph"
+        )
+
+
+class _Place(NamedTuple):
+    """A graph on a walk, after so many proposals."""
+
+    proposals: int
+    walk: Walk
+    topology: Topology
+    reached: float
+
+    def on(self, proposals: int, wish: _Wish) -> "_Place":
+        walk = copy(self.walk)
+        topology = walk.topology_at(proposals)
+        return _Place(proposals, walk, topology, wish.measured(topology))
 
 
 def rewire(
@@ -66,9 +102,9 @@ def rewire(
         The topology, and the value that it reached.
 
     Raises:
-        ValueError: if the wanted value is out of reach, with the range that can be reached; or if not exactly one is
-            given.
-        RuntimeError: if no graph within the tolerance was found.
+        ValueError: if the wanted value is out of reach, with the range that can be reached, of which the lower end is
+            looked for only where it matters; or if not exactly one is given.
+        RuntimeError: if no graph within the tolerance was found, with the nearest values; or if one cannot be measured.
 
     Example:
         >>> from prewired import generators
@@ -79,24 +115,20 @@ def rewire(
     if keep != "degrees":
         raise ValueError(f'expected keep="degrees", got keep={keep!r}; shuffle_within_layer keeps the density alone')
     wish = _wish(t, gap, algebraic_connectivity, tolerance)
-    start = wish.measure(t)
+    start = wish.measured(t)
     if wish.met_by(start):
         return Rewired(t, start)
-    mixed = wish.measure(_end(t, seed, RANDOM))
-    toward = BAND if wish.value < min(start, mixed) else RANDOM
-    found = _search(t, seed, toward, wish, start)
-    if found is None:
-        low, high = min(start, mixed, wish.measure(_end(t, seed, BAND))), max(start, mixed)
-        raise ValueError(
-            f"expected {wish.name} from {low:.4g} to {high:.4g}, which swaps reach from this graph, got "
-            f"{wish.name}={wish.value:.6g}; choose a value within, or start from another graph"
-        )
-    if not wish.met_by(found.reached):
-        raise RuntimeError(
-            f"expected a graph with {wish.name} within {wish.tolerance:.3g} of {wish.value:.6g}, got "
-            f"{found.reached:.6g} at the best: one swap changes it by more; raise tolerance, or try another seed"
-        )
-    return found
+    mixed = wish.measured(swap_edges(t, proposals=_SWEEPS[RANDOM] * t.n_edges, toward=RANDOM, seed=seed))
+    low, high = sorted((start, mixed))
+    if wish.value > high and not wish.met_by(high):
+        raise ValueError(wish.refusal(f"at most {high:.4g}"))
+    toward = BAND if wish.value < low else RANDOM
+    behind, ahead = _search(_Place(0, Walk(t, toward, seed), t, start), wish)
+    if wish.met_by(ahead.reached):
+        return Rewired(ahead.topology, ahead.reached)
+    if not wish.between(behind.reached, ahead.reached):
+        raise ValueError(wish.refusal(f"from {min(low, ahead.reached):.4g} to {high:.4g}"))
+    return _one_swap_on(behind, ahead, wish)
 
 
 def _wish(t: Topology, gap: float | None, connectivity: float | None, tolerance: float) -> _Wish:
@@ -104,53 +136,48 @@ def _wish(t: Topology, gap: float | None, connectivity: float | None, tolerance:
         raise ValueError(
             f"expected gap= or algebraic_connectivity=, got {'neither' if gap is None else 'both'}; give one of them"
         )
-    if not tolerance > 0:
-        raise ValueError(f"expected tolerance > 0, got tolerance={tolerance!r}; the default is 0.002")
+    check_real("tolerance", tolerance, 0, 1, "the default is 0.002", above=True)
     if gap is not None:
-        if not 0 <= gap <= 1:
-            raise ValueError(f"expected 0 <= gap <= 1, the relative spectral gap, got gap={gap!r}")
+        check_real("gap", gap, 0, 1, "it is the relative spectral gap")
         return _Wish("gap", metrics.relative_spectral_gap, gap, tolerance)
-    if connectivity is None or not connectivity >= 0:
-        raise ValueError(f"expected algebraic_connectivity >= 0, got algebraic_connectivity={connectivity!r}")
+    n = t.n_in + t.n_out
+    wanted = check_real("algebraic_connectivity", connectivity, 0, n, "no graph has more than its number of vertices")
     unit = t.n_edges / max(t.n_in, t.n_out)
-    return _Wish("algebraic_connectivity", metrics.algebraic_connectivity, connectivity, tolerance * unit)
+    return _Wish("algebraic_connectivity", metrics.algebraic_connectivity, wanted, tolerance * unit)
 
 
-def _end(t: Topology, seed: int, toward: str) -> Topology:
-    return swap_edges(t, proposals=_SWEEPS[toward] * t.n_edges, toward=toward, seed=seed)
+def _search(start: _Place, wish: _Wish) -> tuple[_Place, _Place]:
+    """Two places of a walk of which the second meets the wish; or, one proposal apart, with the wish between; or none.
 
-
-def _search(t: Topology, seed: int, toward: str, wish: _Wish, start: float) -> Rewired | None:
-    """A graph that meets the wish, or the nearest found; None if the walk never passes the wanted value."""
-
-    def step(walk: Walk, proposals: int) -> tuple[Walk, float]:
-        walk = copy(walk)
-        return walk, wish.measure(Topology(t.n_in, t.n_out, *walk.edges_at(proposals)))
-
-    def passed(value: float) -> bool:
-        return (value < wish.value) != (start < wish.value)
-
-    low, high, most = 0, 0, _SWEEPS[toward] * t.n_edges
-    behind = ahead = Walk(t, toward, seed)
-    at_low = at_high = start
-    while not wish.met_by(at_high) and not passed(at_high):
-        if high == most:
-            return None
-        low, at_low, behind = high, at_high, ahead
-        high = min(max(2 * high, t.n_edges // _FIRST, 1), most)
-        ahead, at_high = step(behind, high)
-    while not wish.met_by(at_high) and not wish.met_by(at_low) and high - low > 1:
-        middle = (low + high) // 2
-        ahead, value = step(behind, middle)
-        if passed(value):
-            high, at_high = middle, value
+    If there are none the second is the walk's end.
+    """
+    behind = ahead = start
+    n_edges, most = start.topology.n_edges, _SWEEPS[start.walk.toward] * start.topology.n_edges
+    while not wish.met_by(ahead.reached) and not wish.between(start.reached, ahead.reached):
+        if ahead.proposals == most:
+            return behind, ahead
+        behind, ahead = ahead, ahead.on(min(max(2 * ahead.proposals, n_edges // _FIRST, 1), most), wish)
+    while not wish.met_by(ahead.reached) and ahead.proposals - behind.proposals > 1:
+        middle = behind.on((behind.proposals + ahead.proposals) // 2, wish)
+        if wish.met_by(middle.reached) or wish.between(behind.reached, middle.reached):
+            ahead = middle
         else:
-            low, at_low, behind = middle, value, ahead
-    proposals, reached = min(((low, at_low), (high, at_high)), key=lambda end: abs(end[1] - wish.value))
-    found = Rewired(swap_edges(t, proposals=proposals, toward=toward, seed=seed), reached)
-    if wish.met_by(reached):
-        return found
-    near = swap_edges(t, proposals=low, toward=toward, seed=seed)
-    others = (swap_edges(near, proposals=1, toward=toward, seed=other) for other in range(_LAST_SWAPS))
-    tried = (Rewired(other, wish.measure(other)) for other in others)
-    return next((one for one in tried if wish.met_by(one.reached)), found)
+            behind = middle
+    return behind, ahead
+
+
+def _one_swap_on(behind: _Place, ahead: _Place, wish: _Wish) -> Rewired:
+    """A graph that meets the wish one swap from a place, another swap than the walk's own, which leaps over it."""
+    nearest = ahead.reached
+    for seed in range(_LAST_SWAPS):
+        other = swap_edges(behind.topology, proposals=1, toward=behind.walk.toward, seed=seed)
+        reached = wish.measured(other)
+        if wish.met_by(reached):
+            return Rewired(other, reached)
+        if other != behind.topology:
+            nearest = min(nearest, reached, key=wish.distance)
+    raise RuntimeError(
+        f"expected a graph with {wish.name} within {wish.tolerance:.3g} of {wish.value:.6g}, got {behind.reached:.6g} "
+        f"and, one swap on, {nearest:.6g} as the nearest: one swap changes it by more; ask for one of these, raise "
+        "tolerance, or try another seed"
+    )

@@ -1,6 +1,7 @@
 """How many edges a request means: every family takes fan_in= or density=, and reads them here."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None,
                 "lower n_edges or widen a side"
             )
         return int(n_edges)
-    edges = round(_checked(density) * n_in * n_out)
+    edges = round(check_density(density) * n_in * n_out)
     if edges == 0:
         raise ValueError(
             f"expected at least one edge, got density={density} of {n_in} x {n_out}; "
@@ -46,7 +47,7 @@ def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int
     """
     if density is not None:
         _check_alone(fan_in=fan_in, density=density)
-        if round(_checked(density) * n_in) == 0:
+        if round(check_density(density) * n_in) == 0:
             raise ValueError(
                 f"expected at least one input per output, got density={density} of n_in={n_in}; "
                 f"use density >= {1 / n_in:.3g}"
@@ -90,7 +91,15 @@ def _check_integer(name: str, value: object) -> None:
         raise ValueError(f"expected an integer {name}, got {name}={value!r}; use density= for a share")
 
 
-def _checked(density: float | None) -> float:
-    if isinstance(density, bool) or not isinstance(density, int | float | np.number) or not 0 < density <= 1:
-        raise ValueError(f"expected 0 < density <= 1, got density={density!r}; density is the share of edges present")
-    return density
+def check_density(density: Any) -> float:
+    """The density; raises ValueError unless it is a number in (0, 1]."""
+    return check_real("density", density, 0, 1, "density is the share of edges present", above=True)
+
+
+def check_real(name: str, value: Any, low: float, high: float, remedy: str, *, above: bool = False) -> float:
+    """The value; raises ValueError that ends with the remedy unless it is a number from low, or above it, to high."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (above and value == low):
+        least = f"{low:g} {'<' if above else '<='} {name}"
+        raise ValueError(f"expected a number {least} <= {high:g}, got {name}={value!r}; {remedy}")
+    return float(value)

@@ -27,7 +27,7 @@ def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
@@ -57,7 +57,7 @@ def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first; 2t of them.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
@@ -88,7 +88,7 @@ def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
 
     Returns:
         One Topology per layer, each made by `de_bruijn`.
@@ -117,7 +117,7 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first; at least three.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
 
     Returns:
         One Topology per layer, made by `grouped` and `shuffle`.
@@ -153,7 +153,7 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
     Args:
         sizes: units per layer, inputs first; at least three.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
         radices: the systems, a list of lists with one radix for each layer; if not given, equal radices in the shortest
             systems that meet the request.
 
@@ -194,7 +194,7 @@ def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" for other widths, see `stages`.
+        fit: "nearest" or "level" for other widths, see `stages`.
 
     Returns:
         One Topology per layer, each made by `lps`.

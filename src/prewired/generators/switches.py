@@ -48,7 +48,9 @@ def butterfly_stage(n: int, *, stage: int = 0, radix: int = 2) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = radix; may be left out.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
+            Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 96 % of the edges, and
+            little of the family is left.
         stage: which digit, 0 for the last.
         radix: base of the digits, at least 2.
 
@@ -85,7 +87,9 @@ def flat_butterfly(t: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = t + 1; may be left out.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
+            Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 78 % of the edges, and
+            little of the family is left.
 
     Returns:
         A biregular Topology with n_out * (t + 1) edges.
@@ -116,7 +120,7 @@ def de_bruijn(d: int, t: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = d; may be left out where n is a power in one way only.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
 
     Returns:
         A biregular Topology with n_out * d edges.
@@ -149,7 +153,7 @@ def kautz(d: int, t: int) -> Edges:
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the request, fan_in = d; may be left out where n has this form in one way only.
-        fit: "nearest" for other sizes, see `shapes`.
+        fit: "nearest" or "level" for other sizes, see `shapes`.
 
     Returns:
         A biregular Topology with n_out * d edges.
@@ -229,7 +233,7 @@ def radix(n_in: int, n_out: int, *, radices: Sequence[int], position: int) -> Ed
     """
     if not isinstance(radices, Sequence) or not radices or not all(isinstance(r, int) and r >= 2 for r in radices):
         raise ValueError(f"expected radices as a list of integers >= 2, got radices={radices!r}")
-    if not isinstance(position, int) or not 0 <= position < len(radices):
+    if type(position) is not int or not 0 <= position < len(radices):
         raise ValueError(f"expected 0 <= position < {len(radices)}, the number of radices, got position={position!r}")
     ring = prod(radices)
     if n_in % ring or n_out % ring:

@@ -5,8 +5,8 @@ from copy import deepcopy
 import numpy as np
 
 from ..random_bits import RandomBits, check_seed
-from ..topology import Topology
-from .operations import Parts, operation
+from ..topology import Recipe, Topology
+from .operations import Parts, kept, operation
 from .registry import Edges
 from .swaps import Rows
 
@@ -14,7 +14,7 @@ RANDOM, BAND = "random", "band"
 _BATCHES = 16
 
 
-@operation
+@operation(names=kept)
 def swap_edges(t: Topology, *, proposals: int, toward: str = RANDOM, seed: int) -> Parts:
     """Double-edge swaps (o, i), (p, j) -> (o, j), (p, i), which keep every fan-in and every fan-out.
 
@@ -67,6 +67,12 @@ class Walk:
         other = object.__new__(Walk)
         other.__dict__ = {**self.__dict__, "rows": deepcopy(self.rows)}
         return other
+
+    def topology_at(self, proposals: int) -> Topology:
+        """What `swap_edges` makes of so many proposals, with recipe and names; not fewer than in an earlier call."""
+        made = {"proposals": proposals, "toward": self.toward, "seed": self.seed}
+        recipe = self.t.recipe and Recipe.make("swap_edges", t=self.t.recipe, **made)
+        return Topology(self.t.n_in, self.t.n_out, *self.edges_at(proposals), recipe, self.t.names)
 
     def edges_at(self, proposals: int) -> Edges:
         """indptr and indices after so many proposals, not fewer than in an earlier call."""

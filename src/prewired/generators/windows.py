@@ -66,7 +66,7 @@ def toeplitz(n_in: int, n_out: int, *, offsets: Sequence[int]) -> Edges:
                [0., 1., 1., 0.],
                [0., 0., 1., 1.]])
     """
-    good = isinstance(offsets, Sequence) and all(isinstance(s, int) and -n_in < s < n_in for s in offsets)
+    good = isinstance(offsets, Sequence) and all(type(s) is int and -n_in < s < n_in for s in offsets)
     if not good or not offsets or len(set(offsets)) < len(offsets):
         raise ValueError(f"expected offsets as distinct integers between -{n_in} and {n_in}, got offsets={offsets!r}")
     places = np.arange(n_out, dtype=np.int64) * n_in // n_out
@@ -131,8 +131,9 @@ def window2d(
 
 def _image(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
     """The sides of the image; raises ValueError unless channels * height * width = n_in."""
-    for name, value in (("channels", channels), ("height", height), ("width", width)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    given = [(name, value) for name, value in (("height", height), ("width", width)) if value is not None]
+    for name, value in [("channels", channels), *given]:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")
     n_pixels = n_in // channels
     if height is None and width is None:

@@ -1,0 +1,125 @@
+"""Graphs cut to size: evenly spaced inputs and outputs are taken, and every output is brought to one fan-in."""
+
+import heapq
+
+import numpy as np
+
+from ..topology import Names, Topology
+from .operations import Edges, Parts, operation
+from .sizes import constant_fan_in
+
+CHANGED = 0.2
+"""Largest share of the edges that fit="nearest" changes when a graph is levelled to one fan-in."""
+FITS = ("nearest", "level")
+
+
+def check_fit(fit: str | None) -> None:
+    """Raises ValueError unless it is None or one of FITS."""
+    if fit is not None and fit not in FITS:
+        raise ValueError(f'expected fit="nearest", fit="level" or none, got fit={fit!r}')
+
+
+def _selected(t: Topology, n_in: int, n_out: int, **_: object) -> Names | None:
+    """The names of the units that `cut` leaves."""
+    if t.names is None:
+        return None
+    inputs, outputs = _spaced(t.n_in, n_in).tolist(), _spaced(t.n_out, n_out).tolist()
+    return Names(tuple(t.names.inputs[i] for i in inputs), tuple(t.names.outputs[j] for j in outputs))
+
+
+@operation(names=_selected)
+def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: str | None = None) -> Parts:
+    """The subgraph of evenly spaced inputs and outputs, with every output brought to one fan-in if one is given.
+
+    Input k of the result is input floor(k * t.n_in / n_in), likewise the outputs. To reach the fan-in, outputs with too
+    many edges drop those to the most read inputs, and then those with too few get edges to the least read ones; ties go
+    by index. This is how fit="nearest" and fit="level" make a size that a family does not have. Units keep their names.
+
+    Args:
+        t: the topology.
+        n_in, n_out: the sides of the result, at most those of t.
+        fan_in: exactly so many inputs for every output; None leaves them as the cut does.
+        fit: "level" to reach the fan-in whatever share of the edges changes; otherwise at most a fifth does.
+
+    Returns:
+        A Topology with n_in inputs and n_out outputs.
+
+    Raises:
+        ValueError: if a side is larger than that of t, or more than a fifth of the edges would have to change and
+            fit is not "level".
+
+    Example:
+        >>> from prewired import generators
+        >>> cut(generators.rotating(10, 10, fan_in=4), 8, 8, fan_in=3).fan_in
+        array([3, 3, 3, 3, 3, 3, 3, 3])
+    """
+    check_fit(fit)
+    if not (0 < n_in <= t.n_in and 0 < n_out <= t.n_out):
+        raise ValueError(f"expected sides from 1 x 1 to {t.n_in} x {t.n_out}, got {n_in} x {n_out}; cut a larger graph")
+    rows = cut_edges(t.n_in, t.n_out, t.indptr, t.indices, n_in, n_out)
+    if fan_in is None:
+        return n_in, n_out, *rows
+    wanted = constant_fan_in(n_in, fan_in, None)
+    if fit != "level" and (share := changed(rows, wanted)) > CHANGED:
+        mean = max(round(len(rows[1]) / n_out), 1)
+        raise ValueError(too_far("graph", wanted, share, mean if changed(rows, mean) <= CHANGED else None))
+    return n_in, n_out, *level(rows, n_in, wanted)
+
+
+def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, n_in: int, n_out: int) -> Edges:
+    """indptr and indices of the evenly spaced inputs and outputs."""
+    number = np.full(of_in, -1, np.int64)
+    number[_spaced(of_in, n_in)] = np.arange(n_in)
+    outputs = _spaced(of_out, n_out)
+    inputs = number[indices]
+    before = np.concatenate([[0], np.cumsum(inputs >= 0)])
+    kept = before[indptr[outputs + 1]] - before[indptr[outputs]]
+    chosen_rows = np.zeros(of_out, bool)
+    chosen_rows[outputs] = True
+    in_row = np.repeat(chosen_rows, np.diff(indptr))
+    return np.concatenate([[0], np.cumsum(kept)]), inputs[in_row & (inputs >= 0)]
+
+
+def changed(edges: Edges, fan_in: int) -> float:
+    """How many edges come or go, as a share of all, when every output is brought to fan_in inputs."""
+    sizes = np.diff(edges[0])
+    return float(np.abs(sizes - fan_in).sum() / (len(sizes) * fan_in))
+
+
+def too_far(name: str, fan_in: int, share: float, fits: int | None) -> str:
+    remedy = "no fan_in fits these sizes" if fits is None else f"fan_in={fits} would fit"
+    return (
+        f"expected a fan_in for which at most {CHANGED:.0%} of the edges of the nearest {name} change, got "
+        f'fan_in={fan_in} and {share:.0%}; {remedy}, fit="level" accepts any share'
+    )
+
+
+def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
+    """Every output brought to exactly fan_in inputs; deterministic, ties by index."""
+    indptr, indices = edges
+    sizes = np.diff(indptr)
+    rows = [row.tolist() for row in np.split(indices, indptr[1:-1])]
+    reads = np.bincount(indices, minlength=n_in).tolist()
+    for j in np.flatnonzero(sizes > fan_in).tolist():
+        ranked = sorted(rows[j], key=lambda i: (-reads[i], i))
+        for i in ranked[: len(ranked) - fan_in]:
+            reads[i] -= 1
+        rows[j] = ranked[len(ranked) - fan_in :]
+    least = [(reads[i], i) for i in range(n_in)]
+    heapq.heapify(least)
+    for j in np.flatnonzero(sizes < fan_in).tolist():
+        present, passed = set(rows[j]), []
+        while len(present) < fan_in:
+            count, i = heapq.heappop(least)
+            passed.append((count + (i not in present), i))
+            present.add(i)
+        for entry in passed:
+            heapq.heappush(least, entry)
+        rows[j] = list(present)
+    levelled = np.sort(np.array(rows, np.int64), axis=1)
+    return np.arange(len(rows) + 1, dtype=np.int64) * fan_in, levelled.reshape(-1)
+
+
+def _spaced(of: int, n: int) -> np.ndarray:
+    """n of the numbers 0..of-1, evenly spaced."""
+    return np.arange(n) * of // n
