@@ -67,7 +67,7 @@ def peg(
     Among the inputs that the output cannot reach, or reaches last, one of the least read is taken, ties at random: so
     short cycles are avoided as long as possible and fan-outs stay nearly equal (Hu, Eleftheriou and Arnold, "Regular
     and irregular progressive edge-growth Tanner graphs", 2005). Every edge costs a search through its surroundings in
-    sets of n_in bits: O(n_edges * n_in^2 / 32) time and up to n_in^2 / 8 bytes, for layers of up to some thousand units.
+    sets of n_in bits: O(n_edges * n_in^2 / 32) time, up to n_in^2 / 8 bytes, for layers of up to some thousand units.
 
     Args:
         n_in, n_out: number of inputs and outputs.
