@@ -1,6 +1,7 @@
 """The conformance battery: a family is tested by being listed in GENERATORS; then what the simplest ones promise."""
 
 import json
+import math
 import re
 import tracemalloc
 from pathlib import Path
@@ -315,12 +316,17 @@ def test_levelling_is_that_of_the_nearest_graph_cut_to_size():
             generators.cut(plane, 40, 50, fan_in=fan_in)
 
 
+NO_SIDES = ("x", None, 8.5, 4.0, math.nan, True, 0, -3)
+
+
 def test_shares_of_impossible_requests_are_refused():
     for call, message in [
         (lambda: generators.share_changed("biregular", 9, 9, fan_in=3), "for some sizes only, among array_code"),
         (lambda: generators.share_changed("lps", 9, 9), "fan_in= or density=, got neither"),
         (lambda: generators.share_changed("lps", 9, 9, fan_in=3, m=2), "parameters of lps other than fit, got m"),
         (lambda: generators.share_changed("lps", 9, 9, fan_in=3, fit="level"), "other than fit, got fit"),
+        *((lambda n=n: generators.share_changed("lps", n, 9, fan_in=3), "an integer 1 <= n_in") for n in NO_SIDES),
+        *((lambda n=n: generators.cut(generators.dense(9, 9), 9, n), "an integer 1 <= n_out") for n in NO_SIDES),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

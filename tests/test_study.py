@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -62,6 +62,15 @@ def test_what_is_stored_of_a_run(tmp_path):
     gaps = [layer["metrics"]["spectral_gap"] for layer in payload["layers"]]
     assert row.metrics["spectral_gap"] == pytest.approx(np.mean(gaps))
     assert row.run.test_score == payload["run"]["test_score"]
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    config = replace(CONFIG, densities=(np.float32(0.25),), hidden=(np.int64(24), np.int64(20)))
+    assert store.canonical_json(asdict(config)) == store.canonical_json(
+        asdict(replace(CONFIG, densities=(0.25,), hidden=(24, 20)))
+    )
+    edges = replace(CONFIG, densities=(), edges=tuple(np.array([100, 200])))
+    assert edges == replace(CONFIG, densities=(), edges=(100, 200))
 
 
 def test_dense_references(tmp_path):
@@ -205,6 +214,9 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
         ({"densities": (0.1, 5.0)}, "0 < density <= 1, got density=5.0"),
         ({"densities": (float("nan"),)}, "got density=nan"),
         ({"densities": ("half",)}, "0 < density <= 1, got density='half'"),
+        ({"densities": 0.1}, "densities as a list, got 0.1"),
+        ({"densities": (), "edges": 100}, "edges as a list, got 100"),
+        ({"families": "biregular"}, "families as a list, got 'biregular'"),
         ({"densities": (), "edges": (100, 0)}, "edges as integers >= 1, got 0"),
         ({"densities": (), "edges": (True,)}, "edges as integers >= 1, got True"),
         ({"densities": (), "edges": (0.1,)}, "got 0.1; a share of the edges goes in densities"),
@@ -299,7 +311,9 @@ def test_a_budget_may_tell_densities_apart(tmp_path):
 
 def test_a_family_that_takes_no_density_says_what_it_takes(tmp_path):
     config = replace(CONFIG, families=("biregular", "toeplitz:offsets=[0,1,2]"))
-    with pytest.raises(ValueError, match=r"^toeplitz:offsets=\[0,1,2\] at density 0\.1: .*give it offsets= and none"):
+    with pytest.raises(
+        ValueError, match=r"^toeplitz:offsets=\[0,1,2\] at density 0\.1: .*follow from offsets= alone; leave"
+    ):
         study(config, tmp_path)
     assert stored(tmp_path) == []
 

@@ -272,7 +272,7 @@ def _requests(
         alone = ", ".join(f"{name}=" for name in own if name != "seed")
         raise ValueError(
             f"expected a family that takes density=, fan_in=, n_edges= or budget=, got {family}, whose edges follow "
-            f"from its own parameters; give it {alone} and none of these"
+            f"from {alone} alone; leave density and the others out, or take a family with a fan-in, such as circulant"
         )
     if budget is None and n_edges is None:
         return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import data, generators, metrics, networks, store
@@ -37,8 +38,8 @@ class StudyConfig:
     Args:
         data: a name that `data.load` knows, or the path of a .npz or .csv file.
         families: names from GENERATORS or STAGES other than "dense", which is always there as the reference; with a
-            family's own parameters behind it, such as "butterfly:fit=nearest"; with fit=level those that exist for some
-            sizes only join at any size, see `generators.share_changed`.
+            family's own parameters behind it, such as "butterfly:fit=nearest"; with fit=level those of one layer that
+            exist for some sizes only join at any size, see `generators.share_changed`.
         densities: shares of the edges, each in (0, 1].
         edges: instead of densities, numbers of edges over all sparse layers, which every cell has exactly.
         budget: how the edges are divided among the layers, a name in BUDGETS; without one every layer has the density.
@@ -80,7 +81,10 @@ class StudyConfig:
             raise ValueError("expected densities or edges, got both; leave one out")
         cells = "edges" if self.edges else "densities"
         for name in ("families", cells, "hidden"):
-            values = tuple(getattr(self, name))
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise ValueError(f"expected {name} as a list, got {given!r}; put it in brackets")
+            values = tuple(int(one) if isinstance(one, np.integer) else one for one in given)
             if not values:
                 raise ValueError(f"expected at least one of {name}, got none")
             object.__setattr__(self, name, values if name == "hidden" else tuple(dict.fromkeys(values)))
@@ -88,8 +92,7 @@ class StudyConfig:
             parse_family(family)
         if DENSE in self.families:
             raise ValueError('expected sparse families, got "dense"; leave it out, the dense references always run')
-        for density in self.densities:
-            check_density(density)
+        object.__setattr__(self, "densities", tuple(map(check_density, self.densities)))
         for n in self.edges:
             if isinstance(n, bool) or not isinstance(n, int) or n < 1:
                 raise ValueError(f"expected edges as integers >= 1, got {n!r}; a share of the edges goes in densities")

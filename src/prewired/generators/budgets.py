@@ -83,9 +83,8 @@ def given(
     """
     if len(densities) != len(layers):
         raise ValueError(f"expected a density for each of {len(layers)} layers, got {len(densities)}")
-    for density in densities:
-        check_density(density)
-    wanted = [Fraction(density) * prod(shape) for density, shape in zip(densities, layers, strict=True)]
+    shares = [Fraction(check_density(density)) for density in densities]
+    wanted = [share * prod(shape) for share, shape in zip(shares, layers, strict=True)]
     return _divide(layers, wanted, round(sum(wanted)) if n_edges is None else n_edges, steps)
 
 

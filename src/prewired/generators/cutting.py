@@ -6,7 +6,7 @@ import numpy as np
 
 from ..topology import Names, Topology
 from .operations import Edges, Parts, operation
-from .sizes import constant_fan_in
+from .sizes import check_side, constant_fan_in
 
 CHANGED = 0.2
 """Largest share of the edges that fit="nearest" changes when a graph is levelled to one fan-in."""
@@ -54,7 +54,7 @@ def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: s
         array([3, 3, 3, 3, 3, 3, 3, 3])
     """
     check_fit(fit)
-    if not (0 < n_in <= t.n_in and 0 < n_out <= t.n_out):
+    if check_side("n_in", n_in) > t.n_in or check_side("n_out", n_out) > t.n_out:
         raise ValueError(f"expected sides from 1 x 1 to {t.n_in} x {t.n_out}, got {n_in} x {n_out}; cut a larger graph")
     rows = cut_edges(t.n_in, t.n_out, t.indptr, t.indices, n_in, n_out)
     if fan_in is None:

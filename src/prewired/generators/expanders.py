@@ -115,7 +115,7 @@ def margulis(m: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: a fan-in is not constant here: leave it out, or ask for one with fit="nearest".
+        fan_in, density: a fan-in is not constant here: leave it out, or ask for one with a fit.
         fit: "nearest" or "level" for other sizes and for one fan-in, see `shapes`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 85 % of the edges, and
             little of the family is left.

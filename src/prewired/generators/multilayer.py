@@ -149,6 +149,8 @@ def _refusal(
     asked = "" if wanted is None else f" with fan_in {', '.join(map(str, wanted))}"
     near = sorted(networks, key=lambda network: _distance(network, widths, wanted)[1])
     nearest = "; ".join(dict.fromkeys(map(str, near[:HINTS])))
-    remedy = f'nearest: {nearest}; or ask for fit="nearest"' if nearest else "change the number of layers"
+    remedy = (
+        f'nearest: {nearest}; or ask for fit="nearest"' if nearest else "change the number of layers, or widen them"
+    )
     rule = " ".join(doc.partition("\n\n")[0].split()).rstrip(".")
     return f"{name}: {rule}; got {'-'.join(map(str, widths))}{asked}; {remedy}"

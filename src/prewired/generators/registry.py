@@ -10,7 +10,7 @@ import numpy as np
 from ..topology import Recipe, Topology
 from .operations import OPERATIONS, Edges
 from .shapes import Shape, made, share_levelled
-from .sizes import constant_fan_in
+from .sizes import check_side, constant_fan_in
 
 P = ParamSpec("P")
 Shapes = Callable[..., Iterator[Shape]]
@@ -72,7 +72,8 @@ def _registered(name: str, edges: Callable[..., Edges], signature: inspect.Signa
     def generator(*args: Any, **kwargs: Any) -> Topology:
         bound = signature.bind(*args, **kwargs)
         given = {name: plain(value) for name, value in bound.arguments.items()}
-        _check_sides(given)
+        for side in ("n_in", "n_out"):
+            check_side(side, given[side])
         bound.arguments.update(given)
         indptr, indices = edges(*bound.args, **bound.kwargs)
         return Topology(given["n_in"], given["n_out"], indptr, indices, Recipe.make(name, **given))
@@ -157,15 +158,15 @@ def share_changed(
     """How far a graph made with fit="level" is from its family: the share of edges that levelling drops or adds.
 
     Args:
-        name: a family that exists for some sizes only, one of SHAPES.
+        name: a family of one layer that exists for some sizes only, one of SHAPES.
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the fan-in asked for, one of the two.
         **own: the family's own parameters.
 
     Returns:
         The edges that go or come when the nearest graph, cut to size, is levelled, over the n_out * fan_in edges of the
-        result: 0 where the family has such a graph, at most 0.2 where fit="nearest" makes one. From about 0.6 on the
-        result is mostly not of the family any more. It exceeds 1 where more edges go than stay.
+        result: 0 where the family has such a graph of one fan-in, at most 0.2 where fit="nearest" makes one. From about
+        0.6 on the result is mostly not of the family any more. It exceeds 1 where more edges go than stay.
 
     Raises:
         ValueError: for a family of another kind, or an impossible request.
@@ -180,6 +181,7 @@ def share_changed(
         raise ValueError(f"expected a family for some sizes only, among {', '.join(sorted(SHAPES))}; got {name!r}")
     if unknown := own.keys() - parameters(name).keys() | own.keys() & {"fit"}:
         raise ValueError(f"expected parameters of {name} other than fit, got {', '.join(sorted(unknown))}")
+    n_in, n_out = check_side("n_in", n_in), check_side("n_out", n_out)
     wanted = constant_fan_in(n_in, fan_in, density)
     return share_levelled(partial(SHAPES[name], **own), partial(_BUILDS[name], **own), n_in, n_out, wanted)
 
@@ -189,10 +191,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     return tuple(plain(one) for one in value) if isinstance(value, list | tuple) else value
-
-
-def _check_sides(given: dict[str, object]) -> None:
-    for name in ("n_in", "n_out"):
-        value = given[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-            raise ValueError(f"expected an integer 1 <= {name} < 2**31, got {name}={value!r}")

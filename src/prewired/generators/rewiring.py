@@ -5,6 +5,7 @@ from copy import copy
 from typing import NamedTuple
 
 from .. import metrics
+from ..random_bits import check_seed
 from ..topology import Topology
 from .sizes import check_real
 from .walk import BAND, RANDOM, Walk, swap_edges
@@ -115,6 +116,7 @@ def rewire(
     if keep != "degrees":
         raise ValueError(f'expected keep="degrees", got keep={keep!r}; shuffle_within_layer keeps the density alone')
     wish = _wish(t, gap, algebraic_connectivity, tolerance)
+    check_seed(seed)
     start = wish.measured(t)
     if wish.met_by(start):
         return Rewired(t, start)
@@ -177,7 +179,7 @@ def _one_swap_on(behind: _Place, ahead: _Place, wish: _Wish) -> Rewired:
         if other != behind.topology:
             nearest = min(nearest, reached, key=wish.distance)
     raise RuntimeError(
-        f"expected a graph with {wish.name} within {wish.tolerance:.3g} of {wish.value:.6g}, got {behind.reached:.6g} "
-        f"and, one swap on, {nearest:.6g} as the nearest: one swap changes it by more; ask for one of these, raise "
+        f"expected a graph with {wish.name} within {wish.tolerance:.3g} of {wish.value:.6g}, got {behind.reached:.9g} "
+        f"and, one swap on, {nearest:.9g} as the nearest: one swap changes it by more; ask for one of these, raise "
         "tolerance, or try another seed"
     )

@@ -91,6 +91,13 @@ def _check_integer(name: str, value: object) -> None:
         raise ValueError(f"expected an integer {name}, got {name}={value!r}; use density= for a share")
 
 
+def check_side(name: str, value: Any) -> int:
+    """The number of units of a side; raises ValueError unless it is an integer in [1, 2**31)."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
+        raise ValueError(f"expected an integer 1 <= {name} < 2**31, got {name}={value!r}")
+    return int(value)
+
+
 def check_density(density: Any) -> float:
     """The density; raises ValueError unless it is a number in (0, 1]."""
     return check_real("density", density, 0, 1, "density is the share of edges present", above=True)
