@@ -189,7 +189,7 @@ def digits(root: Root) -> Raw:
         raise ImportError(
             "expected scikit-learn, which ships the digits, got no such package; pip install 'prewired[study]'"
         ) from None
-    x, y = load_digits(return_X_y=True)
+    x, y = (np.asarray(part) for part in load_digits(return_X_y=True))
     names = tuple(str(digit) for digit in range(10))
     return Raw("digits", x, y, classes=names, image_shape=(1, 8, 8), groups=1)
 
