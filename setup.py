@@ -1,7 +1,12 @@
-"""The one compiled part: the kernels, as torch operators through the LibTorch stable ABI (no CPython in them)."""
+"""The compiled parts: the kernels, as torch operators through the LibTorch stable ABI, and row sums for the metrics.
+
+No CPython in either: one wheel serves every version.
+"""
 
 from setuptools import Extension, setup
 from torch.utils.cpp_extension import include_paths, library_paths
+
+FLAGS = ["-O3", "-std=c++20", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 kernels = Extension(
     "prewired._kernels",
@@ -11,8 +16,15 @@ kernels = Extension(
     library_dirs=library_paths(),
     libraries=["torch_cpu"],
     define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],
-    extra_compile_args=["-O3", "-std=c++20", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+)
+rows = Extension(
+    "prewired._rows",
+    sources=["csrc/rows.cpp"],
+    extra_compile_args=[*FLAGS, "-pthread"],
+    extra_link_args=["-pthread"],
     py_limited_api=True,
 )
 
-setup(ext_modules=[kernels], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+setup(ext_modules=[kernels, rows], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -1,77 +1,87 @@
-"""Spectral metrics of the biadjacency matrix B and of the graph's Laplacian.
+"""Spectral metrics of the biadjacency matrix B, with bounds: gaps and the Ramanujan ratio.
 
-Two decisions keep these numbers right. Singular values are those of B itself: the square adjacency of the bipartite
-graph has every one of them twice, as +sigma and -sigma, so its second largest absolute eigenvalue is sigma1 again.
-And the spectrum is found component by component: inside a connected component sigma1 is simple (Perron and
-Frobenius), so a Lanczos iteration never has to find a repeated largest value, which it cannot do reliably.
+How the values are found, and what their bounds rest on: `leading.py`.
 """
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+import math
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 
-from ..random_bits import RandomBits
 from ..topology import Topology
-from .degrees import component_labels
-
-_DENSE_CELLS = 300_000
-_DENSE_VERTICES = 1000
-_KRYLOV = 64
-_MAX_RESTARTS = 2000
+from .degrees import connected_components
+from .leading import Leading, leading
+from .measurement import Measurement, Progress, explained
 
 
-def spectral_gap(t: Topology) -> float:
+@explained
+def spectral_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma1 - sigma2 of the biadjacency matrix, >= 0; sigma2 = 0 when B has a single row or column.
 
-    Zero for a graph whose two leading components have the same sigma1; sigma1 for the dense graph.
+    Zero for a graph whose two leading components have the same sigma1; sigma1 for the dense graph; 0 without edges. At
+    most sqrt(fan_in * fan_out) on a biregular graph, whose sigma1 that is. Cost: closed forms O(edges), a dense SVD up
+    to 300,000 cells, else some hundred products with B and its transpose (on expanders), each O(edges).
+
+    Args:
+        t: the topology.
+        explain: give a Measurement, with bounds, method and what the bounds rest on; this may factorise a matrix.
+        progress: called with the steps done and an estimate of the steps in all, as a long iteration goes on.
+
+    Returns:
+        The value, or with explain=True the Measurement.
+
+    Raises:
+        RuntimeError: if an iteration does not settle.
 
     Example:
         >>> from prewired import generators
         >>> round(spectral_gap(generators.dense(4, 9)), 9)
         6.0
+        >>> spectral_gap(generators.rotating(512, 512, fan_in=16), explain=True).method
+        'closed form: ring of 512'
     """
-    sigma1, sigma2 = leading_singular_values(t)
-    return sigma1 - sigma2
+    return difference(leading_of(t, certify=certify, progress=progress))
 
 
-def relative_spectral_gap(t: Topology) -> float:
+@explained
+def relative_spectral_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """1 - sigma2 / sigma1 of the biadjacency matrix, in [0, 1]; 0 for a graph without edges.
+
+    Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators
         >>> round(relative_spectral_gap(generators.rotating(512, 512, fan_in=16)), 4)
         0.0016
     """
-    sigma1, sigma2 = leading_singular_values(t)
-    return 1.0 - sigma2 / sigma1 if sigma1 else 0.0
+    return relative(leading_of(t, certify=certify, progress=progress))
 
 
-def normalized_spectral_gap(t: Topology) -> float:
+@explained
+def normalized_spectral_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """1 - sigma2 of D_out^-1/2 B D_in^-1/2, whose sigma1 is 1, in [0, 1]; 0 for a graph without edges.
 
     D_out and D_in are the diagonal matrices of fan-ins and fan-outs; rows and columns of dead units stay zero. This is
-    the comparable form where degrees vary, and zero exactly when two components have edges.
+    the comparable form where degrees vary, and zero exactly when two components have edges. Equal to the relative gap
+    of a biregular graph. Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators
         >>> round(normalized_spectral_gap(generators.dense(4, 9)), 9)
         1.0
     """
-    if t.n_edges == 0:
-        return 0.0
-    return 1.0 - leading_singular_values(t, normalized=True)[1]
+    return relative(leading_of(t, normalized=True, certify=certify, progress=progress))
 
 
-def ramanujan_ratio(t: Topology) -> float:
+@explained
+def ramanujan_ratio(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma2 / (sqrt(fan_in - 1) + sqrt(fan_out - 1)), mean degrees where they vary; at most 1 for a Ramanujan graph.
 
     The bound is the spectral radius of the universal cover of a biregular graph, below which sigma2 cannot stay as the
     graph grows (Feng and Li, "Spectra of hypergraphs and applications", 1996). Where the bound is 0 (degrees of at most
-    one) the ratio is 0 if sigma2 = 0 and infinite otherwise.
+    one) the ratio is 0 if sigma2 = 0 and infinite otherwise. At densities above 0.1 compare sigma2 with a random
+    graph's instead, `random_ratio`. Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators
@@ -79,57 +89,13 @@ def ramanujan_ratio(t: Topology) -> float:
         True
     """
     fan_in, fan_out = t.n_edges / t.n_out, t.n_edges / t.n_in
-    bound = np.sqrt(max(fan_in - 1, 0.0)) + np.sqrt(max(fan_out - 1, 0.0))
-    sigma2 = leading_singular_values(t)[1]
+    bound = math.sqrt(max(fan_in - 1, 0.0)) + math.sqrt(max(fan_out - 1, 0.0))
+    sigma2 = leading_of(t, certify=certify, progress=progress).second
     if bound == 0.0:
-        return 0.0 if sigma2 == 0.0 else float("inf")
-    return float(sigma2 / bound)
+        return sigma2._replace(**{name: math.inf if getattr(sigma2, name) else 0.0 for name in _NUMBERS})
+    return sigma2._replace(**{name: getattr(sigma2, name) / bound for name in _NUMBERS})
 
 
-def algebraic_connectivity(t: Topology) -> float:
-    """Second smallest eigenvalue of L = D - A on all n_in + n_out vertices (Fiedler 1973); 0 if disconnected.
-
-    For a biregular graph it equals ((d_out + d_in) - sqrt((d_out - d_in)^2 + 4 sigma2^2)) / 2, d_out the fan-in and
-    d_in the fan-out.
-
-    Example:
-        >>> from prewired import generators
-        >>> round(algebraic_connectivity(generators.dense(4, 9)), 9)
-        4.0
-    """
-    if component_labels(t)[0] > 1:
-        return 0.0
-    laplacian = scipy.sparse.csgraph.laplacian(_adjacency(t))
-    n = laplacian.shape[0]
-    if n <= _DENSE_VERTICES:
-        return float(np.linalg.eigvalsh(laplacian.toarray())[1])
-    shift = 2.0 * max(t.fan_in.max(), t.fan_out.max())
-
-    def shifted(x: np.ndarray) -> np.ndarray:
-        x = x.reshape(-1) - x.mean()
-        y = shift * x - laplacian @ x
-        return y - y.mean()
-
-    return float(max(shift - _largest_eigenvalues(shifted, n, 1)[0], 0.0))
-
-
-def normalized_algebraic_connectivity(t: Topology) -> float:
-    """Second smallest eigenvalue of the normalized Laplacian I - D^-1/2 A D^-1/2, in [0, 2]; 0 if disconnected.
-
-    Equal to the normalized spectral gap of every connected graph but the single edge, where it is 2 (Chung, "Spectral
-    Graph Theory", 1997, chapter 1).
-
-    Example:
-        >>> from prewired import generators
-        >>> normalized_algebraic_connectivity(generators.grouped(8, 8, fan_in=2))
-        0.0
-    """
-    if component_labels(t)[0] > 1:
-        return 0.0
-    return 2.0 if t.n_in == t.n_out == 1 else normalized_spectral_gap(t)
-
-
-@lru_cache(maxsize=16)
 def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[float, float]:
     """sigma1 and sigma2 of B, or of D_out^-1/2 B D_in^-1/2, over all components; missing values are 0.
 
@@ -138,86 +104,98 @@ def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[f
         >>> leading_singular_values(generators.rotating(3, 3, fan_in=1))
         (1.0, 1.0)
     """
-    found = [0.0, 0.0]
-    if normalized and _components_with_edges(t) != 1:
-        return (1.0, 1.0) if t.n_edges else (0.0, 0.0)
-    for block, bound in _blocks_by_bound(t, normalized):
-        if bound <= found[1] * (1 + 1e-12):
-            break
-        found = sorted([*found, *_leading_of_connected(block, normalized)], reverse=True)[:2]
-    return (1.0, min(found[1], 1.0)) if normalized else (found[0], found[1])
+    found = leading_of(t, normalized=normalized)
+    return found.first.value, found.second.value
 
 
-def _components_with_edges(t: Topology) -> int:
-    count, _, _ = component_labels(t)
-    dead = (t.fan_in == 0).sum() + (t.fan_out == 0).sum()
-    return int(count - dead)
+def leading_singular_values_of(matrix: Any) -> tuple[float, float]:
+    """sigma1 and sigma2 of a nonnegative sparse matrix, over all components of its nonzeros; missing values are 0.
 
-
-def _blocks_by_bound(t: Topology, normalized: bool) -> Iterator[tuple[Any, float]]:
-    """Biadjacency of every component that has edges with an upper bound of its sigma1, largest bound first.
-
-    The bound is sqrt(max row sum * max column sum) >= sigma1, or 1 for the normalized matrix.
+    Example:
+        >>> import scipy.sparse
+        >>> leading_singular_values_of(scipy.sparse.csr_array([[3.0, 0.0], [0.0, 2.0]]))
+        (3.0, 2.0)
     """
-    count, input_labels, output_labels = component_labels(t)
-    fan_in_max, fan_out_max = np.zeros(count), np.zeros(count)
-    np.maximum.at(fan_in_max, output_labels, t.fan_in)
-    np.maximum.at(fan_out_max, input_labels, t.fan_out)
-    bounds = np.sqrt(fan_in_max * fan_out_max)
-    if normalized:
-        bounds = np.minimum(bounds, 1.0)
-    matrix = t.biadjacency()
-    outputs, output_starts = _members(output_labels, count)
-    inputs, input_starts = _members(input_labels, count)
-    for k in np.argsort(-bounds, kind="stable"):
-        if bounds[k] > 0:
-            rows = outputs[output_starts[k] : output_starts[k + 1]]
-            columns = inputs[input_starts[k] : input_starts[k + 1]]
-            yield (matrix if count == 1 else matrix[rows][:, columns]), float(bounds[k])
+    kept = matrix.tocsr().copy()
+    kept.eliminate_zeros()
+    found = leading([kept])
+    return found.first.value, found.second.value
 
 
-def _members(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices ordered by component, and where each component starts."""
-    return np.argsort(labels, kind="stable"), np.append(0, np.cumsum(np.bincount(labels, minlength=count)))
+def leading_of(
+    t: Topology, *, normalized: bool = False, certify: bool = False, progress: Progress | None = None
+) -> Leading:
+    """sigma1 and sigma2 with their bounds, remembered as long as the topology lives."""
+    known = _KNOWN.setdefault(t, {})
+    key = normalized, certify
+    if key not in known:
+        known[key] = known.get((normalized, True)) or _leading_of(t, normalized, certify, progress)
+    return known[key]
 
 
-def _leading_of_connected(block: Any, normalized: bool) -> tuple[float, float]:
-    """sigma1 and sigma2 (0 if there is none) of the biadjacency matrix of a connected graph."""
-    if normalized:
-        by_row, by_column = block.sum(axis=1) ** -0.5, block.sum(axis=0) ** -0.5
-        block = (block * by_row[:, None] * by_column[None, :]).tocsr()
-    if block.nnz == block.shape[0] * block.shape[1]:
-        return float(np.linalg.norm(block.data)), 0.0
-    if block.shape[0] * block.shape[1] <= _DENSE_CELLS:
-        values = np.linalg.svd(block.toarray(), compute_uv=False)
-        return float(values[0]), float(values[1])
-    tall = block if block.shape[0] >= block.shape[1] else block.T.tocsr()
-    wide = tall.T.tocsr()
-    n = wide.shape[0]
-    if n <= _KRYLOV:
-        squares = np.linalg.eigvalsh((wide @ tall).toarray())[-2:]
-    else:
-        squares = _largest_eigenvalues(lambda x: wide @ (tall @ x.reshape(-1)), n, 2)
-    sigma2, sigma1 = np.sqrt(np.maximum(squares, 0.0))
-    return float(sigma1), float(sigma2)
+_KNOWN: WeakKeyDictionary[Topology, dict[tuple[bool, bool], Leading]] = WeakKeyDictionary()
+_NUMBERS = "value", "low", "high"
 
 
-def _largest_eigenvalues(apply: Callable[[np.ndarray], np.ndarray], n: int, k: int) -> np.ndarray:
-    """The k largest eigenvalues, ascending, of a symmetric linear map on R^n (implicitly restarted Lanczos)."""
-    operator: Any = scipy.sparse.linalg.LinearOperator((n, n), matvec=apply, dtype=np.float64)  # pyright: ignore
-    start = RandomBits(0, "lanczos").words(n) / 2.0**64 - 0.5
-    try:
-        values = scipy.sparse.linalg.eigsh(
-            operator, k, which="LA", v0=start, ncv=min(_KRYLOV, n), maxiter=_MAX_RESTARTS, return_eigenvectors=False
-        )
-    except scipy.sparse.linalg.ArpackNoConvergence:
-        raise RuntimeError(
-            f"the Lanczos iteration did not settle on {n} vertices in {_MAX_RESTARTS} restarts: the leading values lie "
-            "too close together, as they do in long bands; measure a smaller graph of the same family"
-        ) from None
-    return np.sort(values)
+def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress | None) -> Leading:
+    if not normalized:
+        return leading([t.biadjacency()], certify=certify, progress=progress)
+    if t.n_edges == 0 or components_with_edges(t) > 1:
+        value = float(t.n_edges > 0)
+        one = Measurement(value, value, value, "counting components", "exact count")
+        return Leading(one, one)
+    if biregular(t):
+        plain = leading_of(t, certify=certify, progress=progress)
+        sigma1 = math.sqrt(float(t.fan_in[0]) * float(t.fan_out[0]))
+        one = Measurement(1.0, 1.0, 1.0, "known vector", "exact")
+        return Leading(one, plain.second._replace(**{k: getattr(plain.second, k) / sigma1 for k in _NUMBERS}))
+    found = leading([normalized_biadjacency(t)], guess=np.sqrt(t.fan_out), certify=certify, progress=progress)
+    second = found.second._replace(value=min(found.second.value, 1.0), high=min(found.second.high, 1.0))
+    return Leading(Measurement(1.0, 1.0, 1.0, "known vector", "exact"), second)
 
 
-def _adjacency(t: Topology) -> scipy.sparse.csr_array:
+def normalized_biadjacency(t: Topology) -> Any:
+    """D_out^-1/2 B D_in^-1/2 as a CSR array (n_out, n_in); rows and columns of dead units stay zero."""
+    by_output, by_input = (np.maximum(degrees, 1) ** -0.5 for degrees in (t.fan_in, t.fan_out))
     b = t.biadjacency()
-    return scipy.sparse.csr_array(scipy.sparse.block_array([[None, b.T], [b, None]]))
+    b.data = np.repeat(by_output, t.fan_in) * by_input[t.indices]
+    return b
+
+
+def biregular(t: Topology) -> bool:
+    """Whether all fan-ins are equal and all fan-outs are.
+
+    Example:
+        >>> from prewired import generators
+        >>> biregular(generators.rotating(6, 4, fan_in=3)), biregular(generators.rotating(5, 4, fan_in=3))
+        (True, False)
+    """
+    return bool((t.fan_in == t.fan_in[0]).all() and (t.fan_out == t.fan_out[0]).all())
+
+
+def components_with_edges(t: Topology) -> int:
+    """Number of connected components that are more than a unit."""
+    dead = np.count_nonzero(t.fan_in == 0) + np.count_nonzero(t.fan_out == 0)
+    return int(connected_components(t) - dead)
+
+
+def difference(found: Leading) -> Measurement:
+    """sigma1 - sigma2."""
+    first, second = found.first, found.second
+    return second._replace(
+        value=max(first.value - second.value, 0.0),
+        low=max(first.low - second.high, 0.0),
+        high=max(first.high - second.low, 0.0),
+    )
+
+
+def relative(found: Leading) -> Measurement:
+    """1 - sigma2 / sigma1, 0 where sigma1 is 0."""
+    first, second = found.first, found.second
+    if first.value == 0.0:
+        return Measurement.counted(0.0)
+    return second._replace(
+        value=min(max(1.0 - second.value / first.value, 0.0), 1.0),
+        low=max(1.0 - second.high / first.low, 0.0) if first.low > 0 else 0.0,
+        high=min(max(1.0 - second.low / first.high, 0.0), 1.0),
+    )

@@ -1,0 +1,68 @@
+"""What a metric says beyond its value: an interval that holds the true one, and what that rests on."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, NamedTuple, Protocol, cast, overload
+
+Progress = Callable[[int, int | None], None]
+"""Called with the steps done and, once that can be estimated, the steps in all."""
+
+
+class Measurement(NamedTuple):
+    """A value with certain bounds.
+
+    Attributes:
+        value: the metric.
+        low, high: low <= the true value <= high.
+        method: how it was computed, such as "closed form: circulant" or "Lanczos, 412 steps".
+        basis: what the bounds rest on, such as "exact count" or "inertia by sparse factorisation".
+        confidence: the probability with which the bounds hold: 1 unless they rest on a random start or sample.
+
+    Example:
+        >>> Measurement(2.0, 1.9, 2.2, "Lanczos, 30 steps", "random start", 0.999999).error
+        0.2
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+    basis: str
+    confidence: float = 1.0
+
+    @property
+    def error(self) -> float:
+        """The largest distance of the true value from `value` that the bounds leave open."""
+        return max(round(self.high - self.value, 15), round(self.value - self.low, 15))
+
+    @classmethod
+    def counted(cls, value: float) -> "Measurement":
+        """Of a value that was counted, exact up to the rounding of its last operations."""
+        return cls(value, value, value, "counting", "exact count")
+
+
+class Explained(Protocol):
+    """A metric that says, with explain=True, what its value rests on."""
+
+    __name__: str
+
+    @overload
+    def __call__(self, t: Any, *, explain: Literal[False] = ..., progress: Progress | None = ...) -> float: ...
+    @overload
+    def __call__(self, t: Any, *, explain: Literal[True], progress: Progress | None = ...) -> Measurement: ...
+
+
+def explained(function: Callable[..., Measurement]) -> Explained:
+    """Make a metric of a function (t, *, certify, progress) -> Measurement: a float unless explain=True asks for all.
+
+    The function may leave bounds at the value where certify is false, if finding them takes longer than the value.
+    """
+
+    @wraps(function)
+    @wraps(function)
+    def metric(t: Any, *, explain: bool = False, progress: Progress | None = None) -> float | Measurement:
+        found = function(t, certify=explain, progress=progress)
+        return found if explain else found.value
+
+    del metric.__wrapped__  # so that its own signature shows
+    return cast("Explained", metric)
