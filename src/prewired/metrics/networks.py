@@ -1,0 +1,164 @@
+"""Metrics of a whole network, a list of topologies with the inputs first: which of its units and edges paths use.
+
+A path goes from an input of the first layer to an output of the last, along one edge of each layer. Units and edges
+are counted with one boolean for each unit, pairs of input and output with 64 booleans in one word.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..random_bits import RandomBits
+from ..topology import Topology
+from .flows import check_network, log_counts, most_inputs, reverse, row_chunks, sampled_mean, size
+from .measurement import Measurement, Progress, explained
+
+_WORK = 1 << 29
+_BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
+
+
+def unreachable_inputs(topologies: Sequence[Topology]) -> float:
+    """Number of inputs from which no path leads to an output, in [0, n_in]. O(edges).
+
+    In a network of one layer these are the dead inputs.
+
+    Example:
+        >>> lost = Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])
+        >>> unreachable_inputs(lost)
+        1.0
+    """
+    _, reaching = _reach(check_network(topologies))
+    return float((~reaching[0]).sum())
+
+
+def unreachable_outputs(topologies: Sequence[Topology]) -> float:
+    """Number of outputs to which no path leads from an input, in [0, n_out]. O(edges).
+
+    In a network of one layer these are the dead outputs.
+
+    Example:
+        >>> lost = Topology.from_mask([[1, 1], [0, 0]]), Topology.from_mask([[1, 0], [0, 1]])
+        >>> unreachable_outputs(lost)
+        1.0
+    """
+    reached, _ = _reach(check_network(topologies))
+    return float((~reached[-1]).sum())
+
+
+def dead_hidden_units(topologies: Sequence[Topology]) -> float:
+    """Number of units between the layers that are on no path from an input to an output; 0 for one layer. O(edges).
+
+    Such a unit is constant, or nothing depends on it: its weights are stored and multiplied in vain.
+
+    Example:
+        >>> dead_hidden_units([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
+        1.0
+    """
+    reached, reaching = _reach(check_network(topologies))
+    return float(sum((~(a & b)).sum() for a, b in zip(reached[1:-1], reaching[1:-1], strict=True)))
+
+
+def effective_nodes(topologies: Sequence[Topology]) -> float:
+    """Number of units on at least one path, inputs and outputs included, in [0, units of all layers]. O(edges).
+
+    With the number of paths (`log_paths`) it is what node-path balancing weighs against each other at a given density
+    (Pham et al., "Towards data-agnostic pruning at initialization: what makes a good sparse mask?", NeurIPS 2023).
+
+    Example:
+        >>> effective_nodes([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
+        4.0
+    """
+    return float(sum((a & b).sum() for a, b in zip(*_reach(check_network(topologies)), strict=True)))
+
+
+def effective_edges(topologies: Sequence[Topology]) -> float:
+    """Number of edges on at least one path, in [0, edges of all layers]. O(edges).
+
+    The others never change what the network computes (the effective parameters of Pham et al., NeurIPS 2023).
+
+    Example:
+        >>> effective_edges([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
+        3.0
+    """
+    layers = check_network(topologies)
+    reached, reaching = _reach(layers)
+    return float(
+        sum(
+            (reached[k][t.indices[edges]] & np.repeat(reaching[k + 1][rows], t.fan_in[rows])).sum()
+            for k, t in enumerate(layers)
+            for rows, edges in row_chunks(t)
+        )
+    )
+
+
+@explained
+def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
+    """Mean number of inputs from which a path leads to an output, in [0, n_in]; outputs that none reaches count 0.
+
+    For one layer it is the mean fan-in. Exact in O(min(n_in, n_out) * edges / 64) as far as that is some seconds' work;
+    beyond, outputs are drawn with replacement and the bounds hold with the confidence given.
+
+    Example:
+        >>> from prewired import generators
+        >>> receptive_field([generators.rotating(64, 64, fan_in=3)] * 2)
+        5.0
+    """
+    layers = check_network(topologies)
+    n_in, n_out = layers[0].n_in, layers[-1].n_out
+    most = 64 * max(_WORK // size(layers), 1)
+    if n_in <= min(n_out, most):
+        return Measurement.counted(float(_joined(layers, np.arange(n_in), progress).sum() / n_out))
+    if n_out <= most:
+        return Measurement.counted(float(_joined(reverse(layers), np.arange(n_out), progress).mean()))
+    drawn = RandomBits(0, "receptive_field").integers(n_out, most)
+    found = _joined(reverse(layers), drawn, progress)
+    return sampled_mean(found, most_inputs(log_counts(layers)[-1], n_in), "counting inputs")
+
+
+@explained
+def reachable_share(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
+    """Share of the pairs of input and output that are joined by at least one path, in [0, 1].
+
+    The receptive field over n_in, at the same cost; for one layer it is the density.
+
+    Example:
+        >>> from prewired import generators
+        >>> reachable_share([generators.rotating(64, 64, fan_in=3)] * 2)
+        0.078125
+    """
+    found, n_in = receptive_field(topologies, explain=True, progress=progress), check_network(topologies)[0].n_in
+    return found._replace(value=found.value / n_in, low=found.low / n_in, high=found.high / n_in)
+
+
+def _reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For the units of every layer, inputs first: which are reached from an input, and which reach an output."""
+    reached, reaching = [np.ones(layers[0].n_in, bool)], [np.ones(layers[-1].n_out, bool)]
+    for t in layers:
+        fed = np.zeros(t.n_out, bool)
+        for rows, edges in row_chunks(t):
+            fed[rows] = np.logical_or.reduceat(reached[-1][t.indices[edges]], t.indptr[rows] - edges.start)
+        reached.append(fed)
+    for t in reversed(layers):
+        feeding = np.zeros(t.n_in, bool)
+        for rows, edges in row_chunks(t):
+            feeding[t.indices[edges][np.repeat(reaching[-1][rows], t.fan_in[rows])]] = True
+        reaching.append(feeding)
+    return reached, reaching[::-1]
+
+
+def _joined(layers: Sequence[Topology], sources: np.ndarray, progress: Progress | None) -> np.ndarray:
+    """For each of the given inputs how many outputs it reaches; 64 inputs at once, one in each bit of a word."""
+    counts = np.empty(len(sources), np.int64)
+    for start in range(0, len(sources), 64):
+        part = sources[start : start + 64]
+        words = np.zeros(layers[0].n_in, np.uint64)
+        np.bitwise_or.at(words, part, _BITS[: len(part)])
+        for t in layers:
+            fed = np.zeros(t.n_out, np.uint64)
+            for rows, edges in row_chunks(t):
+                fed[rows] = np.bitwise_or.reduceat(words[t.indices[edges]], t.indptr[rows] - edges.start)
+            words = fed
+        counts[start : start + len(part)] = [np.count_nonzero(words & bit) for bit in _BITS[: len(part)]]
+        if progress is not None:
+            progress(start + len(part), len(sources))
+    return counts

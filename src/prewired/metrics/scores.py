@@ -1,0 +1,184 @@
+"""Scores that compare sigma2 of the biadjacency matrix with a bound: Ramanujan, RBGP, IMDB, NaRC, a random matrix.
+
+Each costs one call of `leading_singular_values` (IMDB one for each class of inputs) and O(n_in + n_out + n_edges).
+`ramanujan_ratio` stands beside the other spectral metrics.
+"""
+
+import math
+
+import numpy as np
+
+from ..topology import Topology
+from .spectrum import leading_singular_values
+
+_SLACK = 1e-9
+_SMALLEST_CLASS = 3
+_SMALLEST_DEGREE = 3
+
+
+def ramanujan_difference(t: Topology, *, relative: bool = False) -> float:
+    """sqrt(fan_in - 1) + sqrt(fan_out - 1) - sigma2, mean degrees where they vary; >= 0 for a Ramanujan graph.
+
+    With relative=True it is divided by the bound, which gives 1 - `ramanujan_ratio`, at most 1. Degrees below one count
+    as one. A graph without edges has 0, relative 1; where the bound is 0 and sigma2 is not (a matching), relative is
+    -infinity. The source leaves out dead units and skips graphs with a mean degree below 3.
+
+    Example:
+        >>> from prewired import generators
+        >>> plane = generators.projective_plane(7, 7, fan_in=3)
+        >>> round(ramanujan_difference(plane), 9), round(ramanujan_difference(plane, relative=True), 9)
+        (1.414213562, 0.5)
+
+    Source: Hoang, Liu, Marculescu, Wang, "Revisiting pruning at initialization through the lens of Ramanujan graph",
+    ICLR 2023 (there Delta_r).
+    """
+    bound = _degree_bound(t.n_edges / t.n_out, t.n_edges / t.n_in)
+    return _difference(bound, leading_singular_values(t)[1], relative)
+
+
+def perron_difference(t: Topology, *, relative: bool = False) -> float:
+    """2 sqrt(sigma1 - 1) - sigma2: `ramanujan_difference` with sigma1 in the place of both degrees.
+
+    The two agree where fan-in and fan-out are constant and equal. Unlike mean degrees, sigma1 grows with the spread of
+    the degrees. With relative=True it is divided by the bound, at most 1. Without edges it is 0, relative 1; a matching
+    has -1, relative -infinity.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(perron_difference(generators.dense(64, 27)), 4)
+        12.7388
+
+    Source: as for `ramanujan_difference` (there Delta_s).
+    """
+    sigma1, sigma2 = leading_singular_values(t)
+    return _difference(2.0 * math.sqrt(max(sigma1 - 1.0, 0.0)), sigma2, relative)
+
+
+def is_ramanujan(t: Topology) -> bool:
+    """Whether fan-in and fan-out are constant and sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1).
+
+    sigma2 may exceed the bound by 1e-9 (1 + bound), the rounding of the eigenvalue solver, so a graph that misses the
+    bound by less counts as Ramanujan. A graph without edges does not. Of the disconnected graphs, whose sigma2 is
+    sigma1, only disjoint cycles meet the bound.
+
+    Example:
+        >>> from prewired import generators
+        >>> is_ramanujan(generators.projective_plane(7, 7, fan_in=3))
+        True
+        >>> is_ramanujan(generators.rotating(64, 64, fan_in=4))
+        False
+
+    Source: Lubotzky, Phillips, Sarnak, "Ramanujan graphs", Combinatorica 8, 1988; for two degrees Feng and Li, "Spectra
+    of hypergraphs and applications", J. Number Theory 60, 1996.
+    """
+    fan_in, fan_out = int(t.fan_in[0]), int(t.fan_out[0])
+    if t.n_edges == 0 or (t.fan_in != fan_in).any() or (t.fan_out != fan_out).any():
+        return False
+    bound = _degree_bound(fan_in, fan_out)
+    return leading_singular_values(t)[1] <= bound + _SLACK * (1.0 + bound)
+
+
+def random_ratio(t: Topology) -> float:
+    """sigma2 / (sqrt(fan_in (1 - density)) + sqrt(fan_out (1 - density))), mean degrees where they vary; >= 0.
+
+    The denominator is what sigma2 tends to in a random 0/1 matrix of independent entries with this density, so random
+    graphs have about 1 at every density. Above a density of 0.1 this is the comparison to use: there `ramanujan_ratio`
+    falls with the density itself. 0 for the dense graph and for a graph without edges, whose sigma2 is 0.
+
+    Example:
+        >>> from prewired import generators
+        >>> 0.9 < random_ratio(generators.biregular(256, 256, fan_in=128, seed=0)) < 1.05
+        True
+
+    Source: the edge of the Marchenko-Pastur law; Bai and Yin, "Limit of the smallest eigenvalue of a large dimensional
+    sample covariance matrix", Annals of Probability 21, 1993.
+    """
+    absent = 1.0 - t.density
+    if t.n_edges == 0 or absent == 0.0:
+        return 0.0
+    expected = math.sqrt(t.n_edges / t.n_out * absent) + math.sqrt(t.n_edges / t.n_in * absent)
+    return leading_singular_values(t)[1] / expected
+
+
+def rbgp_gap(t: Topology) -> float:
+    """(sigma1 - sigma2) / (sigma1 - 2 sqrt(sigma1 - 1)): the spectral gap over that of an ideal graph; >= 0.
+
+    Where fan-in and fan-out are constant and equal, 1 is the gap of a graph that just meets the Ramanujan bound, and at
+    least 1 means Ramanujan. Where they differ, 2 sqrt(sigma1 - 1) is not their bound, and `is_ramanujan` decides. The
+    ideal gap is 0 at sigma1 = 2, as of a cycle, and means nothing below: NaN for sigma1 <= 2 and so without edges.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(rbgp_gap(generators.projective_plane(7, 7, fan_in=3)), 6) == round((3 - 2**0.5) / (3 - 8**0.5), 6)
+        True
+
+    Source: Vooturi, Varma, Kothapalli, "Ramanujan bipartite graph products for efficient block sparse neural networks",
+    arXiv 2006.13486, 2020.
+    """
+    sigma1, sigma2 = leading_singular_values(t)
+    if sigma1 <= 2.0 * (1.0 + _SLACK):
+        return math.nan
+    return (sigma1 - sigma2) / (sigma1 - 2.0 * math.sqrt(sigma1 - 1.0))
+
+
+def imdb(t: Topology, *, relative: bool = False) -> float:
+    """Iterative mean difference of bound: the mean of `ramanujan_difference` over classes of inputs of equal fan-out.
+
+    The graph of a class has its inputs and the outputs they feed, so it is regular on the side of the inputs. A class
+    counts if it has at least 3 inputs and both mean degrees of its graph are at least 3; NaN if none does, as without
+    edges. With relative=True each term is divided by its bound, and the mean is at most 1. On a biregular graph with
+    such degrees it is `ramanujan_difference`. It costs two singular values a class, many where fan-outs vary much.
+
+    Example:
+        >>> from prewired import generators
+        >>> t = generators.projective_plane(7, 7, fan_in=3)
+        >>> imdb(t) == ramanujan_difference(t), imdb(t, relative=True) <= 1, imdb(generators.dense(2, 9))
+        (True, True, nan)
+
+    Source: as for `ramanujan_difference`; the limits of 3 are those of the authors' code.
+    """
+    by_input = t.transpose().biadjacency()
+    fan_outs, inputs = np.unique(t.fan_out, return_counts=True)
+    terms: list[float] = []
+    for fan_out in fan_outs[(fan_outs >= _SMALLEST_DEGREE) & (inputs >= _SMALLEST_CLASS)]:
+        rows = by_input[np.flatnonzero(t.fan_out == fan_out)]
+        fed, columns = np.unique(rows.indices, return_inverse=True)
+        if len(columns) >= _SMALLEST_DEGREE * len(fed):
+            of_class = Topology(len(fed), rows.shape[0], rows.indptr, columns)
+            terms.append(ramanujan_difference(of_class, relative=relative))
+    return float(np.mean(terms)) if terms else math.nan
+
+
+def narc(t: Topology) -> float:
+    """Normalized random coefficient, as its authors' code has it; <= 0 is read as a graph like a random one.
+
+    ((sigma2^2 / 4 + 1) sqrt(n_l n_r) - abs(2 n_edges - (d / n_out) n_l n_r)) / (n_in n_out), with n_l live inputs of
+    mean fan-out d and n_r live outputs. Code and prose differ: the formula that the code states has n_edges, but its
+    edge list holds every edge in both directions, so the published values have 2 n_edges. With n_edges the second term
+    would be zero in every graph without dead outputs, and the score never negative. Since n_l d = n_edges, the term is
+    n_edges (2 - n_r / n_out). Not comparable between shapes: the dense graph has 1 / sqrt(n_in n_out) - 1. 0 without
+    edges. The source skips graphs with a mean degree below 3.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(narc(generators.dense(27, 64)), 6)
+        -0.975944
+
+    Source: as for `ramanujan_difference`.
+    """
+    inputs, outputs = np.count_nonzero(t.fan_out), np.count_nonzero(t.fan_in)
+    first = (leading_singular_values(t)[1] ** 2 / 4.0 + 1.0) * math.sqrt(inputs * outputs)
+    second = t.n_edges * (2.0 - outputs / t.n_out)
+    return float(first - second) / (t.n_in * t.n_out)
+
+
+def _degree_bound(fan_in: float, fan_out: float) -> float:
+    return math.sqrt(max(fan_in - 1.0, 0.0)) + math.sqrt(max(fan_out - 1.0, 0.0))
+
+
+def _difference(bound: float, sigma2: float, relative: bool) -> float:
+    if not relative:
+        return bound - sigma2
+    if bound == 0.0:
+        return 1.0 if sigma2 == 0.0 else -math.inf
+    return 1.0 - sigma2 / bound

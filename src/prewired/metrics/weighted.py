@@ -1,0 +1,152 @@
+"""Metrics of a topology with weights on its edges, the matrix W: what training makes of a wiring.
+
+Each takes the weights in edge order, (n_edges,), as a SparseLinear keeps them; an edge of weight zero is as none.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+
+from ..topology import Topology
+from .lanczos import largest_eigenvalue
+from .leading import DENSE_CELLS
+from .operators import gram, operator
+from .spectrum import leading_singular_values_of
+
+MOST_CELLS = 2**24
+"""Pairs of input and output up to which all singular values are computed, 4096 x 4096: 128 MB."""
+_TOLERANCE = 1e-6
+
+
+def weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
+    """sigma1 - sigma2 of |W|, the matrix of the weights' absolute values, in [0, ||W||_F].
+
+    With weights of one it is the spectral gap of the topology; it grows in proportion to the weights. Zero where all
+    weights are, and for a graph without edges; sigma1 where |W| has rank one. Cost: a dense SVD up to 300,000 pairs of
+    input and output, else some hundred products with |W| and its transpose, each O(n_edges).
+
+    Args:
+        t: the topology.
+        weights: (n_edges,), in edge order, finite.
+
+    Raises:
+        ValueError: for weights of another shape, or that are not all finite.
+        RuntimeError: if an iteration does not settle.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(weighted_spectral_gap(generators.dense(2, 2), [3, 0, 0, -1]), 9)
+        2.0
+
+    Hoang, Kundu, Liu, Wang: "Don't just prune by magnitude! Your mask topology is a secret weapon", 2023.
+    """
+    matrix, scale = _scaled(t, weights)
+    sigma1, sigma2 = leading_singular_values_of(abs(matrix))
+    return scale * max(sigma1 - sigma2, 0.0)
+
+
+def relative_weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
+    """1 - sigma2 / sigma1 of |W|, in [0, 1]: the weighted spectral gap whatever the size of the weights.
+
+    Zero where all weights are. Arguments, cost and errors as of `weighted_spectral_gap`.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(relative_weighted_spectral_gap(generators.dense(2, 2), [4, 0, 0, -1]), 9)
+        0.75
+    """
+    sigma1, sigma2 = leading_singular_values_of(abs(_scaled(t, weights)[0]))
+    return max(sigma1 - sigma2, 0.0) / sigma1 if sigma1 else 0.0
+
+
+def effective_rank(t: Topology, weights: ArrayLike) -> float:
+    """exp(-sum p_i ln p_i) with p_i = sigma_i / sum sigma over the singular values of W, in [1, min(n_in, n_out)].
+
+    How many dimensions W really uses: r where r singular values are equal and the rest zero. 0 where all weights are.
+    All singular values are computed in dense LAPACK, O(n_in n_out min(n_in, n_out)): up to 2**24 pairs of input and
+    output, 128 MB. `stable_rank` is for any size.
+
+    Args:
+        t: the topology.
+        weights: (n_edges,), in edge order, finite.
+
+    Raises:
+        ValueError: for weights of another shape, or that are not all finite, or for more than 2**24 pairs.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(effective_rank(generators.rotating(5, 5, fan_in=1), [1, -1, 1, 0, 0]), 9)
+        3.0
+
+    Roy and Vetterli, "The effective rank: a measure of effective dimensionality", 2007.
+    """
+    if t.n_in * t.n_out > MOST_CELLS:
+        raise ValueError(
+            f"expected at most {MOST_CELLS:,} pairs of input and output for all singular values, got "
+            f"{t.n_in * t.n_out:,}; take stable_rank, which needs the largest alone"
+        )
+    matrix, scale = _scaled(t, weights)
+    if scale == 0.0:
+        return 0.0
+    values = np.linalg.svd(matrix.toarray(), compute_uv=False)
+    share = values[values > 0] / values.sum()
+    return float(np.clip(np.exp(-(share * np.log(share)).sum()), 1.0, len(values)))
+
+
+def stable_rank(t: Topology, weights: ArrayLike) -> float:
+    """||W||_F^2 / sigma1(W)^2 = sum sigma_i^2 / sigma1^2, in [1, min(n_in, n_out)], at most the rank.
+
+    r where r singular values are equal and the rest zero, and near 1 where one is far above the others. 0 where all
+    weights are. Cost: a dense SVD up to 300,000 pairs of input and output, else some hundred products with W and its
+    transpose, each O(n_edges), which leave an error of at most 1e-6 of the value (but with
+    a probability of 1e-6).
+
+    Args:
+        t: the topology.
+        weights: (n_edges,), in edge order, finite.
+
+    Raises:
+        ValueError: for weights of another shape, or that are not all finite.
+        RuntimeError: if an iteration does not settle.
+
+    Example:
+        >>> from prewired import generators
+        >>> round(stable_rank(generators.rotating(3, 3, fan_in=1), [2, -2, 1]), 9)
+        2.25
+
+    Rudelson and Vershynin, "Sampling from large matrices: an approach through geometric functional analysis", 2007.
+    """
+    matrix, scale = _scaled(t, weights)
+    if scale == 0.0:
+        return 0.0
+    squares = float((matrix.data**2).sum())
+    return float(np.clip(squares / _square_of_sigma1(matrix), 1.0, min(matrix.shape)))
+
+
+def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
+    """W divided by its largest absolute weight, so that no square leaves the range, and that weight."""
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (t.n_edges,):
+        raise ValueError(
+            f"expected weights of shape ({t.n_edges},), one for each edge in edge order, got {w.shape}; "
+            "take a SparseLinear's weight, or those entries of a matrix where the topology has an edge"
+        )
+    broken = np.flatnonzero(~np.isfinite(w))
+    if len(broken):
+        raise ValueError(
+            f"expected finite weights, got {w[broken[0]]} at edge {broken[0]}, {len(broken)} of {len(w)} not finite; "
+            "measure weights from before they diverged, or train with a lower learning rate"
+        )
+    scale = float(np.abs(w).max(initial=0.0))
+    return scipy.sparse.csr_array((w / (scale or 1.0), t.indices, t.indptr), shape=(t.n_out, t.n_in)), scale
+
+
+def _square_of_sigma1(matrix: Any) -> float:
+    if matrix.shape[0] * matrix.shape[1] <= DENSE_CELLS:
+        return float(np.linalg.norm(matrix.toarray(), 2)) ** 2
+    n, square, _ = gram(operator(matrix))
+    sizes = abs(matrix)
+    bound = float(sizes.sum(axis=0).max() * sizes.sum(axis=1).max())
+    return largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE).value
