@@ -149,9 +149,7 @@ def by_optimiser(layer):
 
 
 def assigned(layer):
-    layer.load_state_dict(
-        {key: value + 1 for key, value in layer.state_dict().items() if "ind" not in key}, False, True
-    )
+    layer.load_state_dict({key: layer.state_dict()[key] + 1 for key in ("weight", "bias")}, False, True)
 
 
 def replaced(layer):
@@ -572,7 +570,56 @@ def test_state_dicts_travel_without_pickled_code(tmp_path):
     layer = SparseLinear(GRAPH)
     torch.save(layer.state_dict(), tmp_path / "layer.pt")
     state = torch.load(tmp_path / "layer.pt", weights_only=True)
-    assert set(state) == {"weight", "bias", "indptr", "indices"}
+    assert set(state) == {"weight", "bias", "n_in", "indptr", "indices"}
+
+
+def rewired(state):
+    """The topology that a state_dict says by itself."""
+    return Topology(int(state["n_in"]), len(state["indptr"]) - 1, state["indptr"].numpy(), state["indices"].numpy())
+
+
+UNREAD = Topology.from_edges(5, 2, [(0, 0), (1, 1), (2, 1)])  # nothing in the edges says that there are five inputs
+
+
+@pytest.mark.parametrize("way", round_trips(SparseLinear(UNREAD)))
+@pytest.mark.parametrize("graph", [UNREAD, GRAPH, Topology(3, 2, [0, 0, 0], [])], ids=["unread", "full", "empty"])
+def test_a_state_dict_says_the_whole_wiring(graph, way):
+    same = round_trips(SparseLinear(graph))[way]
+    assert rewired(same.state_dict()) == graph
+    assert same.n_in.dtype == torch.int64
+    assert same.n_in.shape == ()
+
+
+def test_the_number_of_inputs_stays_an_integer_and_leaves_the_meta_device():
+    assert rewired(SparseLinear(UNREAD).half().state_dict()) == UNREAD
+    with torch.device("meta"):
+        layer = SparseLinear(UNREAD)
+    assert layer.n_in.is_meta
+    assert rewired(layer.to_empty(device="cpu").state_dict()) == UNREAD
+    with torch.device("meta"):
+        layer = SparseLinear(UNREAD)
+    layer.load_state_dict(SparseLinear(UNREAD).state_dict(), assign=True)
+    assert rewired(layer.state_dict()) == UNREAD
+
+
+def test_the_same_edges_among_more_inputs_are_another_wiring():
+    state = SparseLinear(UNREAD).state_dict()
+    layer = SparseLinear(Topology(6, 2, UNREAD.indptr, UNREAD.indices))
+    before = layer.weight.detach().clone()
+    with pytest.raises(RuntimeError, match=r"n_in: expected the wiring [0-9a-f]{12} of this layer, got another one"):
+        layer.load_state_dict(state)
+    torch.testing.assert_close(layer.weight.detach(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["n_in", "indptr", "indices"])
+def test_a_state_dict_that_leaves_a_part_of_the_wiring_open_is_refused_unless_asked_for(name):
+    state = SparseLinear(GRAPH).state_dict()
+    del state[name]
+    layer = SparseLinear(GRAPH)
+    with pytest.raises(RuntimeError, match=f'Missing key.*"{name}"'):
+        layer.load_state_dict(state)
+    assert layer.load_state_dict(state, strict=False).missing_keys == [name]
+    assert rewired(layer.state_dict()) == GRAPH
 
 
 def test_another_wiring_is_refused_even_where_the_shapes_agree():

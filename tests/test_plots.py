@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from prewired import generators, plots
+from prewired import Topology, generators, plots
+from prewired.metrics import law
 from prewired.statistics import Row, correlate
 from prewired.training import Run, TrainConfig
 
@@ -56,7 +57,8 @@ def test_pictures_of_rows(tmp_path, families, densities, score_name):
 def drawn(axis):
     """Label -> points of every labelled line; error bars carry theirs on their container."""
     lines = {str(line.get_label()): line.get_xydata() for line in axis.lines}
-    lines |= {container.get_label(): container.lines[0].get_xydata() for container in axis.containers}
+    errors = [container for container in axis.containers if hasattr(container, "lines")]
+    lines |= {container.get_label(): container.lines[0].get_xydata() for container in errors}
     return {label: points for label, points in lines.items() if not label.startswith("_")}
 
 
@@ -123,3 +125,103 @@ def test_every_family_has_its_own_look():
     names = [name for name in (*generators.GENERATORS, *generators.STAGES) if name != "dense"]
     assert len({plots.style(name) for name in names}) == len(names)
     assert len({plots.style(name)[0] for name in FAMILIES}) == len(FAMILIES)
+
+
+ODD = {
+    "one row": Topology(9, 1, [0, 4], [0, 3, 4, 8]),
+    "dense": generators.dense(20, 30),
+    "empty": Topology(5, 4, [0] * 5, []),
+    "matching": generators.rotating(64, 64, fan_in=1),
+    "one cell": generators.dense(1, 1),
+}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_pictures_of_odd_graphs(tmp_path, several):
+    sets = [ODD] if several else [{name: t} for name, t in ODD.items()]
+    for graphs in sets:
+        paths = [plots.singular_values(graphs, path=tmp_path / "s.png"), plots.degrees(graphs, path=tmp_path / "d.png")]
+        if not several:
+            (only,) = graphs.values()
+            paths.append(plots.path_counts([only], path=tmp_path / "p.png"))
+        for path in paths:
+            width, height = png_size(path)
+            assert 400 <= width <= 3000
+            assert 300 <= height <= 2500
+
+
+def bars(axis):
+    """Left ends, widths and heights of the bars."""
+    return np.array([(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axis.patches if bar.get_width()]).T
+
+
+def test_singular_values_show_the_histogram_the_law_and_the_leading_two():
+    t = generators.biregular(120, 100, fan_in=6, seed=0)
+    axis = plots.singular_values.__wrapped__({"mine": t}).axes[0]
+    left, width, height = bars(axis)
+    values = law.singular_values(t)
+    np.testing.assert_allclose(
+        height * width * 100, [((a <= values) & (values < a + w)).sum() for a, w in zip(left, width, strict=True)]
+    )
+    lines = drawn(axis)
+    x, f = lines["random biregular graph"].T
+    np.testing.assert_allclose(f, law.biregular_law(x, 6, 5, density=0.05))
+    np.testing.assert_allclose(lines["$\\sigma_2$"][:, 0], values[1])
+    np.testing.assert_allclose(lines["$\\sigma_1$"][:, 0], values[0])
+    assert axis.get_title() == f"mine\n$\\sigma_1$ = 5.477, $\\sigma_2$ = {values[1]:.4g}"
+
+
+def test_a_distant_sigma1_is_an_arrow_and_a_high_bar_is_cut_off():
+    far = plots.singular_values.__wrapped__(generators.biregular(200, 200, fan_in=40, seed=0)).axes[0]
+    assert "$\\sigma_1$" not in drawn(far)
+    assert far.get_xlim()[1] < 40
+    assert [text.get_text() for text in far.texts] == ["$\\sigma_1$"]
+    high = plots.singular_values.__wrapped__(generators.grouped(100, 100, fan_in=10)).axes[0]
+    assert [text.get_text() for text in high.texts] == ["90 %"]
+    assert high.get_ylim()[1] < bars(high)[2].max()
+
+
+def test_large_graphs_show_the_estimated_density(monkeypatch):
+    t = generators.biregular(120, 100, fan_in=6, seed=0)
+    monkeypatch.setattr(law, "DENSE_CELLS", 100)
+    left, width, height = bars(plots.singular_values.__wrapped__(t).axes[0])
+    expected, _ = law.singular_value_density(t, np.append(left, left[-1] + width[-1]))
+    np.testing.assert_allclose(height, expected)
+
+
+def test_degrees_show_every_unit():
+    t = generators.erdos_renyi(300, 200, fan_in=4, seed=0)
+    fan_in, fan_out = plots.degrees.__wrapped__({"mine": t}).axes
+    for axis, counts, side in ((fan_in, t.fan_in, "fan-in"), (fan_out, t.fan_out, "fan-out")):
+        left, width, height = bars(axis)
+        np.testing.assert_array_equal(width, 1)
+        np.testing.assert_array_equal(height, np.bincount(counts, minlength=counts.min() + len(left))[counts.min() :])
+        assert left[0] == counts.min() - 0.5
+        assert axis.get_title() == f"mine {side} {counts.min()} to {counts.max()}, mean {counts.mean():.4g}"
+    hubs = Topology.from_edges(200, 150, [(0, k) for k in range(150)] + [(k, k % 150) for k in range(1, 200)])
+    axis = plots.degrees.__wrapped__({"hubs": hubs}).axes[1]
+    assert axis.get_yscale() == "log"
+    assert len(bars(axis)[0]) <= 60
+    assert bars(axis)[2].sum() == 200
+
+
+def test_path_counts_show_the_metric():
+    net = [generators.biregular(60, 50, fan_in=6, seed=0), generators.rotating(50, 300, fan_in=3)]
+    figure = plots.path_counts.__wrapped__(net)
+    (image,) = figure.axes[0].images
+    product = net[1].biadjacency() @ net[0].biadjacency()
+    assert image.get_array().shape == (160, 60)
+    assert image.get_extent() == [0, 60, 300, 0]
+    np.testing.assert_allclose(image.get_array().mean(), 1, rtol=0.05)  # blocks are of one and of two outputs
+    np.testing.assert_allclose(image.get_array()[0] * product.mean(), product.toarray()[:1].mean(axis=0))
+    assert figure.axes[0].get_title() == "60 -> 50 -> 300, $10^{3.73}$ paths"
+
+
+def test_large_faint_graphs_are_shaded_up_to_their_largest_share():
+    shown = plots.biadjacency.__wrapped__({"large": generators.rotating(30_000, 30_000, fan_in=3)}, "title").axes[0]
+    (image,) = shown.images
+    assert image.norm.vmax == image.get_array().max() < 0.05
+    shown.figure.canvas.draw()
+    assert "10 k" in [tick.get_text() for tick in shown.get_xticklabels()]
+    (image,) = plots.biadjacency.__wrapped__({"small": generators.rotating(30, 30, fan_in=3)}, "title").axes[0].images
+    assert image.norm.vmax == 1

@@ -25,8 +25,8 @@ class SparseLinear(nn.Module):
     """y = x W^T + b, where W has a weight at every edge of the topology and nothing anywhere else.
 
     The parameter is the vector of the weights in edge order, so gradients and optimiser state have the size of the
-    edges and a connection that is not in the graph cannot come back. The edges themselves (`indptr`, `indices`) are
-    buffers: they travel in the state_dict and are compared when one is loaded. Drop-in for nn.Linear; the output's
+    edges and a connection that is not in the graph cannot come back. The whole wiring (`n_in`, `indptr`, `indices`) is
+    in buffers: it travels in the state_dict, and is compared when one is loaded. Drop-in for nn.Linear; the output's
     memory is feature-major (strides (1, batch)), which elementwise layers keep and the next SparseLinear reads fastest.
 
     Args:
@@ -48,6 +48,7 @@ class SparseLinear(nn.Module):
         (torch.Size([8]), torch.Size([5, 4]))
     """
 
+    n_in: torch.Tensor
     indptr: torch.Tensor
     indices: torch.Tensor
     starts: torch.Tensor
@@ -79,7 +80,8 @@ class SparseLinear(nn.Module):
 
     def _wire(self, device: Any) -> None:
         """Register the index tensors; the topology alone decides what they are."""
-        self.register_buffer("indptr", torch.tensor(self.topology.indptr, device=device))
+        for name in ("n_in", "indptr"):
+            self.register_buffer(name, torch.tensor(getattr(self.topology, name), device=device))
         for name, tensor in plan(self.topology)._asdict().items():
             self.register_buffer(name, tensor.to(device), persistent=name == "indices")
 
@@ -241,7 +243,7 @@ class SparseLinear(nn.Module):
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
     ):
         """Refuse weights that belong to another wiring, even where the shapes agree."""
-        for name in ("indptr", "indices"):
+        for name in ("n_in", "indptr", "indices"):
             loaded, own = state_dict.get(prefix + name), torch.tensor(getattr(self.topology, name))
             if loaded is None:
                 continue

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -10,10 +10,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from . import generators
 from .data import Data
+from .layers import SparseLinear
+from .metrics.weighted import effective_rank, relative_weighted_spectral_gap, stable_rank, weighted_spectral_gap
 from .networks import count_parameters
 from .random_bits import RandomBits
+from .topology import Topology
 
+TRACKED: dict[str, Callable[..., float]] = {
+    metric.__name__: metric
+    for metric in (weighted_spectral_gap, relative_weighted_spectral_gap, effective_rank, stable_rank)
+}
+"""Metrics of a topology and its weights that `train` can follow."""
+Layer = SparseLinear | nn.Linear
 _EVALUATION_BATCH = 2048
 
 
@@ -67,7 +77,8 @@ class Run:
 
     `val_score` and `test_score` are the accuracy in [0, 1] (classification) or R^2 (regression), as `score_name` says.
     All tuples have one entry per epoch; `seconds` is training time only, without evaluation. The test data is looked at
-    once, after the last epoch.
+    once, after the last epoch. `tracked` has, for each metric that was followed, its values before training and after
+    every epoch, each time one per layer.
     """
 
     config: TrainConfig
@@ -79,6 +90,7 @@ class Run:
     seconds: tuple[float, ...] = field(repr=False)
     test_loss: float
     test_score: float
+    tracked: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict, repr=False, hash=False)
 
     def epochs_to(self, score: float) -> int | None:
         """Epochs until the validation score first reached `score`; None if it never did."""
@@ -90,14 +102,16 @@ class Run:
         return None if epochs is None else sum(self.seconds[:epochs])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them."""
-        return asdict(self)
+        """Plain values, as JSON can hold them; without `tracked` where nothing was."""
+        values = asdict(self)
+        return values if self.tracked else {name: value for name, value in values.items() if name != "tracked"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`, also after a passage through JSON."""
         plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return cls(**{**plain, "config": TrainConfig(**values["config"])})
+        tracked = {name: tuple(map(tuple, epochs)) for name, epochs in values.get("tracked", {}).items()}
+        return cls(**{**plain, "config": TrainConfig(**values["config"]), "tracked": tracked})
 
 
 def train(
@@ -106,6 +120,7 @@ def train(
     config: TrainConfig = TrainConfig(),
     *,
     progress: Callable[[int, int], None] | None = None,
+    track: Iterable[str] = (),
 ) -> Run:
     """Train a network in place.
 
@@ -117,12 +132,15 @@ def train(
         data: what `data.load` returns.
         config: how to train.
         progress: called after every epoch with (epochs done, epochs in all).
+        track: names in TRACKED of metrics of the weights, to be computed before training and after every epoch for each
+            SparseLinear and each nn.Linear, which is a complete graph; they change nothing else in the run.
 
     Returns:
         The Run.
 
     Raises:
-        ValueError: if the network's output has another shape.
+        ValueError: if the network's output has another shape, for an unknown name to track, or if there is no layer to
+            follow.
         RuntimeError: if a loss stops being finite.
 
     Example:
@@ -132,9 +150,15 @@ def train(
         >>> run = train(net, digits, TrainConfig(epochs=3, learning_rate=1e-2))
         >>> run.test_score > 0.8
         True
+        >>> run = train(net, digits, TrainConfig(epochs=3), track=["stable_rank"])
+        >>> len(run.tracked["stable_rank"]), len(run.tracked["stable_rank"][0])
+        (4, 2)
     """
     loss_of = functional.cross_entropy if data.task == "classification" else functional.mse_loss
     _check_fit(net, data)
+    tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
+    layers = _layers_to_track(net, tracked) if tracked else []
+    _follow(tracked, layers)
     optimizer = _optimizer(net, config)
     order = RandomBits(config.seed, "training order")
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
@@ -159,12 +183,21 @@ def train(
                 f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
                 f"{val_loss}); lower learning_rate={config.learning_rate}"
             )
+        _follow(tracked, layers)
         if progress is not None:
             progress(epoch, config.epochs)
     test_loss, test_score = evaluate(net, data, data.x_test, data.y_test)
     curves = {name: tuple(values) for name, values in history.items()}
     score_name = "accuracy" if data.task == "classification" else "r2"
-    return Run(config, score_name, count_parameters(net), **curves, test_loss=test_loss, test_score=test_score)
+    return Run(
+        config,
+        score_name,
+        count_parameters(net),
+        **curves,
+        test_loss=test_loss,
+        test_score=test_score,
+        tracked={name: tuple(values) for name, values in tracked.items()},
+    )
 
 
 @torch.inference_mode()
@@ -196,6 +229,34 @@ def _check_fit(net: nn.Module, data: Data) -> None:
             f"expected a network from {data.n_features} inputs to {data.n_outputs} outputs for {data.name}, got "
             f"{shape[1:]} outputs; make the last size {data.n_outputs}"
         )
+
+
+def _layers_to_track(net: nn.Module, names: Iterable[str]) -> list[tuple[Topology, Layer]]:
+    """The layers with a matrix of weights, in the network's order, each with its wiring."""
+    for name in names:
+        if name not in TRACKED:
+            raise ValueError(f"expected metrics to track among {', '.join(TRACKED)}, got {name!r}")
+    layers = [layer for layer in net.modules() if isinstance(layer, Layer)]
+    if not layers:
+        raise ValueError(
+            f"expected a network with a SparseLinear or nn.Linear to track, got {type(net).__name__} without one; "
+            "leave track= out"
+        )
+    return [(_wiring(layer), layer) for layer in layers]
+
+
+def _wiring(layer: Layer) -> Topology:
+    if isinstance(layer, SparseLinear):
+        return layer.topology
+    return generators.dense(layer.in_features, layer.out_features)
+
+
+def _follow(tracked: dict[str, list[tuple[float, ...]]], layers: list[tuple[Topology, Layer]]) -> None:
+    """Append the metrics of the weights as they are now."""
+    weights = [layer.weight.detach().cpu().double().reshape(-1).numpy() for _, layer in layers]
+    for name, values in tracked.items():
+        found = [TRACKED[name](t, w) for (t, _), w in zip(layers, weights, strict=True)]
+        values.append(tuple(found))
 
 
 def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

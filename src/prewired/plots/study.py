@@ -1,61 +1,19 @@
-"""The pictures of a study, and of topologies, as files; a family has the same colour and marker in all of them."""
+"""The pictures of a study: its scores by density and by metric, and the curves of its trainings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .generators import GENERATORS, STAGES
-from .statistics import DENSE, DENSE_NARROW, Finding, Row, by_graph, mean_and_sd, percent
-
-if TYPE_CHECKING:
-    from .topology import Topology
-
-# Okabe-Ito without its yellow, filled up from Paul Tol's muted set: told apart with any colour vision
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-KINDS = (".png", ".svg", ".pdf")
-FIRST = ("erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped")
-REFERENCE_STYLES = {DENSE: ("black", "*", "-"), DENSE_NARROW: ("#777777", "d", "--")}
-LOOK: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.titlesize": 11,
-    "figure.labelsize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e5e5e5",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.dpi": 150,
-    "savefig.dpi": 150,
-}
+from ..statistics import DENSE, DENSE_NARROW, Finding, Row, by_graph, mean_and_sd, percent
+from .look import REFERENCE_STYLES, panels, picture, shared_legend, style
 
 
-def _picture(draw: Callable[..., Any]) -> Callable[..., Path]:
-    """Give a drawing function its look and save the figure it returns under `path`, its last argument."""
-
-    @wraps(draw)
-    def save(*args: Any, path: str | Path) -> Path:
-        import matplotlib
-
-        kind = Path(path).suffix.lower()
-        if kind not in KINDS:
-            raise ValueError(f"expected a picture ending in {', '.join(KINDS)}, got {str(path)!r}")
-        with matplotlib.rc_context(LOOK):
-            draw(*args).savefig(path, format=kind[1:])
-        return Path(path)
-
-    return save
-
-
-@_picture
+@picture
 def score_by_density(rows: Sequence[Row]) -> Any:
     """Test score against density: a line per family with the spread over graphs, dense references as horizontal lines.
 
@@ -66,7 +24,7 @@ def score_by_density(rows: Sequence[Row]) -> Any:
     graphs = by_graph(rows)
     densities = sorted({graph.density for graph in graphs if graph.density is not None})
     labels = _labels(rows)
-    figure, axes = _panels(1, width=6.4, height=4.4)
+    figure, axes = panels(1, width=6.4, height=4.4)
     axis = axes[0]
     _dense_lines(axis, graphs, densities, _scale(rows))
     step = _dodge(densities, len(labels))
@@ -90,7 +48,7 @@ def score_by_density(rows: Sequence[Row]) -> Any:
     return figure
 
 
-@_picture
+@picture
 def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding]) -> Any:
     """Test score against one metric, a point per graph and a panel per density, with Spearman's rho in its title.
 
@@ -102,7 +60,7 @@ def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding
     """
     graphs = [graph for graph in by_graph(rows) if metric in graph.metrics]
     densities = sorted({graph.density for graph in graphs if graph.density is not None})
-    figure, axes = _panels(len(densities), width=3.3, height=3.3)
+    figure, axes = panels(len(densities), width=3.3, height=3.3)
     for axis, density in zip(axes, densities, strict=True):
         cell = [graph for graph in graphs if graph.density == density]
         for label in dict.fromkeys(graph.label for graph in cell):
@@ -120,11 +78,11 @@ def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding
         axis.set_title(f"density {percent(density)}\n{verdict}, n = {found.n}")
     figure.supxlabel(metric.replace("_", " ") + " (mean over layers)")
     figure.supylabel(_score_label(rows, "test"))
-    _shared_legend(figure, axes)
+    shared_legend(figure, axes)
     return figure
 
 
-@_picture
+@picture
 def training_curves(rows: Sequence[Row]) -> Any:
     """Validation score after each epoch, mean over the runs of a family, a panel per density.
 
@@ -135,7 +93,7 @@ def training_curves(rows: Sequence[Row]) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     densities = sorted({row.density for row in rows if row.density is not None})
-    figure, axes = _panels(len(densities), width=3.6, height=3.4, share_y=True)
+    figure, axes = panels(len(densities), width=3.6, height=3.4, share_y=True)
     for axis, density in zip(axes, densities, strict=True):
         cell = [row for row in rows if row.label == DENSE or row.density == density]
         for place, label in enumerate(dict.fromkeys(row.label for row in cell)):
@@ -150,82 +108,13 @@ def training_curves(rows: Sequence[Row]) -> Any:
         axis.set_title(f"density {percent(density)}")
     figure.supxlabel("epoch")
     figure.supylabel(_score_label(rows, "validation"))
-    _shared_legend(figure, axes)
+    shared_legend(figure, axes)
     return figure
-
-
-@_picture
-def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
-    """Biadjacency matrices side by side, or one, larger; each pixel is the share of edges present in its block.
-
-    Args:
-        topologies: title -> topology.
-        title: of the whole picture.
-        path: the picture to write, .png, .svg or .pdf.
-    """
-    from matplotlib.colors import PowerNorm
-
-    alone = len(topologies) == 1
-    figure, axes = _panels(len(topologies), *((5.0, 5.2) if alone else (2.7, 3.0)))
-    image, norm = None, PowerNorm(0.5, vmin=0, vmax=1)
-    for axis, (name, topology) in zip(axes, topologies.items(), strict=True):
-        extent = (0, topology.n_in, topology.n_out, 0)
-        picture = block_shares(topology, resolution=480 if alone else 160)
-        image = axis.imshow(picture, cmap="Blues", norm=norm, extent=extent, interpolation="nearest", aspect="auto")
-        axis.set_title(name)
-        axis.grid(False)
-        axis.locator_params(nbins=4)
-    figure.supxlabel("input")
-    figure.supylabel("output")
-    figure.suptitle(title, size=12)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, ticks=[0, 0.05, 0.1, 0.25, 0.5, 1])
-    bar.set_label("share of edges present in a pixel")
-    return figure
-
-
-def block_shares(topology: Topology, resolution: int = 160) -> np.ndarray:
-    """The biadjacency averaged over equal blocks, at most `resolution` a side: (rows, columns) in [0, 1], O(n_edges).
-
-    Example:
-        >>> from .generators import grouped
-        >>> block_shares(grouped(4, 4, fan_in=2), resolution=2)
-        array([[1., 0.],
-               [0., 1.]])
-    """
-    rows, columns = min(topology.n_out, resolution), min(topology.n_in, resolution)
-    row_of = np.arange(topology.n_out) * rows // topology.n_out
-    column_of = np.arange(topology.n_in) * columns // topology.n_in
-    counts = np.zeros((rows, columns))
-    np.add.at(counts, (np.repeat(row_of, topology.fan_in), column_of[topology.indices]), 1)
-    return counts / np.outer(np.bincount(row_of), np.bincount(column_of))
-
-
-def style(family: str) -> tuple[str, str]:
-    """The colour and the marker of a family, by its place in the registry, the same in every picture.
-
-    The six that are compared most come first, so that no two of them share a colour.
-    """
-    names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != DENSE]
-    place = names.index(family) if family in names else len(names) + sum(family.encode())
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
 
 def p_text(p_value: float) -> str:
     """A p-value in two digits, such as p = 0.04 or p < 0.001."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
-
-
-def _panels(n: int, width: float, height: float, share_y: bool = False) -> tuple[Any, list[Any]]:
-    """A figure of n panels in rows of at most 3 (4 when there are more than 6), with room for a legend at the right."""
-    from matplotlib.figure import Figure
-
-    columns = 2 if n == 4 else min(n, 3 if n <= 6 else 4)
-    lines = math.ceil(n / columns)
-    figure = Figure(figsize=(width * columns + 2.2, height * lines + 0.4), layout="constrained")
-    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=share_y).flat)
-    for unused in axes[n:]:
-        unused.remove()
-    return figure, axes[:n]
 
 
 def _dense_lines(axis: Any, graphs: Sequence[Any], densities: Sequence[float], scale: float) -> None:
@@ -260,9 +149,3 @@ def _scale(rows: Sequence[Row]) -> float:
 
 def _score_label(rows: Sequence[Row], split: str) -> str:
     return f"{split} accuracy [%]" if rows[0].run.score_name == "accuracy" else f"{split} R²"
-
-
-def _shared_legend(figure: Any, axes: Sequence[Any]) -> None:
-    """One legend for all panels, outside of them."""
-    entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(entries.values()), list(entries), loc="outside right upper")

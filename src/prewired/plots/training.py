@@ -1,0 +1,47 @@
+"""The picture of one training: metrics of the weights that were followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .look import COLOURS, MARKERS, panels, picture, shared_legend
+
+if TYPE_CHECKING:
+    from ..training import Run
+
+
+@picture
+def tracked(run: Run) -> Any:
+    """The metrics that a training followed, before it and after each epoch: a panel per metric, a line per layer.
+
+    Args:
+        run: of `train(..., track=...)`.
+        path: the picture to write, .png, .svg or .pdf.
+
+    Raises:
+        ValueError: if the run has followed nothing.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    if not run.tracked:
+        raise ValueError("expected a run with tracked metrics, got none; train with track=, see training.TRACKED")
+    figure, axes = panels(len(run.tracked), width=3.6, height=3.2)
+    for axis, (name, values) in zip(axes, run.tracked.items(), strict=True):
+        every = max(1, len(values) // 8)
+        for place, layer in enumerate(zip(*values, strict=True)):
+            axis.plot(
+                range(len(values)),
+                layer,
+                color=COLOURS[place % len(COLOURS)],
+                marker=MARKERS[place % len(MARKERS)],
+                markevery=(place % every, every),
+                ms=5,
+                lw=1.5,
+                label=f"layer {place + 1}",
+            )
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        axis.ticklabel_format(axis="y", useOffset=False)
+        axis.set_title(name.replace("_", " "))
+    figure.supxlabel("epoch (0: before training)")
+    shared_legend(figure, axes)
+    return figure
