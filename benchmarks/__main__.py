@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import generation, layer, machine, network, plot, report, sweep, wide
+from . import generation, layer, machine, network, plot, report, spectra, sweep, wide
 
-PARTS = {"layer": layer, "network": network, "wide": wide, "sweep": sweep, "generation": generation}
+PARTS = {"layer": layer, "network": network, "wide": wide, "sweep": sweep, "generation": generation, "spectra": spectra}
 DEFAULT = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

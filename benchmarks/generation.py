@@ -2,22 +2,16 @@
 
 import importlib
 import json
-import os
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from .memory import forget_peak_memory, peak_memory
+from .alone import bound_memory, in_process, measured
 
 ROUNDS, MINUTES = 3, 20
 ONCE = 20.0  # seconds from which on a graph is made only once
 LIMIT = 180  # seconds a process may take
-SPARE = 0.85  # share of the machine's memory a process may take
 
 OWN, NETWORKX, IGRAPH, SCIPY = "prewired", "networkx", "igraph", "SciPy"
 MODULES = {
@@ -74,7 +68,7 @@ def _rounds(case: Case, library: str, rounds: int) -> dict[str, Any]:
     """The medians over the processes, or the problem that the first one met."""
     found: list[dict[str, Any]] = []
     while len(found) < rounds and not (found and found[0]["seconds"] > ONCE):
-        done = _process(case, library)
+        done = in_process(f"{__package__}.generation", case, library, LIMIT)
         if "problem" in done:
             return done
         found.append(done)
@@ -87,37 +81,14 @@ def _rounds(case: Case, library: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def _process(case: Case, library: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", f"{__package__}.generation", json.dumps(case), library]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=LIMIT
-        )
-    except subprocess.TimeoutExpired:
-        return {"problem": f"over {LIMIT} s"}
-    if done.returncode == 0:
-        return json.loads(done.stdout)
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    if "No module named" in last:
-        return {"problem": "not installed"}
-    out_of_memory = "emory" in last or done.returncode < 0
-    return {"problem": "out of memory" if out_of_memory else last}
-
-
 def measure(case: Case, library: str) -> dict[str, Any]:
     """Make the graph; seconds, edges, and the peak of the memory above what was resident before, in bytes."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    resource.setrlimit(resource.RLIMIT_AS, (int(SPARE * total), resource.RLIM_INFINITY))
+    bound_memory()
     module = importlib.import_module(MODULES[library])
     make = MAKERS[case.graph, library]
     make(module, 16, 2)  # whatever is loaded or compiled on the first call
-    forget_peak_memory()
-    before = peak_memory()
-    start = time.perf_counter()
-    graph = make(module, case.n, case.fan_in)
-    seconds = time.perf_counter() - start
-    peak = peak_memory()
-    return {"seconds": seconds, "edges": _edges(graph), "bytes": peak and before and peak - before}
+    graph, figures = measured(lambda: make(module, case.n, case.fan_in))
+    return {**figures, "edges": _edges(graph)}
 
 
 def _edges(graph: Any) -> int:

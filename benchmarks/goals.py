@@ -23,3 +23,4 @@ PEER_DENSITIES = (0.01, 0.2)
 NETWORK_GOALS = {0.01: 11, 0.05: 5.5, 0.1: 3.8}  # density: times as fast as dense
 WIDE_GOALS = {"65,536 random": {"ms": 180, "MB": 700}, "65,536 local": {"ms": 90, "MB": 700}}  # at most
 GENERATION_GOALS = {(BIREGULAR, 10**6, 32): {"s": 10, "MB": 410}}  # at most; three times its own size
+SPECTRA_GOALS = {("biregular", 10**6, 32): {"s": 120, "MB": 6000}}  # at most, for a relative error of 1e-6

@@ -2,8 +2,17 @@
 
 from typing import Any
 
+from . import spectra
 from .generation import LIBRARIES, OWN
-from .goals import GENERATION_GOALS, LAYER_GOALS, NETWORK_GOALS, PEER_DENSITIES, PEER_GOALS, WIDE_GOALS
+from .goals import (
+    GENERATION_GOALS,
+    LAYER_GOALS,
+    NETWORK_GOALS,
+    PEER_DENSITIES,
+    PEER_GOALS,
+    SPECTRA_GOALS,
+    WIDE_GOALS,
+)
 from .layer import FORWARD, STEP
 from .network import DROP_INS
 from .peers import DENSE, FEATURE_MAJOR, NAMES, PRODUCTS, ROW_MAJOR
@@ -37,11 +46,24 @@ Not all keep the same promise. Where it says biregular, {own} draws a simple gra
 of a side, networkx one with parallel edges (the configuration model), and igraph makes one greedily, without drawing.
 The Margulis graph of networkx has n vertices and half the edges, ours twice n as a layer has. A process is stopped
 after {limit} s; -: the library has no such generator. {own}, measured and wanted."""
+SPECTRA = """Seconds, and the peak of the memory above what was resident before, of computing one number of a graph
+of n inputs and n outputs that is there already; each in a process of its own, medians of up to three. sigma2 is
+measured as the Ramanujan ratio, sigma2 / (sqrt(fan_in - 1) + sqrt(fan_out - 1)). {bounded} also proves bounds: their
+largest relative distance from the value is given with what they rest on; SciPy (`svds`, `eigsh` of the shifted
+Laplacian) and networkx (`algebraic_connectivity`) say nothing of the kind. A process is stopped after {limit} s, and
+larger graphs are not tried then (-). Measured and wanted."""
 
 
 def markdown(parts: dict[str, Any]) -> str:
     """The whole page; parts that were not measured are left out."""
-    sections = {"layer": _layer, "network": _network, "wide": _wide, "sweep": _sweep, "generation": _generation}
+    sections = {
+        "layer": _layer,
+        "network": _network,
+        "wide": _wide,
+        "sweep": _sweep,
+        "generation": _generation,
+        "spectra": _spectra,
+    }
     blocks = ["# Benchmarks", HEAD, *_machine(parts)]
     for name, section in sections.items():
         blocks += section(parts[name]) if name in parts else []
@@ -173,6 +195,27 @@ def _generation(part: dict[str, Any]) -> list[str]:
     heads = [f"{library} [{unit}]" for unit in ("s", "MB") for library in LIBRARIES]
     text = GENERATION.format(own=OWN, limit=part["limit"])
     return ["## Making graphs", text, table(("graph", "n", "fan-in", *heads), rows)]
+
+
+def _spectra(part: dict[str, Any]) -> list[str]:
+    found = {((r["quantity"], r["family"], r["n"], r["fan_in"]), r["library"]): r for r in part["records"]}
+    rows = []
+    for case in dict.fromkeys(case for case, _ in found):
+        goals = SPECTRA_GOALS.get(case[1:], {})
+        made = {library: found.get((case, library), {}) for library in spectra.LIBRARIES}
+        seconds = {library: one.get("problem") or _digits(one.get("seconds")) for library, one in made.items()}
+        memory = [_digits(one["bytes"] / 1e6 if one.get("bytes") else None) for one in made.values()]
+        for place, (library, one) in enumerate(made.items()):
+            if goals and library in (spectra.OWN, spectra.BOUNDED) and "seconds" in one:
+                seconds[library] = at_most(one["seconds"], goals["s"])
+                memory[place] = at_most(one["bytes"] / 1e6, goals["MB"])
+        bounded = made[spectra.BOUNDED]
+        rests = f"{bounded['relative error']:.0e}, {bounded['basis']}" if "basis" in bounded else MISSING
+        rows.append((case[0], case[1], f"{case[2]:,}", str(case[3]), *seconds.values(), *memory, rests))
+    heads = [f"{library} [{unit}]" for unit in ("s", "MB") for library in spectra.LIBRARIES]
+    text = SPECTRA.format(bounded=spectra.BOUNDED, limit=part["limit"])
+    head = ("quantity", "graph", "n", "fan-in", *heads, "error bound, and its basis")
+    return ["## Spectra", text, table(head, rows)]
 
 
 def _digits(value: float | None) -> str:

@@ -25,18 +25,19 @@ ARROWS = {
     "networks.py": {"chain", "generators", "init", "kernels", "layers", "plan", "random_bits", "topology"},
     "bench.py": {"crossover", "generators", "layers"},
     "data/": {"random_bits"},
-    "training.py": {"data", "networks", "random_bits"},
+    "training.py": {"data", "generators", "layers", "metrics", "networks", "random_bits", "topology"},
     "storage.py": {"topology"},
     "names.py": {"topology"},
     "masks.py": {"names", "topology"},
     "store.py": {"__version__"},
     "statistics.py": {"training"},
-    "plots.py": {"generators", "statistics", "topology"},
+    "wirings.py": {"generators", "masks", "storage", "store", "topology"},
+    "plots/": {"generators", "metrics", "statistics", "topology", "training"},
     "study.py": {"data", "generators", "metrics", "networks", "statistics", "store", "topology", "training"},
     "report.py": {"plots", "statistics", "store", "study"},
 }
 GRAPH_HALF = ("topology.py", "random_bits.py", "generators/", "metrics/", "names.py", "masks.py")
-ONLY_IN = {"matplotlib": "plots.py", "pooch": "data/", "sklearn": "data/", "sqlite3": "store.py"}
+ONLY_IN = {"matplotlib": "plots/", "pooch": "data/", "sklearn": "data/", "sqlite3": "store.py"}
 CORE = {"torch", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
 
 

@@ -106,3 +106,20 @@ def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
     (tmp_path / "study").touch()
     with pytest.raises(OSError, match=r"cannot make the folder .*study.*; choose a folder that can be written to"):
         store.open_store(tmp_path / "study")
+
+
+def test_a_store_is_read_while_it_is_written(tmp_path):
+    writing = store.open_store(tmp_path)
+    store.add(writing, {"a": 1}, {"finished": "now", "x": 2})
+    writing.execute("BEGIN IMMEDIATE")
+    reading = store.open_to_read(tmp_path)
+    assert store.load(reading) == {'{"a":1}': {"finished": "now", "x": 2}}
+    with pytest.raises(OSError, match="readonly"):
+        store.add(reading, {"a": 2}, {"finished": "now"})
+    reading.close()
+    writing.close()
+    with pytest.raises(OSError, match="unable to open"):
+        store.open_to_read(tmp_path / "elsewhere")
+    (tmp_path / store.FILE_NAME).write_bytes(b"no store")
+    with pytest.raises(ValueError, match="expected a study store"):
+        store.open_to_read(tmp_path)

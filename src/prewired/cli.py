@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .cli_graphs import draw, families, generate, measure
+from .cli_graphs import draw, families, generate
+from .cli_measure import measure
+from .training import TRACKED
 
 if TYPE_CHECKING:
     from .study import Step
+    from .training import Run
 
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError)
 
@@ -87,9 +90,22 @@ def parser() -> Parser:
     )
     one.add_argument("-o", "--output", type=Path, help="the file to write, such as hidden.topology")
 
-    one = add("measure", measure, "Print the metrics of a saved topology.")
-    one.add_argument("file", metavar="FILE", type=Path)
+    one = add(
+        "measure",
+        measure,
+        "Print the metrics of topologies, one or the layers of a network, of a family, a saved model or a study.",
+    )
+    one.add_argument(
+        "what",
+        metavar="WHAT",
+        nargs="+",
+        help="topology files, inputs first; a family with NAME=VALUE words, as for `prewired generate`; a saved model "
+        "(.pt, .pth, .safetensors); or a study's folder",
+    )
+    one.add_argument("--metric", action="extend", nargs="+", metavar="NAME", help="only these (default: all)")
+    one.add_argument("--explain", action="store_true", help="add bounds, methods and what the bounds rest on")
     one.add_argument("--json", action="store_true", help="print JSON")
+    one.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="write pictures and measurements.json there")
 
     one = add("train", train, "Train one network and print its test score.")
     _add_training(one)
@@ -98,6 +114,16 @@ def parser() -> Parser:
     _add_budget(one)
     one.add_argument("--edges", type=int, metavar="N", help="instead, edges of all sparse layers together, exactly")
     one.add_argument("--seed", type=int, default=0, help="of graphs, weights and batches (default: %(default)s)")
+    one.add_argument(
+        "--track",
+        action="extend",
+        nargs="+",
+        choices=TRACKED,
+        default=[],
+        metavar="NAME",
+        help=f"print metrics of each layer's weights before training and after every epoch: {', '.join(TRACKED)}",
+    )
+    one.add_argument("--picture", type=Path, metavar="FILE", help="draw them, as .png, .svg or .pdf")
 
     one = add(
         "study",
@@ -174,10 +200,12 @@ def bench(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """`prewired train`: a line per epoch, then the test score."""
-    from . import data, networks, training
+    """`prewired train`: a line per epoch, the test score, and what was tracked as tables and a picture."""
+    from . import data, networks, plots, training
     from .study import parse_family
 
+    if arguments.picture:
+        _check_picture(arguments)  # now rather than after hours of training
     loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
     name, parameters = parse_family(arguments.family)
@@ -190,8 +218,33 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"epoch {epoch}/{n_epochs}  validation loss {loss:.4f}  {score_name} {score:.4f}", flush=True)
 
     score_name = "accuracy" if loaded.task == "classification" else "R2"
-    run = training.train(net, loaded, config, progress=epoch_line)
+    run = training.train(net, loaded, config, progress=epoch_line, track=arguments.track)
     print(f"test {score_name} {run.test_score:.4f}")
+    for line in _tables(run):
+        print(line)
+    if arguments.picture:
+        print(plots.tracked(run, path=arguments.picture))
+
+
+def _check_picture(arguments: argparse.Namespace) -> None:
+    from . import plots
+
+    _need("matplotlib")
+    picture = arguments.picture
+    if not arguments.track:
+        raise ValueError(f"expected --track with --picture, got none; add --track and one of {', '.join(TRACKED)}")
+    if picture.suffix.lower() not in plots.KINDS or not picture.parent.is_dir():
+        kinds = ", ".join(plots.KINDS)
+        raise ValueError(f"expected --picture to end in {kinds} and to be in a folder that is there, got {picture}")
+
+
+def _tables(run: Run) -> Iterator[str]:
+    """For each tracked metric its name, and a row per epoch with a column per layer."""
+    for name, values in run.tracked.items():
+        heads = (f"layer {k}" for k in range(1, len(values[0]) + 1))
+        yield "\n".join(["", name, "epoch" + "".join(f"{head:>12}" for head in heads)])
+        for epoch, layers in enumerate(values):
+            yield f"{epoch:>5}" + "".join(f"{value:>12.5g}" for value in layers)
 
 
 def study(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of the command line that make, measure, list and draw graphs."""
+"""The verbs of the command line that make, list and draw graphs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-
-from .store import finite
 
 if TYPE_CHECKING:
     from .topology import Topology
@@ -21,29 +19,12 @@ def generate(arguments: argparse.Namespace) -> None:
     """`prewired generate FAMILY NAME=VALUE ... -o FILE`; of several layers each has its number before FILE's suffix."""
     from . import storage
 
-    output, topologies = arguments.output, _made(arguments.family, arguments.parameters)
+    output, topologies = arguments.output, made(arguments.family, arguments.parameters)
     for k, topology in enumerate(topologies):
         if output:
             numbered = output.with_suffix(f".{k}{output.suffix}")
             storage.save_topology(topology, numbered if len(topologies) > 1 else output)
         print(topology)
-
-
-def measure(arguments: argparse.Namespace) -> None:
-    """`prewired measure FILE`."""
-    from . import metrics, names, storage
-
-    topology = storage.load_topology(arguments.file)
-    values = metrics.measure(topology)
-    units = names.describe(topology) if topology.names else {}
-    if arguments.json:
-        print(json.dumps({**finite(values), **({"names": units} if units else {})}, indent=1))
-        return
-    print(topology)
-    for name, value in values.items():
-        print(f"{name:<{max(map(len, values))}}  {round(value, 9) + 0.0:.6g}")
-    for title, text in units.items():
-        print(f"{title:<{max(map(len, values))}}  {text}")
 
 
 def families(arguments: argparse.Namespace) -> None:
@@ -67,7 +48,7 @@ def draw(arguments: argparse.Namespace) -> None:
     from . import generators, plots, storage
 
     if arguments.parameters or arguments.what in (*generators.GENERATORS, *generators.STAGES):
-        topologies = _made(arguments.what, arguments.parameters)
+        topologies = made(arguments.what, arguments.parameters)
     else:
         topologies = [storage.load_topology(arguments.what)]
     panels = {f"layer {k}": topology for k, topology in enumerate(topologies, 1)}
@@ -80,7 +61,7 @@ def _title(t: Topology) -> str:
     return f"{t.n_in} -> {t.n_out}, {t.n_edges:,} edges"
 
 
-def _made(family: str, words: Sequence[str]) -> list[Topology]:
+def made(family: str, words: Sequence[str]) -> list[Topology]:
     """The topology of a family with its NAME=VALUE words, or those of a family of several layers."""
     from . import generators
 

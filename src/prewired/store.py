@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -63,9 +63,26 @@ def open_store(folder: str | Path) -> Connection:
         raise OSError(f"cannot make the folder {folder}: {error.strerror}; {WRITABLE}") from error
     with _clear_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+    return _closed_on_error(_check_or_create, connection, path)
+
+
+def open_to_read(folder: str | Path) -> Connection:
+    """Open the store of a study that is there without writing: it may run on meanwhile, or be read-only.
+
+    Raises:
+        ValueError: when the file there is no study store, or one of a newer format.
+        OSError: when there is none, or it cannot be opened.
+    """
+    path = Path(folder) / FILE_NAME
+    with _clear_errors(path):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    return _closed_on_error(_check, connection, path)
+
+
+def _closed_on_error(check: Callable[[Connection, Path], None], connection: Connection, path: Path) -> Connection:
     try:
         with _clear_errors(path):
-            _check_or_create(connection, path)
+            check(connection, path)
     except (OSError, ValueError):
         connection.close()
         raise
@@ -92,7 +109,6 @@ def _path(connection: Connection) -> str:
 def _check_or_create(connection: Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application_id == 0 and n_tables == 0:
         connection.execute(
@@ -101,14 +117,21 @@ def _check_or_create(connection: Connection, path: Path) -> None:
         )
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    elif application_id != APPLICATION_ID:
+    else:
+        _check(connection, path)
+    connection.execute("COMMIT")
+
+
+def _check(connection: Connection, path: Path) -> None:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application_id != APPLICATION_ID:
         raise ValueError(f"expected a study store, got another database in {path}; choose another folder")
-    elif version > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise ValueError(
             f"expected a study store of format {FORMAT_VERSION} or older, got format {version} in {path}; "
             "update prewired"
         )
-    connection.execute("COMMIT")
 
 
 def add(connection: Connection, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:

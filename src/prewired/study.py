@@ -28,6 +28,24 @@ from .training import Run, TrainConfig, train
 
 RUN_VERSION = 1  # goes up when the same key would give other figures, so that old runs are not taken for new ones
 WARM_UP_BATCHES = 20
+MEASURED = (  # of every layer; each more is one more test of significance per density
+    "density",
+    "fan_in_min",
+    "fan_in_max",
+    "fan_in_cv",
+    "fan_out_min",
+    "fan_out_max",
+    "fan_out_cv",
+    "dead_inputs",
+    "dead_outputs",
+    "connected_components",
+    "spectral_gap",
+    "relative_spectral_gap",
+    "normalized_spectral_gap",
+    "ramanujan_ratio",
+    "algebraic_connectivity",
+    "normalized_algebraic_connectivity",
+)
 RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")
 
 
@@ -408,7 +426,7 @@ def _run(
 
 def _layer(topology: Topology, known: dict[str, Any]) -> dict[str, Any]:
     if topology.digest not in known:
-        known[topology.digest] = metrics.measure(topology)
+        known[topology.digest] = metrics.measure(topology, MEASURED)
     return {
         "digest": topology.digest,
         "recipe": topology.recipe.to_json() if topology.recipe else None,
