@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from prewired import Topology, generators
-from prewired.metrics import scatter as module
 from prewired.metrics.scatter import scatter
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 8), st.integers(1, 8)))
@@ -83,7 +83,7 @@ def test_one_row_or_column():
 def test_chunks_change_nothing(monkeypatch):
     t = generators.power_law(80, 60, density=0.1, seed=0)
     whole = scatter(t)
-    monkeypatch.setattr(module, "_CHUNK", 7)
+    monkeypatch.setattr(sys.modules["prewired.metrics.scatter"], "_CHUNK", 7)
     np.testing.assert_allclose(scatter(t), whole, rtol=1e-12)
 
 

@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, Literal, overload
 
 from ..topology import Topology
+from .communities import barber_modularity, modularity
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
     connected_components,
@@ -34,6 +35,7 @@ from .laplacian import (
 )
 from .law import biregular_law, bulk, singular_value_density, singular_values
 from .measurement import Measurement
+from .mixing import mixing_deviation
 from .networks import (
     dead_hidden_units,
     effective_edges,
@@ -52,6 +54,8 @@ from .paths import (
     path_kernel_trace,
 )
 from .products import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
+from .scatter import scatter
+from .scores import imdb, is_ramanujan, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .spectrum import (
     biregular,
     leading_singular_values,
@@ -86,9 +90,16 @@ METRICS: dict[str, Callable[..., float]] = {
         relative_spectral_gap,
         normalized_spectral_gap,
         ramanujan_ratio,
+        ramanujan_difference,
+        perron_difference,
+        random_ratio,
+        rbgp_gap,
+        imdb,
+        narc,
         algebraic_connectivity,
         normalized_algebraic_connectivity,
         conductance,
+        mixing_deviation,
         four_cycles,
         four_cycle_ratio,
         girth,
@@ -96,6 +107,8 @@ METRICS: dict[str, Callable[..., float]] = {
         robins_alexander_clustering,
         diameter,
         mean_path_length,
+        modularity,
+        scatter,
     )
 }
 """Of one topology."""
@@ -233,6 +246,7 @@ __all__ = [
     "Cut",
     "Measurement",
     "algebraic_connectivity",
+    "barber_modularity",
     "biregular",
     "biregular_law",
     "bulk",
@@ -261,6 +275,8 @@ __all__ = [
     "four_cycle_ratio",
     "four_cycles",
     "girth",
+    "imdb",
+    "is_ramanujan",
     "latapy_clustering",
     "leading_singular_values",
     "log_path_kernel_trace",
@@ -268,20 +284,28 @@ __all__ = [
     "mean_path_length",
     "measure",
     "measure_network",
+    "mixing_deviation",
+    "modularity",
+    "narc",
     "normalized_algebraic_connectivity",
     "normalized_product_spectral_gap",
     "normalized_spectral_gap",
     "path_counts",
     "path_cv",
     "path_kernel_trace",
+    "perron_difference",
     "product_spectral_gap",
+    "ramanujan_difference",
     "ramanujan_ratio",
+    "random_ratio",
+    "rbgp_gap",
     "reachable_share",
     "receptive_field",
     "relative_product_spectral_gap",
     "relative_spectral_gap",
     "relative_weighted_spectral_gap",
     "robins_alexander_clustering",
+    "scatter",
     "singular_value_density",
     "singular_values",
     "spectral_gap",

@@ -32,10 +32,10 @@ def diameter(t: Topology, *, certify: bool, progress: Progress | None) -> Measur
     So one dead unit makes it infinite, as does a graph without edges. 1 for a single edge, at least 2 otherwise: two
     for a dense graph. No less than about log(n) / log(degree) for n units, which random graphs come close to.
 
-    Exact where searching from all units takes at most 2^31 words read, about edges * (n_in + n_out) / 64 * levels: up to
-    some 15,000 units a side at fan-in 32, less in long bands. Beyond, searches start from up to 1024 units drawn with a
-    fixed seed, fewer the more levels there are, and the value is the largest distance seen, a lower bound; the upper
-    one is twice the smallest eccentricity, since any two units are connected through that unit. Both are certain.
+    Exact where searching from all units takes at most 2^31 words read, about edges * (n_in + n_out) / 64 * levels:
+    up to some 15,000 units a side at fan-in 32, less in long bands. Beyond, searches start from up to 1024 units drawn
+    with a fixed seed, fewer the more levels there are, and the value is the largest distance seen, a lower bound; the
+    upper one is twice the smallest eccentricity, since any two units are connected through that unit. Both are certain.
 
     Time: seconds; half a minute for 1,000,000 x 1,000,000 at fan-in 32, and minutes where there are more than 100,000
     levels. Memory: a few times that of the edges. `mean_path_length` comes from the same searches.
@@ -77,7 +77,7 @@ def mean_path_length(t: Topology, *, certify: bool, progress: Progress | None) -
 
 
 class _Distances(NamedTuple):
-    """Both metrics; the diameter is the largest distance within a component."""
+    """Both metrics; the diameter is the largest distance of connected units."""
 
     diameter: Measurement
     mean: Measurement
@@ -145,53 +145,60 @@ def _from_all(graph: _Graph, progress: Progress | None) -> _Distances | None:
             return None
         if progress is not None:
             progress(done, len(batches))
-    mean = total / _connected_pairs(graph)
+    mean = total / int(sum((sizes - 1).sum() for sizes in graph.sizes))
     return _Distances(*(Measurement(x, x, x, "breadth-first search", "exact count") for x in (float(longest), mean)))
 
 
 def _from_some(graph: _Graph, progress: Progress | None) -> _Distances:
-    # One search from a unit of every component at once: no distance is above twice its number of levels. It fixes the
-    # size of the sample, which thereby does not depend on the draw.
-    inputs = graph.sides[0]
-    units = np.unique(graph.labels[0], return_index=True)[1]
-    first = [words for words, _ in _levels(graph, 0, units[inputs.degrees[units] > 0], together=True)]
-    most = 2 * len(first)
-    apart, aligned = _BUDGET // sum(first), 64 * (_BUDGET // (len(first) * (len(inputs.indices) + _LEVEL)))
-    n = min(max(apart, aligned, 2), _SAMPLES)
-
+    n, most = _sample_size(graph)
     others = np.cumsum(np.concatenate(graph.sizes) - 1)
     drawn = RandomBits(0, "distances").integers(int(others[-1]), n)
     units = np.sort(np.searchsorted(others, drawn, side="right"))
-    n_in = len(inputs.degrees)
+    n_in = len(graph.sizes[0])
     parts = (units[units < n_in], units[units >= n_in] - n_in)
     batches = [(k, part[start : start + 64]) for k, part in enumerate(parts) for start in range(0, len(part), 64)]
-    means, eccentricities = np.empty(0), np.array([len(first)])
+    means, eccentricities = [], [most / 2]
     for done, (k, part) in enumerate(batches, 1):
-        sums, farthest = np.zeros(64, np.int64), np.zeros(64, np.int64)
-        for level, (_, reached) in enumerate(_levels(graph, k, part), 1):
-            here = np.unpackbits(reached.astype("<u8").view(np.uint8), bitorder="little").reshape(-1, 64)
-            here = here.sum(axis=0, dtype=np.int64)
-            sums += level * here
-            farthest[here > 0] = level
-        means = np.append(means, sums[: len(part)] / (graph.sizes[k][part] - 1))
-        eccentricities = np.append(eccentricities, farthest[: len(part)])
+        sums, farthest = _by_search(graph, k, part)
+        means.extend(sums / (graph.sizes[k][part] - 1))
+        eccentricities.extend(farthest)
         if progress is not None:
             progress(done, len(batches))
-
-    method = f"breadth-first search from {n} units"
-    seen, at_most = float(eccentricities.max()), 2.0 * float(eccentricities.min())
+    mean, surprise = float(np.mean(means)), log(4 / (1 - _CONFIDENCE))
+    error = sqrt(2 * np.var(means, ddof=1) * surprise / n) + 7 * (most - 1) * surprise / (3 * (n - 1))
+    method, longest = f"breadth-first search from {n} units", float(max(eccentricities))
     basis = "the largest eccentricity seen, and twice the smallest"
-    mean, surprise = float(means.mean()), log(4 / (1 - _CONFIDENCE))
-    error = sqrt(2 * means.var(ddof=1) * surprise / n) + 7 * (most - 1) * surprise / (3 * (n - 1))
-    low, high = max(mean - error, 1.0), min(mean + error, float(most))
     return _Distances(
-        Measurement(seen, seen, at_most, method, basis),
-        Measurement(mean, low, high, method, "empirical Bernstein bound", _CONFIDENCE),
+        Measurement(longest, longest, 2.0 * float(min(eccentricities)), method, basis),
+        Measurement(
+            mean, max(mean - error, 1.0), min(mean + error, most), method, "empirical Bernstein bound", _CONFIDENCE
+        ),
     )
 
 
-def _connected_pairs(graph: _Graph) -> int:
-    return int(sum((sizes - 1).sum() for sizes in graph.sizes))
+def _sample_size(graph: _Graph) -> tuple[int, float]:
+    """From how many units the budget allows to search, and a bound of all distances.
+
+    One search starts from a unit of every component at once: no distance is above twice its number of levels. The size
+    does not depend on the draw, or the bounds would not hold.
+    """
+    inputs = graph.sides[0]
+    units = np.unique(graph.labels[0], return_index=True)[1]
+    words = [words for words, _ in _levels(graph, 0, units[inputs.degrees[units] > 0], together=True)]
+    # As many as there is budget for if no two searches meet, or if 64 always read the same words.
+    apart, aligned = _BUDGET // sum(words), 64 * (_BUDGET // (len(words) * (len(inputs.indices) + _LEVEL)))
+    return min(max(apart, aligned, 2), _SAMPLES), 2.0 * len(words)
+
+
+def _by_search(graph: _Graph, k: int, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of at most 64 units of side k the sum of its distances and the largest one, within its component."""
+    sums, farthest = np.zeros(64, np.int64), np.zeros(64, np.int64)
+    for level, (_, reached) in enumerate(_levels(graph, k, units), 1):
+        bits = np.unpackbits(reached.astype("<u8").view(np.uint8), bitorder="little").reshape(-1, 64)
+        counts = bits.sum(axis=0, dtype=np.int64)
+        sums += level * counts
+        farthest[counts > 0] = level
+    return sums[: len(units)], farthest[: len(units)]
 
 
 def _levels(graph: _Graph, k: int, units: np.ndarray, together: bool = False) -> Iterator[tuple[int, np.ndarray]]:

@@ -71,8 +71,7 @@ def normalized_algebraic_connectivity(t: Topology, *, certify: bool, progress: P
     if t.n_in == t.n_out == 1:
         return Measurement(2.0, 2.0, 2.0, "closed form: one edge", "exact")
     second = leading_of(t, normalized=True, certify=certify, progress=progress).second
-    bounds = {"value": second.value, "low": second.high, "high": second.low}
-    return second._replace(**{name: min(max(1.0 - sigma, 0.0), 1.0) for name, sigma in bounds.items()})
+    return second.mapped(lambda sigma: min(max(1.0 - sigma, 0.0), 1.0))
 
 
 def fiedler_vector(t: Topology, *, progress: Progress | None = None) -> np.ndarray:
@@ -182,7 +181,7 @@ def conductance(t: Topology, *, certify: bool, progress: Progress | None) -> Mea
 def _from_sigma2(t: Topology, sigma2: Measurement) -> Measurement:
     """The algebraic connectivity of a biregular graph; it falls as sigma2 grows."""
     if t.n_in == t.n_out == 1:
-        return sigma2._replace(value=2.0, low=2.0, high=2.0)
+        return sigma2.mapped(lambda sigma: 2.0)
     fan_in, fan_out = float(t.fan_in[0]), float(t.fan_out[0])
 
     def connectivity(sigma: float) -> float:
@@ -190,8 +189,8 @@ def _from_sigma2(t: Topology, sigma2: Measurement) -> Measurement:
         return max(2 * (fan_in * fan_out - sigma**2) / (fan_in + fan_out + root), 0.0)
 
     rounding = 8 * _EPSILON * (fan_in + fan_out)
-    value, low, high = (connectivity(sigma) for sigma in (sigma2.value, sigma2.high, sigma2.low))
-    return sigma2._replace(value=value, low=max(low - rounding, 0.0), high=high + rounding)
+    found = sigma2.mapped(connectivity)
+    return found._replace(low=max(found.low - rounding, 0.0), high=found.high + rounding)
 
 
 def _second_smallest(

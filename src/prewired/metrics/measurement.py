@@ -35,6 +35,16 @@ class Measurement(NamedTuple):
         """The largest distance of the true value from `value` that the bounds leave open."""
         return max(round(self.high - self.value, 15), round(self.value - self.low, 15))
 
+    def mapped(self, function: Callable[[float], float]) -> "Measurement":
+        """Of a monotone function of what was measured.
+
+        Example:
+            >>> Measurement(2.0, 1.0, 4.0, "m", "b").mapped(lambda x: -x)[:3]
+            (-2.0, -4.0, -1.0)
+        """
+        value, *ends = map(function, self[:3])
+        return self._replace(value=value, low=min(ends), high=max(ends))
+
     @classmethod
     def counted(cls, value: float) -> "Measurement":
         """Of a value that was counted, exact up to the rounding of its last operations."""
@@ -47,21 +57,28 @@ class Explained(Protocol):
     __name__: str
 
     @overload
-    def __call__(self, t: Any, *, explain: Literal[False] = ..., progress: Progress | None = ...) -> float: ...
+    def __call__(
+        self, t: Any, *, explain: Literal[False] = ..., progress: Progress | None = ..., **options: Any
+    ) -> float: ...
     @overload
-    def __call__(self, t: Any, *, explain: Literal[True], progress: Progress | None = ...) -> Measurement: ...
+    def __call__(
+        self, t: Any, *, explain: Literal[True], progress: Progress | None = ..., **options: Any
+    ) -> Measurement: ...
 
 
 def explained(function: Callable[..., Measurement]) -> Explained:
     """Make a metric of a function (t, *, certify, progress) -> Measurement: a float unless explain=True asks for all.
 
-    The function may leave bounds at the value where certify is false, if finding them takes longer than the value.
+    What else the function takes, the metric takes too. The function may leave bounds at the value where certify is
+    false, if finding them takes longer than the value.
     """
 
     @wraps(function)
     @wraps(function)
-    def metric(t: Any, *, explain: bool = False, progress: Progress | None = None) -> float | Measurement:
-        found = function(t, certify=explain, progress=progress)
+    def metric(
+        t: Any, *, explain: bool = False, progress: Progress | None = None, **options: Any
+    ) -> float | Measurement:
+        found = function(t, certify=explain, progress=progress, **options)
         return found if explain else found.value
 
     del metric.__wrapped__  # so that its own signature shows

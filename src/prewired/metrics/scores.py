@@ -1,22 +1,29 @@
 """Scores that compare sigma2 of the biadjacency matrix with a bound: Ramanujan, RBGP, IMDB, NaRC, a random matrix.
 
-Each costs one call of `leading_singular_values` (IMDB one for each class of inputs) and O(n_in + n_out + n_edges).
+Each costs what `spectral_gap` does (IMDB one for each class of inputs) and O(n_in + n_out + n_edges).
 `ramanujan_ratio` stands beside the other spectral metrics.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..topology import Topology
-from .spectrum import leading_singular_values
+from .leading import Leading
+from .measurement import Measurement, Progress, explained
+from .spectrum import biregular, leading_of
 
 _SLACK = 1e-9
 _SMALLEST_CLASS = 3
 _SMALLEST_DEGREE = 3
 
 
-def ramanujan_difference(t: Topology, *, relative: bool = False) -> float:
+@explained
+def ramanujan_difference(
+    t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False
+) -> Measurement:
     """sqrt(fan_in - 1) + sqrt(fan_out - 1) - sigma2, mean degrees where they vary; >= 0 for a Ramanujan graph.
 
     With relative=True it is divided by the bound, which gives 1 - `ramanujan_ratio`, at most 1. Degrees below one count
@@ -33,10 +40,12 @@ def ramanujan_difference(t: Topology, *, relative: bool = False) -> float:
     ICLR 2023 (there Delta_r).
     """
     bound = _degree_bound(t.n_edges / t.n_out, t.n_edges / t.n_in)
-    return _difference(bound, leading_singular_values(t)[1], relative)
+    sigma2 = leading_of(t, certify=certify, progress=progress).second
+    return sigma2.mapped(lambda sigma: _difference(bound, sigma, relative))
 
 
-def perron_difference(t: Topology, *, relative: bool = False) -> float:
+@explained
+def perron_difference(t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False) -> Measurement:
     """2 sqrt(sigma1 - 1) - sigma2: `ramanujan_difference` with sigma1 in the place of both degrees.
 
     The two agree where fan-in and fan-out are constant and equal. Unlike mean degrees, sigma1 grows with the spread of
@@ -50,8 +59,8 @@ def perron_difference(t: Topology, *, relative: bool = False) -> float:
 
     Source: as for `ramanujan_difference` (there Delta_s).
     """
-    sigma1, sigma2 = leading_singular_values(t)
-    return _difference(2.0 * math.sqrt(max(sigma1 - 1.0, 0.0)), sigma2, relative)
+    found = leading_of(t, certify=certify, progress=progress)
+    return _of_both(found, lambda first, second: _difference(2.0 * math.sqrt(max(first - 1.0, 0.0)), second, relative))
 
 
 def is_ramanujan(t: Topology) -> bool:
@@ -71,14 +80,14 @@ def is_ramanujan(t: Topology) -> bool:
     Source: Lubotzky, Phillips, Sarnak, "Ramanujan graphs", Combinatorica 8, 1988; for two degrees Feng and Li, "Spectra
     of hypergraphs and applications", J. Number Theory 60, 1996.
     """
-    fan_in, fan_out = int(t.fan_in[0]), int(t.fan_out[0])
-    if t.n_edges == 0 or (t.fan_in != fan_in).any() or (t.fan_out != fan_out).any():
+    if t.n_edges == 0 or not biregular(t):
         return False
-    bound = _degree_bound(fan_in, fan_out)
-    return leading_singular_values(t)[1] <= bound + _SLACK * (1.0 + bound)
+    bound = _degree_bound(float(t.fan_in[0]), float(t.fan_out[0]))
+    return leading_of(t).second.value <= bound + _SLACK * (1.0 + bound)
 
 
-def random_ratio(t: Topology) -> float:
+@explained
+def random_ratio(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma2 / (sqrt(fan_in (1 - density)) + sqrt(fan_out (1 - density))), mean degrees where they vary; >= 0.
 
     The denominator is what sigma2 tends to in a random 0/1 matrix of independent entries with this density, so random
@@ -95,12 +104,13 @@ def random_ratio(t: Topology) -> float:
     """
     absent = 1.0 - t.density
     if t.n_edges == 0 or absent == 0.0:
-        return 0.0
+        return Measurement.counted(0.0)
     expected = math.sqrt(t.n_edges / t.n_out * absent) + math.sqrt(t.n_edges / t.n_in * absent)
-    return leading_singular_values(t)[1] / expected
+    return leading_of(t, certify=certify, progress=progress).second.mapped(lambda sigma: sigma / expected)
 
 
-def rbgp_gap(t: Topology) -> float:
+@explained
+def rbgp_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """(sigma1 - sigma2) / (sigma1 - 2 sqrt(sigma1 - 1)): the spectral gap over that of an ideal graph; >= 0.
 
     Where fan-in and fan-out are constant and equal, 1 is the gap of a graph that just meets the Ramanujan bound, and at
@@ -115,13 +125,14 @@ def rbgp_gap(t: Topology) -> float:
     Source: Vooturi, Varma, Kothapalli, "Ramanujan bipartite graph products for efficient block sparse neural networks",
     arXiv 2006.13486, 2020.
     """
-    sigma1, sigma2 = leading_singular_values(t)
-    if sigma1 <= 2.0 * (1.0 + _SLACK):
-        return math.nan
-    return (sigma1 - sigma2) / (sigma1 - 2.0 * math.sqrt(sigma1 - 1.0))
+    found = leading_of(t, certify=certify, progress=progress)
+    if found.first.value <= 2.0 * (1.0 + _SLACK):
+        return Measurement.counted(math.nan)
+    return _of_both(found, lambda first, second: (first - second) / (first - 2.0 * math.sqrt(first - 1.0)))
 
 
-def imdb(t: Topology, *, relative: bool = False) -> float:
+@explained
+def imdb(t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False) -> Measurement:
     """Iterative mean difference of bound: the mean of `ramanujan_difference` over classes of inputs of equal fan-out.
 
     The graph of a class has its inputs and the outputs they feed, so it is regular on the side of the inputs. A class
@@ -139,17 +150,25 @@ def imdb(t: Topology, *, relative: bool = False) -> float:
     """
     by_input = t.transpose().biadjacency()
     fan_outs, inputs = np.unique(t.fan_out, return_counts=True)
-    terms: list[float] = []
+    terms: list[Measurement] = []
     for fan_out in fan_outs[(fan_outs >= _SMALLEST_DEGREE) & (inputs >= _SMALLEST_CLASS)]:
         rows = by_input[np.flatnonzero(t.fan_out == fan_out)]
         fed, columns = np.unique(rows.indices, return_inverse=True)
         if len(columns) >= _SMALLEST_DEGREE * len(fed):
             of_class = Topology(len(fed), rows.shape[0], rows.indptr, columns)
-            terms.append(ramanujan_difference(of_class, relative=relative))
-    return float(np.mean(terms)) if terms else math.nan
+            explain: Any = certify
+            term = ramanujan_difference(of_class, explain=explain, progress=progress, relative=relative)
+            terms.append(term if isinstance(term, Measurement) else Measurement.counted(term))
+    if not terms:
+        return Measurement.counted(math.nan)
+    value, low, high = np.mean([(term.value, term.low, term.high) for term in terms], axis=0).tolist()
+    bases = "; ".join(dict.fromkeys(term.basis for term in terms))
+    doubt = sum(1.0 - term.confidence for term in terms)
+    return Measurement(value, low, high, f"mean over {len(terms)} classes", bases, 1.0 - doubt)
 
 
-def narc(t: Topology) -> float:
+@explained
+def narc(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """Normalized random coefficient, as its authors' code has it; <= 0 is read as a graph like a random one.
 
     ((sigma2^2 / 4 + 1) sqrt(n_l n_r) - abs(2 n_edges - (d / n_out) n_l n_r)) / (n_in n_out), with n_l live inputs of
@@ -167,9 +186,17 @@ def narc(t: Topology) -> float:
     Source: as for `ramanujan_difference`.
     """
     inputs, outputs = np.count_nonzero(t.fan_out), np.count_nonzero(t.fan_in)
-    first = (leading_singular_values(t)[1] ** 2 / 4.0 + 1.0) * math.sqrt(inputs * outputs)
-    second = t.n_edges * (2.0 - outputs / t.n_out)
-    return float(first - second) / (t.n_in * t.n_out)
+    root, second = math.sqrt(inputs * outputs), t.n_edges * float(2.0 - outputs / t.n_out)
+    sigma2 = leading_of(t, certify=certify, progress=progress).second
+    return sigma2.mapped(lambda sigma: ((sigma**2 / 4.0 + 1.0) * root - second) / (t.n_in * t.n_out))
+
+
+def _of_both(found: Leading, function: Callable[[float, float], float]) -> Measurement:
+    """A function of sigma1 and sigma2 that is monotone in each, near them."""
+    first, second = found.first, found.second
+    value = function(first.value, second.value)
+    all_values = [value, *(function(a, b) for a in (first.low, first.high) for b in (second.low, second.high))]
+    return second._replace(value=value, low=min(all_values), high=max(all_values))
 
 
 def _degree_bound(fan_in: float, fan_out: float) -> float:

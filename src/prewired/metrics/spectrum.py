@@ -92,8 +92,8 @@ def ramanujan_ratio(t: Topology, *, certify: bool, progress: Progress | None) ->
     bound = math.sqrt(max(fan_in - 1, 0.0)) + math.sqrt(max(fan_out - 1, 0.0))
     sigma2 = leading_of(t, certify=certify, progress=progress).second
     if bound == 0.0:
-        return sigma2._replace(**{name: math.inf if getattr(sigma2, name) else 0.0 for name in _NUMBERS})
-    return sigma2._replace(**{name: getattr(sigma2, name) / bound for name in _NUMBERS})
+        return sigma2.mapped(lambda sigma: math.inf if sigma else 0.0)
+    return sigma2.mapped(lambda sigma: sigma / bound)
 
 
 def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[float, float]:
@@ -134,7 +134,6 @@ def leading_of(
 
 
 _KNOWN: WeakKeyDictionary[Topology, dict[tuple[bool, bool], Leading]] = WeakKeyDictionary()
-_NUMBERS = "value", "low", "high"
 
 
 def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress | None) -> Leading:
@@ -148,7 +147,7 @@ def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress
         plain = leading_of(t, certify=certify, progress=progress)
         sigma1 = math.sqrt(float(t.fan_in[0]) * float(t.fan_out[0]))
         one = Measurement(1.0, 1.0, 1.0, "known vector", "exact")
-        return Leading(one, plain.second._replace(**{k: getattr(plain.second, k) / sigma1 for k in _NUMBERS}))
+        return Leading(one, plain.second.mapped(lambda sigma: sigma / sigma1))
     found = leading([normalized_biadjacency(t)], guess=np.sqrt(t.fan_out), certify=certify, progress=progress)
     second = found.second._replace(value=min(found.second.value, 1.0), high=min(found.second.high, 1.0))
     return Leading(Measurement(1.0, 1.0, 1.0, "known vector", "exact"), second)

@@ -1,0 +1,105 @@
+"""What every metric in the registries promises, whatever it measures."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from prewired import Topology, generators, metrics
+
+DEGENERATE = {
+    "one cell, no edge": Topology(1, 1, [0, 0], []),
+    "one edge": generators.dense(1, 1),
+    "no edge": Topology(3, 2, [0, 0, 0], []),
+    "one row": generators.dense(5, 1),
+    "one column": generators.dense(1, 5),
+    "a matching": generators.rotating(6, 6, fan_in=1),
+    "dense": generators.dense(6, 4),
+    "dead units": Topology.from_mask([[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]]),
+    "components": Topology.from_biadjacency(
+        scipy.sparse.block_diag([np.ones((2, 3)), np.eye(1), np.ones((3, 1)), np.ones((4, 4))])
+    ),
+    "repeated sigma1": generators.grouped(12, 12, fan_in=4),
+}
+UNDEFINED = {"rbgp_gap", "imdb"}  # NaN where the source's own formula says nothing, as their docstrings say
+OF_AN_ORDER = {"scatter"}
+SEARCHED = {"modularity", "mixing_deviation", "conductance"}  # found by a search, which depends on the numbering
+NETWORKS = {
+    "one layer": [generators.dense(3, 4)],
+    "no edge": [Topology(3, 2, [0, 0, 0], []), generators.dense(2, 2)],
+    "no path": [Topology.from_mask([[1, 1], [0, 0]]), Topology.from_mask([[0, 1]])],
+    "even": generators.butterfly([16, 16, 16], fan_in=4),
+    "random": [generators.erdos_renyi(9, 12, density=0.2, seed=0), generators.erdos_renyi(12, 7, density=0.2, seed=1)],
+    "apart": [generators.grouped(8, 8, fan_in=4), generators.grouped(8, 8, fan_in=4)],
+}
+
+
+def check(found, name):
+    assert isinstance(found, metrics.Measurement)
+    assert isinstance(found.value, float)
+    if name in UNDEFINED and math.isnan(found.value):
+        return
+    assert found.low <= found.value <= found.high
+    assert found.method
+    assert found.basis
+    assert 0.9 < found.confidence <= 1.0
+
+
+@pytest.mark.parametrize("graph", DEGENERATE)
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_a_defined_answer_for_every_graph(name, graph):
+    t = DEGENERATE[graph]
+    found = metrics.measure(t, [name], explain=True)[name]
+    check(found, name)
+    np.testing.assert_equal(metrics.METRICS[name](t), found.value)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", metrics.NETWORK_METRICS)
+def test_a_defined_answer_for_every_network(name, network):
+    layers = NETWORKS[network]
+    found = metrics.measure_network(layers, [name], explain=True)[name]
+    check(found, name)
+    np.testing.assert_equal(metrics.NETWORK_METRICS[name](layers), found.value)
+
+
+@pytest.mark.parametrize("name", [name for name in metrics.METRICS if name not in OF_AN_ORDER])
+def test_the_numbering_of_the_units_does_not_matter(name):
+    rng = np.random.default_rng(0)
+    for t in (generators.erdos_renyi(30, 20, density=0.2, seed=0), DEGENERATE["components"], DEGENERATE["dead units"]):
+        b = t.biadjacency()[rng.permutation(t.n_out)][:, rng.permutation(t.n_in)]
+        one, other = (metrics.METRICS[name](g) for g in (t, Topology.from_biadjacency(b)))
+        if name in SEARCHED:
+            assert abs(one - other) <= 0.15 * max(one, other)
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [*metrics.METRICS, *metrics.NETWORK_METRICS])
+def test_every_metric_has_a_page_with_an_example(name):
+    page = inspect.getdoc({**metrics.METRICS, **metrics.NETWORK_METRICS}[name])
+    assert ">>>" in page
+
+
+def test_unknown_names_list_the_known_ones():
+    t = generators.dense(2, 2)
+    with pytest.raises(ValueError, match=r"expected metrics among density, .*got 'gap'"):
+        metrics.measure(t, ["gap"])
+    with pytest.raises(ValueError, match=r"expected metrics among log_paths, .*got 'density'"):
+        metrics.measure_network([t], ["density"])
+    with pytest.raises(ValueError, match="expected a list of topologies"):
+        metrics.measure_network(t)
+
+
+def test_progress_names_the_metric():
+    seen = []
+    metrics.measure(generators.dense(3, 3), ["density", "spectral_gap"], progress=lambda *step: seen.append(step))
+    assert [name for name, *_ in seen] == ["density", "spectral_gap"]
+
+
+def test_all_names_are_there():
+    assert set(metrics.__all__) <= set(dir(metrics))
+    assert {m.__name__ for m in metrics.METRICS.values()} == set(metrics.METRICS)
+    assert set(metrics.METRICS) | set(metrics.NETWORK_METRICS) <= set(metrics.__all__)
