@@ -481,3 +481,35 @@ def test_pictures_need_matplotlib(capsys, monkeypatch, tmp_path):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "pip install 'prewired[study]'" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_weights_of_a_saved_model_are_measured(capsys, tmp_path, net):
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    code, out, _ = run(capsys, tmp_path / "net.pt", "--json", "--metric", *metrics.WEIGHTED_METRICS, "density")
+    found = json.loads(out)
+    assert code == 0
+    for layer, module in zip(found["layers"], [m for m in net if hasattr(m, "topology")], strict=True):
+        weights = module.weight.detach().double().numpy()
+        for name, metric in metrics.WEIGHTED_METRICS.items():
+            assert layer["metrics"][name] == metric(module.topology, weights)
+    pruned = nn.Linear(12, 9)
+    with torch.no_grad():
+        pruned.weight[torch.rand(9, 12, generator=torch.Generator().manual_seed(0)) < 0.5] = 0
+    torch.save(pruned.state_dict(), tmp_path / "pruned.pt")
+    found = run_json(capsys, tmp_path / "pruned.pt", "--metric", "stable_rank")
+    dense = np.linalg.svd(pruned.weight.detach().double().numpy(), compute_uv=False)
+    np.testing.assert_allclose(found["stable_rank"], (dense**2).sum() / dense[0] ** 2)
+    code, _, err = run(capsys, *ONE, "--metric", "stable_rank")
+    assert code == 2
+    assert "expected metrics of a layer among" in err
+
+
+def test_the_list_of_metrics_and_their_pages(capsys):
+    assert main(["metrics"]) == 0
+    out = capsys.readouterr().out
+    for name in (*metrics.METRICS, *metrics.WEIGHTED_METRICS, *metrics.NETWORK_METRICS):
+        assert f"  {name} " in out
+    assert main(["metrics", "girth"]) == 0
+    assert "Length of the shortest cycle" in capsys.readouterr().out
+    assert main(["metrics", "gap"]) == 2
+    assert "expected a metric among density" in capsys.readouterr().err

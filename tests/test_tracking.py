@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from prewired import Run, SparseLinear, TrainConfig, cli, data, generators, networks, plots, store, train, training
-from prewired.metrics import weighted
-from prewired.training import TRACKED
+from prewired.metrics import WEIGHTED_METRICS, weighted
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2)
 
@@ -44,8 +43,8 @@ def gaps(net):
 
 
 def test_the_registry_has_every_metric_of_weighted_edges():
-    assert {name: getattr(weighted, name) for name in TRACKED} == TRACKED
-    assert set(TRACKED) == {
+    assert {name: getattr(weighted, name) for name in WEIGHTED_METRICS} == WEIGHTED_METRICS
+    assert set(WEIGHTED_METRICS) == {
         "weighted_spectral_gap", "relative_weighted_spectral_gap", "effective_rank", "stable_rank"
     }  # fmt: skip
 
@@ -66,7 +65,7 @@ def test_tracked_values_are_those_of_the_weights_at_each_epoch(digits):
 def test_a_dense_network_is_followed_as_complete_graphs(digits):
     net = networks.mlp([64, 20, 10], family="dense", seed=0)
     before = gaps(net)
-    run = train(net, digits, CONFIG, track=TRACKED)
+    run = train(net, digits, CONFIG, track=WEIGHTED_METRICS)
     np.testing.assert_allclose(run.tracked["weighted_spectral_gap"][0], before)
     np.testing.assert_allclose(run.tracked["weighted_spectral_gap"][-1], gaps(net))
     np.testing.assert_allclose(run.tracked["stable_rank"][-1], stable_ranks(net))
@@ -85,7 +84,7 @@ def test_layers_inside_of_other_modules_are_followed_in_order(digits):
 def test_tracking_changes_not_a_bit_of_the_training(digits, family, optimizer):
     config = TrainConfig(epochs=2, learning_rate=1e-2, optimizer=optimizer)
     runs, nets, states = [], [], []
-    for track in ((), TRACKED):
+    for track in ((), WEIGHTED_METRICS):
         torch.manual_seed(7)
         net = small_net(family)
         net.insert(2, nn.Dropout(0.2))
@@ -105,7 +104,7 @@ def test_seconds_are_those_of_training_alone(digits, monkeypatch):
         time.sleep(0.5)
         return 1.0
 
-    monkeypatch.setitem(TRACKED, "stable_rank", slow)
+    monkeypatch.setitem(WEIGHTED_METRICS, "stable_rank", slow)
     run = train(nn.Linear(64, 10), digits, CONFIG, track=["stable_rank"])
     assert run.tracked == {"stable_rank": ((1.0,),) * 3}
     assert min(run.seconds) < 0.5
@@ -163,7 +162,7 @@ def made_run(n_layers, n_metrics, n_epochs):
     rng = np.random.default_rng(0)
     tracked = {
         name: tuple(tuple(rng.random(n_layers).tolist()) for _ in range(n_epochs + 1))
-        for name in list(TRACKED)[:n_metrics]
+        for name in list(WEIGHTED_METRICS)[:n_metrics]
     }
     curves = dict.fromkeys(("train_loss", "val_loss", "val_score", "seconds"), (0.5,) * n_epochs)
     return Run(TrainConfig(epochs=n_epochs), "accuracy", 1, **curves, test_loss=0, test_score=1, tracked=tracked)

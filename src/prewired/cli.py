@@ -1,4 +1,4 @@
-"""The command line: `prewired generate | measure | train | study | bench | families`."""
+"""The command line: `prewired generate | measure | train | study | bench | families | metrics | draw`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .cli_graphs import draw, families, generate
-from .cli_measure import measure
-from .training import TRACKED
+from .cli_measure import measure, metrics
+from .metrics import WEIGHTED_METRICS
 
 if TYPE_CHECKING:
     from .study import Step
@@ -118,10 +118,11 @@ def parser() -> Parser:
         "--track",
         action="extend",
         nargs="+",
-        choices=TRACKED,
+        choices=WEIGHTED_METRICS,
         default=[],
         metavar="NAME",
-        help=f"print metrics of each layer's weights before training and after every epoch: {', '.join(TRACKED)}",
+        help="print metrics of each layer's weights before training and after every epoch: "
+        f"{', '.join(WEIGHTED_METRICS)}",
     )
     one.add_argument("--picture", type=Path, metavar="FILE", help="draw them, as .png, .svg or .pdf")
 
@@ -168,6 +169,9 @@ def parser() -> Parser:
         "families", families, "List the families of graphs: their names, the sizes they exist for, what they are."
     )
     one.add_argument("family", metavar="FAMILY", nargs="?", help="print the parameters and the page of this one")
+
+    one = add("metrics", metrics, "List the metrics, or print the page of one: formula, range, cost and source.")
+    one.add_argument("metric", metavar="METRIC", nargs="?", help="print the page of this one")
 
     one = add("draw", draw, "Draw the biadjacency matrix of a saved topology or of a family.")
     one.add_argument("what", metavar="FILE|FAMILY", help="such as hidden.topology, or a family with its parameters")
@@ -232,7 +236,9 @@ def _check_picture(arguments: argparse.Namespace) -> None:
     _need("matplotlib")
     picture = arguments.picture
     if not arguments.track:
-        raise ValueError(f"expected --track with --picture, got none; add --track and one of {', '.join(TRACKED)}")
+        raise ValueError(
+            f"expected --track with --picture, got none; add --track and one of {', '.join(WEIGHTED_METRICS)}"
+        )
     if picture.suffix.lower() not in plots.KINDS or not picture.parent.is_dir():
         kinds = ", ".join(plots.KINDS)
         raise ValueError(f"expected --picture to end in {kinds} and to be in a folder that is there, got {picture}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,9 @@ from . import cli_tables
 from .cli_graphs import made
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from .topology import Topology
     from .wirings import Net
 
 OF_STUDIES = (
@@ -59,18 +63,42 @@ def measure(arguments: argparse.Namespace) -> None:
         task for net, entry in zip(nets, entries, strict=True) for task in _tasks(net, entry, of_layers, of_network)
     ]
     failed, done = _run(tasks, arguments.explain)
+    complete = done + len(failed) == len(tasks)
+    written: list[str] = []
+    if folder and done:  # before anything is printed: the reader of a pipe may go
+        (folder / "measurements.json").write_text(cli_tables.to_json(nets, entries) + "\n", encoding="utf-8")
+        pictures = _draw(nets, folder) if complete else ()
+        written = ["measurements.json", *dict.fromkeys(path.relative_to(folder).parts[0] for path in pictures)]
     if done:
         _show(nets, entries, arguments)
-        if folder:
-            (folder / "measurements.json").write_text(cli_tables.to_json(nets, entries) + "\n", encoding="utf-8")
-    if done + len(failed) < len(tasks):
+    if not complete:
         raise KeyboardInterrupt(f"{done} of {len(tasks)} measurements were done")
-    if folder:
-        names = dict.fromkeys(path.relative_to(folder).parts[0] for path in _draw(nets, folder))
-        text = f"Written to {folder}/: {', '.join(['measurements.json', *names])}"
+    if written:
+        text = f"Written to {folder}/: {', '.join(written)}"
         print(text, file=sys.stderr if arguments.json else sys.stdout)
     if failed:
         raise RuntimeError("; ".join(failed))
+
+
+def metrics(arguments: argparse.Namespace) -> None:
+    """`prewired metrics [METRIC]`."""
+    from . import metrics
+
+    registries = {
+        "Of a topology": metrics.METRICS,
+        "Of a topology and the weights of its edges": metrics.WEIGHTED_METRICS,
+        "Of a network": metrics.NETWORK_METRICS,
+    }
+    known = {name: metric for registry in registries.values() for name, metric in registry.items()}
+    if arguments.metric:
+        if arguments.metric not in known:
+            raise ValueError(f"expected a metric among {', '.join(known)}, got {arguments.metric!r}")
+        print(f"{arguments.metric}\n\n{inspect.getdoc(known[arguments.metric])}")
+        return
+    for title, registry in registries.items():
+        print(f"{title}:")
+        for name, metric in registry.items():
+            print(f"  {name:<{max(map(len, known))}}  {(inspect.getdoc(metric) or '').partition(chr(10))[0]}")
 
 
 def _nets(words: Sequence[str]) -> list[Net]:
@@ -95,18 +123,20 @@ def _names(nets: Sequence[Net], arguments: argparse.Namespace) -> tuple[list[str
     chosen = arguments.metric
     if of_study and arguments.explain and not (arguments.json or arguments.output):
         raise ValueError("expected --json or -o with --explain for a study, whose table has means alone; add one")
-    if unknown := sorted(set(chosen or ()) - {*metrics.METRICS, *metrics.NETWORK_METRICS}):
+    weighted = list(metrics.WEIGHTED_METRICS) if nets[0].weights else []
+    if unknown := sorted(set(chosen or ()) - {*metrics.METRICS, *metrics.NETWORK_METRICS, *weighted}):
+        of_weights = f", of a layer's weights among {', '.join(weighted)}" if weighted else ""
         raise ValueError(
-            f"expected metrics of a layer among {', '.join(metrics.METRICS)}, or of a network among "
+            f"expected metrics of a layer among {', '.join(metrics.METRICS)}{of_weights}, or of a network among "
             f"{', '.join(metrics.NETWORK_METRICS)}; got {', '.join(unknown)}"
         )
     if chosen is None and of_study and not (arguments.json or arguments.output):
         chosen = OF_STUDIES
     if chosen is None:
         several = len(nets[0].layers) > 1 and nets[0].chains()
-        return list(metrics.METRICS), list(metrics.NETWORK_METRICS) if several or of_study else []
+        return [*metrics.METRICS, *weighted], list(metrics.NETWORK_METRICS) if several or of_study else []
     wanted = list(dict.fromkeys(chosen))
-    return [n for n in wanted if n in metrics.METRICS], [n for n in wanted if n in metrics.NETWORK_METRICS]
+    return [n for n in wanted if n not in metrics.NETWORK_METRICS], [n for n in wanted if n in metrics.NETWORK_METRICS]
 
 
 def _entry(net: Net) -> dict[str, Any]:
@@ -127,9 +157,24 @@ def _tasks(net: Net, entry: dict[str, Any], of_layers: Sequence[str], of_network
 
     label = f"{cli_tables.label_of(net.about)}, " if net.about else ""
     for layer, (title, t) in zip(entry["layers"], net.layers.items(), strict=True):
-        yield from (Task(label + title, name, metrics.measure, t, layer["metrics"]) for name in of_layers)
+        for name in of_layers:
+            measure = metrics.measure if name in metrics.METRICS else _of_weights(net.weights[title])
+            yield Task(label + title, name, measure, t, layer["metrics"])
     layers = list(net.layers.values())
     yield from (Task(label + "network", n, metrics.measure_network, layers, entry["network"]) for n in of_network)
+
+
+def _of_weights(weights: np.ndarray) -> Callable[..., dict[str, Any]]:
+    """As `metrics.measure`, of a topology with these weights."""
+    from . import metrics
+
+    def measure(t: Topology, names: Sequence[str], *, explain: bool, **_: Any) -> dict[str, Any]:
+        found = {name: metrics.WEIGHTED_METRICS[name](t, weights) for name in names}
+        if not explain:
+            return found
+        return {n: metrics.Measurement(v, v, v, "double precision", "no bounds") for n, v in found.items()}
+
+    return measure
 
 
 def _run(tasks: Sequence[Task], explain: bool) -> tuple[list[str], int]:

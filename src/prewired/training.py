@@ -13,16 +13,11 @@ from torch.nn import functional
 from . import generators
 from .data import Data
 from .layers import SparseLinear
-from .metrics.weighted import effective_rank, relative_weighted_spectral_gap, stable_rank, weighted_spectral_gap
+from .metrics import WEIGHTED_METRICS
 from .networks import count_parameters
 from .random_bits import RandomBits
 from .topology import Topology
 
-TRACKED: dict[str, Callable[..., float]] = {
-    metric.__name__: metric
-    for metric in (weighted_spectral_gap, relative_weighted_spectral_gap, effective_rank, stable_rank)
-}
-"""Metrics of a topology and its weights that `train` can follow."""
 Layer = SparseLinear | nn.Linear
 _EVALUATION_BATCH = 2048
 
@@ -132,7 +127,7 @@ def train(
         data: what `data.load` returns.
         config: how to train.
         progress: called after every epoch with (epochs done, epochs in all).
-        track: names in TRACKED of metrics of the weights, to be computed before training and after every epoch for each
+        track: names in metrics.WEIGHTED_METRICS, to be computed before training and after every epoch for each
             SparseLinear and each nn.Linear, which is a complete graph; they change nothing else in the run.
 
     Returns:
@@ -234,8 +229,8 @@ def _check_fit(net: nn.Module, data: Data) -> None:
 def _layers_to_track(net: nn.Module, names: Iterable[str]) -> list[tuple[Topology, Layer]]:
     """The layers with a matrix of weights, in the network's order, each with its wiring."""
     for name in names:
-        if name not in TRACKED:
-            raise ValueError(f"expected metrics to track among {', '.join(TRACKED)}, got {name!r}")
+        if name not in WEIGHTED_METRICS:
+            raise ValueError(f"expected metrics to track among {', '.join(WEIGHTED_METRICS)}, got {name!r}")
     layers = [layer for layer in net.modules() if isinstance(layer, Layer)]
     if not layers:
         raise ValueError(
@@ -255,7 +250,7 @@ def _follow(tracked: dict[str, list[tuple[float, ...]]], layers: list[tuple[Topo
     """Append the metrics of the weights as they are now."""
     weights = [layer.weight.detach().cpu().double().reshape(-1).numpy() for _, layer in layers]
     for name, values in tracked.items():
-        found = [TRACKED[name](t, w) for (t, _), w in zip(layers, weights, strict=True)]
+        found = [WEIGHTED_METRICS[name](t, w) for (t, _), w in zip(layers, weights, strict=True)]
         values.append(tuple(found))
 
 

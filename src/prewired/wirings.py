@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,11 +31,13 @@ class Net(NamedTuple):
         layers: title -> topology, inputs first.
         about: what else is known of it: in a study what was asked for, the names in CELL.
         notes: what was left out, and why, in sentences.
+        weights: of a saved model, title -> (n_edges,) in edge order.
     """
 
     layers: dict[str, Topology]
     about: dict[str, Any]
     notes: tuple[str, ...] = ()
+    weights: Mapping[str, np.ndarray] = MappingProxyType({})
 
     def chains(self) -> bool:
         """Whether each layer has as many inputs as the one before it has outputs."""
@@ -119,15 +122,20 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
         {'0': 16, '2': 16}
     """
     found: dict[str, Topology] = {}
+    weights: dict[str, np.ndarray] = {}
     for name in state:
         prefix, _, last = name.rpartition(".")
-        dots = f"{prefix}." if prefix else ""
+        dots, title = f"{prefix}." if prefix else "", prefix or "layer"
         if last == "indptr" and f"{dots}indices" in state:
             before = next(reversed(found.values()), None)
-            found[prefix or "layer"] = _sparse(state, dots, before)
+            found[title] = _sparse(state, dots, before)
+            if getattr(state.get(f"{dots}weight"), "shape", None) == (found[title].n_edges,):
+                weights[title] = _in_double(state[f"{dots}weight"])
         elif last in ("weight", "weight_orig") and getattr(state[name], "ndim", 0) == 2:
             parts = {part: state[part] for part in (name, f"{dots}weight_mask") if part in state}
-            (found[prefix or "layer"],) = masks.from_weights(parts).values()
+            (t,) = masks.from_weights(parts).values()
+            found[title] = t
+            weights[title] = _in_double(state[name])[np.repeat(np.arange(t.n_out), t.fan_in), t.indices]
     layers, notes = dict(found), []
     for title, topology in reversed(found.items()):
         if topology.n_edges < topology.n_in * topology.n_out:
@@ -139,7 +147,7 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
             f"expected a layer with a wiring, a SparseLinear or weights that are zero in part, got "
             f"{', '.join(notes) or 'no linear layer'}; prune the model or wire it with prewired.networks.mlp"
         )
-    return Net(layers, {}, tuple(reversed(notes)))
+    return Net(layers, {}, tuple(reversed(notes)), weights)
 
 
 def load_study(folder: str | Path) -> list[Net]:
@@ -190,6 +198,10 @@ def _kind(path: Path) -> str:
             return "model"
         raise ValueError(f"expected {KINDS}, got {str(path)!r}: {error}; make one with prewired generate") from None
     return "topology" if about.get("format", "").startswith("prewired topology") else "model"
+
+
+def _in_double(values: Any) -> np.ndarray:
+    return torch.as_tensor(values).double().numpy()
 
 
 def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:

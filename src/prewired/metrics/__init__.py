@@ -133,6 +133,12 @@ NETWORK_METRICS: dict[str, Callable[..., float]] = {
 }
 """Of a list of topologies, the layers of a network, inputs first."""
 
+WEIGHTED_METRICS: dict[str, Callable[..., float]] = {
+    metric.__name__: metric
+    for metric in (weighted_spectral_gap, relative_weighted_spectral_gap, effective_rank, stable_rank)
+}
+"""Of one topology and the weights of its edges, (n_edges,)."""
+
 
 @overload
 def measure(
@@ -243,6 +249,7 @@ def _measured(
 __all__ = [
     "METRICS",
     "NETWORK_METRICS",
+    "WEIGHTED_METRICS",
     "Cut",
     "Measurement",
     "algebraic_connectivity",

@@ -19,8 +19,8 @@ class Measurement(NamedTuple):
         confidence: the probability with which the bounds hold: 1 unless they rest on a random start or sample.
 
     Example:
-        >>> Measurement(2.0, 1.9, 2.2, "Lanczos, 30 steps", "random start", 0.999999).error
-        0.2
+        >>> Measurement(2.0, 1.75, 2.5, "Lanczos, 30 steps", "random start", 0.999999).error
+        0.5
     """
 
     value: float
@@ -33,7 +33,7 @@ class Measurement(NamedTuple):
     @property
     def error(self) -> float:
         """The largest distance of the true value from `value` that the bounds leave open."""
-        return max(round(self.high - self.value, 15), round(self.value - self.low, 15))
+        return 0.0 if self.low == self.high else max(self.high - self.value, self.value - self.low)
 
     def mapped(self, function: Callable[[float], float]) -> "Measurement":
         """Of a monotone function of what was measured.
@@ -73,7 +73,6 @@ def explained(function: Callable[..., Measurement]) -> Explained:
     false, if finding them takes longer than the value.
     """
 
-    @wraps(function)
     @wraps(function)
     def metric(
         t: Any, *, explain: bool = False, progress: Progress | None = None, **options: Any

@@ -9,7 +9,7 @@ import numpy as np
 from ..random_bits import RandomBits
 from ..topology import Topology
 from .measurement import Measurement, Progress, explained
-from .spectrum import leading_singular_values
+from .spectrum import biregular, leading_of
 
 _SHARES = (2, 8, 32)
 _POWER_STEPS = 10
@@ -58,8 +58,8 @@ def mixing_deviation(t: Topology, *, certify: bool, progress: Progress | None) -
     method = "alternating search"
     if not certify:
         return Measurement(value, value, value, method, "two sets")
-    high, basis = _upper_bound(t)
-    return Measurement(value, value, high, method, f"two sets below, {basis} above")
+    high, basis, confidence = _upper_bound(t, progress)
+    return Measurement(value, value, max(high, value), method, f"two sets below, {basis} above", confidence)
 
 
 def _largest_found(t: Topology, progress: Progress | None) -> float:
@@ -131,20 +131,21 @@ def _deviation(t: Topology, n_inputs: int, n_outputs: int, edges: int) -> float:
     return abs(cells * edges - t.n_edges * n_inputs * n_outputs) / cells / math.sqrt(n_inputs * n_outputs)
 
 
-def _upper_bound(t: Topology) -> tuple[float, str]:
-    sigma1, sigma2 = leading_singular_values(t)
-    bounds = [(sigma1, "sigma1")]
-    if t.fan_in.min() == t.fan_in.max() and t.fan_out.min() == t.fan_out.max():
-        bounds.append((sigma2 * math.sqrt((1 - 1 / t.n_in) * (1 - 1 / t.n_out)), "expander mixing lemma"))
+def _upper_bound(t: Topology, progress: Progress | None) -> tuple[float, str, float]:
+    """The least bound, what it rests on, and the confidence in it."""
+    plain = leading_of(t, certify=True, progress=progress)
+    bounds = [(plain.first.high, "sigma1", plain.first.confidence)]
+    if biregular(t):
+        sigma2 = plain.second.high * math.sqrt((1 - 1 / t.n_in) * (1 - 1 / t.n_out))
+        bounds.append((sigma2, f"expander mixing lemma; {plain.second.basis}", plain.second.confidence))
     else:
-        normalized = leading_singular_values(t, normalized=True)[1]
-        bound = normalized * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _degree_deviation(t)
-        bounds.append((bound, "expander mixing lemma for varying degrees"))
+        second = leading_of(t, normalized=True, certify=True, progress=progress).second
+        bound = second.high * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _degree_deviation(t)
+        bounds.append((bound, f"expander mixing lemma for varying degrees; {second.basis}", second.confidence))
     if t.n_in * t.n_out <= _DENSE_CELLS:
         norm = np.linalg.svd(t.biadjacency().toarray() - t.density, compute_uv=False)[0]
-        bounds.append((float(norm), "spectral norm"))
-    bound, basis = min(bounds)
-    return bound * (1.0 + _ROUNDING), basis
+        bounds.append((float(norm) * (1.0 + _ROUNDING), "spectral norm", 1.0))
+    return min(bounds)
 
 
 def _degree_deviation(t: Topology) -> float:

@@ -24,7 +24,7 @@ def tracked(run: Run) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     if not run.tracked:
-        raise ValueError("expected a run with tracked metrics, got none; train with track=, see training.TRACKED")
+        raise ValueError("expected a run with tracked metrics, got none; train with track=, see WEIGHTED_METRICS")
     figure, axes = panels(len(run.tracked), width=3.6, height=3.2)
     for axis, (name, values) in zip(axes, run.tracked.items(), strict=True):
         every = max(1, len(values) // 8)
