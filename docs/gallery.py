@@ -109,7 +109,7 @@ def cells(row: catalogue.Row, layers: list[Topology]) -> tuple[str, ...]:
         f'<img src="gallery/{row.name}.png" alt="{row.name}" width="{width}">',
         "<br>".join(part for part in text if part),
         *figures(first),
-        f"{product_gap(chain):.3f}",
+        f"{metrics.relative_product_spectral_gap(chain) + 0.0:.3f}",
     )
 
 
@@ -120,7 +120,7 @@ def figures(t: Topology) -> tuple[str, ...]:
         span(t.fan_out),
         f"{metrics.relative_spectral_gap(t) + 0.0:.3f}",
         f"{metrics.algebraic_connectivity(t) + 0.0:.3g}",
-        f"{four_cycles(t):,}",
+        f"{metrics.four_cycles(t):,.0f}",
     )
 
 
@@ -168,23 +168,6 @@ def span(degrees: np.ndarray) -> str:
     """Such as 8, or 3-12."""
     low, high = degrees.min(), degrees.max()
     return str(low) if low == high else f"{low}-{high}"
-
-
-def four_cycles(t: Topology) -> int:
-    """The number of cycles of length 4: pairs of outputs times pairs of inputs that both read."""
-    shared = (b := t.biadjacency()) @ b.T
-    pairs = shared.data * (shared.data - 1) / 2
-    own = t.fan_in * (t.fan_in - 1) / 2
-    return round((pairs.sum() - own.sum()) / 2)
-
-
-def product_gap(layers: list[Topology]) -> float:
-    """1 - sigma2/sigma1 of the product of the layers' biadjacency matrices."""
-    product = layers[0].biadjacency().toarray()
-    for t in layers[1:]:
-        product = t.biadjacency() @ product
-    sigma1, sigma2 = np.linalg.svd(product, compute_uv=False)[:2]
-    return abs(float(1 - sigma2 / sigma1))
 
 
 def draw(layers: list[Topology]) -> Image.Image:
