@@ -10,7 +10,7 @@ import numpy as np
 
 from .alone import bound_memory, in_process, measured
 
-ROUNDS, MINUTES = 3, 30
+ROUNDS, MINUTES = 3, 25
 ONCE = 20.0  # seconds from which on a value is computed only once
 LIMIT = 300  # seconds a process may take
 
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 
 SIZES = [("biregular", n, 32) for n in (2000, 20_000, 200_000, 1_000_000)]
-SIZES += [("erdos_renyi", n, 32) for n in (2000, 20_000, 200_000)] + [("banded", n, 16) for n in (2000, 20_000)]
+SIZES += [("erdos_renyi", n, 32) for n in (20_000, 200_000)] + [("banded", 20_000, 16)]
 CASES = [Case(quantity, *size) for size in SIZES for quantity in (SIGMA2, CONNECTIVITY)]
 QUICK = [Case(quantity, "erdos_renyi", 300, 8) for quantity in (SIGMA2, CONNECTIVITY)]
 
@@ -102,7 +102,8 @@ def _networkx(t: Any) -> dict[str, Any]:
     graph.add_nodes_from(range(t.n_in + t.n_out))
     outputs = np.repeat(np.arange(t.n_out), t.fan_in) + t.n_in
     graph.add_edges_from(zip(t.indices.tolist(), outputs.tolist(), strict=True))
-    return {"value": float(nx.algebraic_connectivity(graph, seed=0)), "method": "algebraic_connectivity"}
+    value = nx.algebraic_connectivity(graph, method="lobpcg", seed=0)  # its fastest here; the default takes minutes
+    return {"value": float(value), "method": "algebraic_connectivity"}
 
 
 WAYS: dict[tuple[str, str], Callable[[Any], dict[str, Any]]] = {

@@ -58,11 +58,11 @@ def as_band(matrix: Any) -> Band | None:
 
 
 def _depth(matrix: Any) -> int:
-    """The number of levels of a breadth-first search from the first vertex."""
-    order, before = scipy.sparse.csgraph.breadth_first_order(matrix, 0, directed=False)
-    level = np.zeros(matrix.shape[0], np.int64)
+    """The number of levels of a breadth-first search from a vertex of largest degree."""
+    first = int(np.diff(matrix.indptr).argmax())
+    order, before = scipy.sparse.csgraph.breadth_first_order(matrix, first, directed=False)
     depth, place = 1, 1
-    position = np.empty_like(level)
+    position = np.empty(matrix.shape[0], np.int64)
     position[order] = np.arange(len(order))
     parents = position[before[order[1:]]]  # of the vertices in the order of the search, themselves in that order
     while place < len(order):  # one level at a time: those whose parents stand before the level's start

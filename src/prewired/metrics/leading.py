@@ -94,22 +94,23 @@ def leading(
         return _pair(spectrum.values, error, f"closed form: {spectrum.symmetry}", SYMMETRY)
     first = second = zero
     left = right = None
+    confidence = 1.0
     for block in _blocks(matrices, guess):
         if block.bound <= second.value * (1 + 1e-12):
             second = second._replace(high=max(second.high, block.bound))
             break
         found = _of_block(block, certify, vectors, progress)
         left, right = found.left, found.right
+        confidence -= 1.0 - found.second.confidence  # each of them may fail
         first, second = _largest_two([first, second, found.first, found.second])
-    return Leading(first, second, left, right)
+    return Leading(first._replace(confidence=confidence), second._replace(confidence=confidence), left, right)
 
 
 def _largest_two(values: list[Measurement]) -> list[Measurement]:
     """The two largest: each bound is an order statistic of the bounds, since these are monotone."""
     by_value = sorted(values, key=lambda m: -m.value)[:2]
     lows, highs = (sorted((getattr(m, name) for m in values), reverse=True) for name in ("low", "high"))
-    confidence = min(m.confidence for m in values)
-    return [m._replace(low=lows[k], high=highs[k], confidence=confidence) for k, m in enumerate(by_value)]
+    return [m._replace(low=lows[k], high=highs[k]) for k, m in enumerate(by_value)]
 
 
 def _blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iterator[_Block]:
