@@ -4,13 +4,11 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
-from statistics import median
 from typing import Any, NamedTuple
 
-from .alone import bound_memory, in_process, measured
+from .alone import bound_memory, in_processes, measured
 
 ROUNDS, MINUTES = 3, 20
-ONCE = 20.0  # seconds from which on a graph is made only once
 LIMIT = 180  # seconds a process may take
 
 OWN, NETWORKX, IGRAPH, SCIPY = "prewired", "networkx", "igraph", "SciPy"
@@ -60,25 +58,15 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
         for library in LIBRARIES:
             if (case.graph, library) in MAKERS:
                 print(f"generation: {case.graph}, n = {case.n:,}, fan-in {case.fan_in}, {library}", flush=True)
-                records.append({**case._asdict(), "library": library, **_rounds(case, library, rounds)})
+                made = in_processes(f"{__package__}.generation", case, library, LIMIT, rounds)
+                records.append({**case._asdict(), "library": library, **made})
+                    {
+                        **case._asdict(),
+                        "library": library,
+                        **in_processes(f"{__package__}.generation", case, library, LIMIT, rounds),
+                    }
+                )
     return {"limit": LIMIT, "records": records}
-
-
-def _rounds(case: Case, library: str, rounds: int) -> dict[str, Any]:
-    """The medians over the processes, or the problem that the first one met."""
-    found: list[dict[str, Any]] = []
-    while len(found) < rounds and not (found and found[0]["seconds"] > ONCE):
-        done = in_process(f"{__package__}.generation", case, library, LIMIT)
-        if "problem" in done:
-            return done
-        found.append(done)
-    middle = {name: median(one[name] for one in found) for name in ("seconds", "bytes")}
-    return {
-        "edges": found[0]["edges"],
-        "seconds": float(f"{middle['seconds']:.3g}"),
-        "bytes": int(middle["bytes"]),
-        "samples": len(found),
-    }
 
 
 def measure(case: Case, library: str) -> dict[str, Any]:

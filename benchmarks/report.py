@@ -50,8 +50,8 @@ SPECTRA = """Seconds, and the peak of the memory above what was resident before,
 of n inputs and n outputs that is there already; each in a process of its own, medians of up to three. sigma2 is
 measured as the Ramanujan ratio, sigma2 / (sqrt(fan_in - 1) + sqrt(fan_out - 1)). {bounded} also proves bounds: their
 largest relative distance from the value is given with what they rest on; SciPy (`svds`, `eigsh` of the shifted
-Laplacian) and networkx (`algebraic_connectivity`, lobpcg) say nothing of the kind. A process is stopped after {limit} s, and
-larger graphs are not tried then (-). Measured and wanted."""
+Laplacian) and networkx (`algebraic_connectivity`, lobpcg) say nothing of the kind. A process is stopped after
+{limit} s, and larger graphs are not tried then (-). Measured and wanted."""
 
 
 def markdown(parts: dict[str, Any]) -> str:

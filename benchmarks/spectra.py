@@ -3,15 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
-from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .alone import bound_memory, in_process, measured
+from .alone import bound_memory, in_processes, measured
 
 ROUNDS, MINUTES = 3, 25
-ONCE = 20.0  # seconds from which on a value is computed only once
 LIMIT = 300  # seconds a process may take
 
 OWN, BOUNDED, SCIPY, NETWORKX = "prewired", "prewired with bounds", "SciPy", "networkx"
@@ -44,22 +42,11 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
             if (kind := (case.quantity, case.family, library)) in hopeless:
                 continue  # a smaller graph was too large already
             print(f"spectra: {case.quantity}, {case.family}, n = {case.n:,}, {library}", flush=True)
-            record = _rounds(case, library, rounds)
+            record = in_processes(f"{__package__}.spectra", case, library, LIMIT, rounds)
             if "problem" in record:
                 hopeless.add(kind)
             records.append({**case._asdict(), "library": library, **record})
     return {"limit": LIMIT, "records": records}
-
-
-def _rounds(case: Case, library: str, rounds: int) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
-    while len(found) < rounds and not (found and found[0]["seconds"] > ONCE):
-        done = in_process(f"{__package__}.spectra", case, library, LIMIT)
-        if "problem" in done:
-            return done
-        found.append(done)
-    seconds = float(f"{median(one['seconds'] for one in found):.3g}")
-    return {**found[0], "seconds": seconds, "samples": len(found)}
 
 
 def _own(metric: str, explain: bool) -> Callable[[Any], dict[str, Any]]:

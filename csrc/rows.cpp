@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -51,7 +52,11 @@ extern "C" __attribute__((visibility("default"))) void prewired_sum_rows(
   int64_t from = 0;
   for (int64_t k = 1; k < n_threads; ++k) {
     const int64_t to = std::lower_bound(starts, starts + n_rows, n_edges / n_threads * k) - starts;
-    others.emplace_back(part, m, x, y, from, to);
+    try {
+      others.emplace_back(part, m, x, y, from, to);
+    } catch (const std::system_error&) {  // no more threads to be had: the rest is done here
+      break;
+    }
     from = to;
   }
   part(m, x, y, from, n_rows);

@@ -103,6 +103,99 @@ def test_bounds_of_products(seed, no_dense_solvers):
     assert found.low - slack <= values[0] - values[1] <= found.high + slack
     np.testing.assert_allclose(found.value, values[0] - values[1], rtol=1e-7)
     np.testing.assert_allclose(metrics.relative_product_spectral_gap(layers), 1 - values[1] / values[0], atol=1e-7)
+    normalized = np.eye(sizes[0])
+    for t in layers:
+        b = t.biadjacency().toarray()
+        rows, columns = (np.where(d > 0, np.maximum(d, 1) ** -0.5, 0) for d in (b.sum(1), b.sum(0)))
+        normalized = rows[:, None] * b * columns @ normalized
+    values = np.linalg.svd(normalized, compute_uv=False)
+    found = metrics.normalized_product_spectral_gap(layers, explain=True)
+    assert found.low - 1e-13 <= 1 - values[1] / values[0] <= found.high + 1e-13
+
+
+@pytest.mark.parametrize(("n_in", "n_out", "p"), [(3, 300_000, 0.5), (4, 100_000, 0.7), (3, 300_000, 0.999)])
+def test_bounds_hold_where_rows_are_long(n_in, n_out, p):
+    """Rounding errors of a sum grow with its length. The Gram matrix is of integers, so its eigenvalues are known."""
+    t = generators.erdos_renyi(n_in, n_out, density=p, seed=0)
+    gram = (t.biadjacency().T @ t.biadjacency()).toarray()
+    values = np.sqrt(np.linalg.eigvalsh(gram)[::-1])
+    found = leading.leading([t.biadjacency()], certify=True)
+    for sigma, true in zip((found.first, found.second), values[:2], strict=True):
+        slack = 2e-16 * values[0] ** 2 / true
+        assert sigma.low - slack <= true <= sigma.high + slack
+        assert sigma.error < 1e-6 * values[0]
+
+
+def test_sigma1_of_biregular_graphs_is_exact():
+    found = spectrum.leading_of(generators.biregular(2000, 1000, fan_in=600, seed=0))
+    assert found.first.low <= np.sqrt(600 * 300) <= found.first.high
+    assert found.first.error < 1e-12
+    plain = leading.leading([generators.biregular(2000, 1000, fan_in=600, seed=0).biadjacency()])
+    assert plain.first.low <= np.sqrt(600 * 300) <= plain.first.high
+
+
+def path(n):
+    """The path of 2 n vertices, which begins with an input."""
+    ones = np.ones(n)
+    return Topology.from_biadjacency(scipy.sparse.diags_array([ones, ones[1:]], offsets=[0, 1]))
+
+
+@pytest.mark.parametrize("n", [3, 1000, 20_000])
+def test_paths_by_their_closed_forms(n):
+    t, vertices = path(n), 2 * n
+    sigma1, sigma2 = 2 * np.cos(np.pi * np.array([1, 2]) / (vertices + 1))
+    expected = {
+        "spectral_gap": sigma1 - sigma2,
+        "normalized_spectral_gap": 1 - np.cos(np.pi / (vertices - 1)),
+        "algebraic_connectivity": 2 - 2 * np.cos(np.pi / vertices),
+    }
+    for name, value in expected.items():
+        found = metrics.METRICS[name](t, explain=True)
+        assert found.low <= value + 1e-14
+        assert value - 1e-14 <= found.high
+        assert found.error < 1e-9
+        assert found.basis == (leading.FACTORISED if n > 700 else leading.LAPACK), found
+
+
+def test_a_thin_grid_by_its_closed_form():
+    width, length = 3, 3000  # vertices of both sides by the parity of their coordinates
+    place = np.arange(width * length)
+    x, y = place % width, place // width
+    number = np.cumsum((x + y) % 2 == 0) - 1, np.cumsum((x + y) % 2) - 1
+    step = [(k, k + 1) for k in place[x < width - 1]] + [(k, k + width) for k in place[y < length - 1]]
+    edges = [(a, b) if (x[a] + y[a]) % 2 == 0 else (b, a) for a, b in step]
+    pairs = [(number[0][a], number[1][b]) for a, b in edges]
+    t = Topology.from_edges(number[0][-1] + 1, number[1][-1] + 1, pairs)
+    across, along = (2 * np.cos(np.pi * np.arange(1, 3) / (n + 1)) for n in (width, length))
+    found = metrics.spectral_gap(t, explain=True)
+    assert found.basis == leading.FACTORISED
+    assert found.low <= along[0] - along[1] <= found.high
+    assert across[0] - across[1] > along[0] - along[1]
+
+
+def test_a_network_with_one_output_needs_no_dense_matrix():
+    layers = [generators.biregular(50_000, 50_000, fan_in=4, seed=0), generators.dense(50_000, 1)]
+    assert metrics.product_spectral_gap(layers, explain=True).basis == leading.COMPLETE
+    np.testing.assert_allclose(metrics.product_spectral_gap(layers), 4 * np.sqrt(50_000))
+
+
+def test_a_product_of_rank_one_has_bounds_and_says_on_what():
+    layers = generators.butterfly([1024] * 3, fan_in=32)
+    found = metrics.relative_product_spectral_gap(layers, explain=True)
+    assert 0.9999 < found.low <= 1 <= found.high
+    assert found.basis == leading.CHOLESKY
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e160])
+def test_weights_whose_squares_leave_the_range(scale):
+    t = generators.biregular(600, 600, fan_in=3, seed=0)
+    one = leading.leading([t.biadjacency()])
+    other = leading.leading([scale * t.biadjacency()])
+    np.testing.assert_allclose([m.value / scale for m in other[:2]], [m.value for m in one[:2]], rtol=1e-9)
+    both = scipy.sparse.block_diag([np.eye(1), scale * t.biadjacency()], format="csr")
+    found = leading.leading([both])
+    expected = scale * 3 if scale < 1 else scale * one.second.value  # the second largest of these and 1
+    np.testing.assert_allclose(found.second.value, expected, rtol=1e-9)
 
 
 # Which method, and what it rests on
@@ -190,8 +283,26 @@ def test_a_band_in_any_order_is_found():
 
 
 def _sides(n):
-    b = generators.biregular(n, n, fan_in=8, seed=0).biadjacency()
+    return _sides_of(generators.biregular(n, n, fan_in=8, seed=0))
+
+
+def _sides_of(t):
+    b = t.biadjacency()
     return [[None, b.T], [b, None]]
+
+
+def test_what_is_not_in_its_place_is_not_bracketed():
+    t = generators.banded(400, 300, fan_in=6)
+    band = inertia.as_band(scipy.sparse.csr_array(scipy.sparse.block_array(_sides_of(t))))
+    values = np.sort(np.linalg.eigvalsh(band.matrix.toarray()))[::-1]
+    for place in (0, 1):
+        low, high = inertia.bracket(band, values[place], place, values[0])
+        assert low <= values[place] <= high
+        assert high - low < 1e-9
+        assert inertia.bracket(band, values[place] + 1e-6, place, values[0])[0] == -np.inf
+        assert inertia.bracket(band, values[place] - 1e-6, place, values[0])[1] == np.inf
+    shift = inertia.shift_above(band, values[5], 2 * values[0])
+    assert values[0] < shift < values[0] * (1 + 2e-7)
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 60))
@@ -223,7 +334,9 @@ def test_an_eigenvalue_that_the_start_hardly_touches_is_inside_the_bound():
         start[-1] = share * np.linalg.norm(start[:-1])
         process = lanczos._process(lambda x: values * x, start, lambda x: x)
         pairs = [next(process)[1:] for _ in range(40)]
-        found = [lanczos._ritz(*map(np.array, zip(*pairs[:k], strict=True)), n, 1.5) for k in range(1, len(pairs) + 1)]
+        found = [
+            lanczos._ritz(*map(np.array, zip(*pairs[:k], strict=True)), n, 1.5, 1e-14) for k in range(1, len(pairs) + 1)
+        ]
         assert min(ritz.upper for ritz in found) >= 1.5
         assert found[3].value < 1.1
         assert found[-1].value > 1.5 - 1e-9

@@ -611,7 +611,7 @@ def test_the_same_edges_among_more_inputs_are_another_wiring():
     torch.testing.assert_close(layer.weight.detach(), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["n_in", "indptr", "indices"])
+@pytest.mark.parametrize("name", ["indptr", "indices"])
 def test_a_state_dict_that_leaves_a_part_of_the_wiring_open_is_refused_unless_asked_for(name):
     state = SparseLinear(GRAPH).state_dict()
     del state[name]
@@ -686,3 +686,13 @@ def test_a_wide_layer_takes_memory_of_its_edges():
     y = wide(torch.randn(2, 200_000))
     y.sum().backward()
     assert wide.weight.grad.shape == (800_000,)
+
+
+def test_a_state_dict_without_n_in_is_loaded():
+    t = generators.biregular(8, 4, fan_in=2, seed=0)
+    old = SparseLinear(t).state_dict()
+    del old["n_in"]
+    layer = SparseLinear(t)
+    layer.load_state_dict(old)
+    torch.testing.assert_close(layer.weight, old["weight"])
+    assert "n_in" in layer.state_dict()

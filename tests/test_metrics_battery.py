@@ -65,6 +65,16 @@ def test_a_defined_answer_for_every_network(name, network):
     np.testing.assert_equal(metrics.NETWORK_METRICS[name](layers), found.value)
 
 
+@pytest.mark.parametrize("graph", DEGENERATE)
+@pytest.mark.parametrize("name", metrics.WEIGHTED_METRICS)
+def test_a_defined_answer_for_all_weights(name, graph):
+    t = DEGENERATE[graph]
+    for weights in (np.zeros(t.n_edges), np.ones(t.n_edges), np.linspace(-1, 2, t.n_edges)):
+        found = metrics.WEIGHTED_METRICS[name](t, weights, explain=True)
+        check(found, name)
+        assert metrics.WEIGHTED_METRICS[name](t, weights) == found.value
+
+
 @pytest.mark.parametrize("name", [name for name in metrics.METRICS if name not in OF_AN_ORDER])
 def test_the_numbering_of_the_units_does_not_matter(name):
     rng = np.random.default_rng(0)
@@ -77,10 +87,11 @@ def test_the_numbering_of_the_units_does_not_matter(name):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [*metrics.METRICS, *metrics.NETWORK_METRICS])
+@pytest.mark.parametrize("name", [*metrics.METRICS, *metrics.NETWORK_METRICS, *metrics.WEIGHTED_METRICS])
 def test_every_metric_has_a_page_with_an_example(name):
-    page = inspect.getdoc({**metrics.METRICS, **metrics.NETWORK_METRICS}[name])
-    assert ">>>" in page
+    metric = {**metrics.METRICS, **metrics.NETWORK_METRICS, **metrics.WEIGHTED_METRICS}[name]
+    assert ">>>" in inspect.getdoc(metric)
+    assert "certify" not in inspect.signature(metric).parameters
 
 
 def test_unknown_names_list_the_known_ones():
@@ -89,6 +100,10 @@ def test_unknown_names_list_the_known_ones():
         metrics.measure(t, ["gap"])
     with pytest.raises(ValueError, match=r"expected metrics among log_paths, .*got 'density'"):
         metrics.measure_network([t], ["density"])
+    with pytest.raises(ValueError, match="expected names as a list, got 'girth'"):
+        metrics.measure(t, "girth")
+    with pytest.raises(TypeError, match="expected a Topology, got list"):
+        metrics.spectral_gap([t])
     with pytest.raises(ValueError, match="expected a list of topologies"):
         metrics.measure_network(t)
 

@@ -110,6 +110,16 @@ def test_seconds_are_those_of_training_alone(digits, monkeypatch):
     assert min(run.seconds) < 0.5
 
 
+def test_a_metric_that_does_not_settle_ends_no_training(digits, monkeypatch):
+    def unsettled(t, weights):
+        raise RuntimeError("did not settle")
+
+    monkeypatch.setitem(WEIGHTED_METRICS, "stable_rank", unsettled)
+    run = train(nn.Linear(64, 10), digits, CONFIG, track=["stable_rank", "effective_rank"])
+    assert np.isnan(run.tracked["stable_rank"]).all()
+    assert np.isfinite(run.tracked["effective_rank"]).all()
+
+
 def test_wrong_requests_are_refused_before_training(digits):
     net = small_net()
     before = [p.detach().clone() for p in net.parameters()]

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,14 +66,17 @@ def measure(arguments: argparse.Namespace) -> None:
     failed, done = _run(tasks, arguments.explain)
     complete = done + len(failed) == len(tasks)
     written: list[str] = []
-    if folder and done:  # before anything is printed: the reader of a pipe may go
-        (folder / "measurements.json").write_text(cli_tables.to_json(nets, entries) + "\n", encoding="utf-8")
-        pictures = _draw(nets, folder) if complete else ()
-        written = ["measurements.json", *dict.fromkeys(path.relative_to(folder).parts[0] for path in pictures)]
-    if done:
-        _show(nets, entries, arguments)
+    try:
+        if folder and done:  # before anything is printed: the reader of a pipe may go
+            (folder / "measurements.json").write_text(cli_tables.to_json(nets, entries) + "\n", encoding="utf-8")
+            pictures = _draw(nets, folder) if complete else ()
+            written = ["measurements.json", *dict.fromkeys(path.relative_to(folder).parts[0] for path in pictures)]
+    finally:
+        if done:
+            _show(nets, entries, arguments)
     if not complete:
-        raise KeyboardInterrupt(f"{done} of {len(tasks)} measurements were done")
+        kept = f"; {folder}/measurements.json has them" if written else ""
+        raise KeyboardInterrupt(f"{done} of {len(tasks)} measurements were done{kept}")
     if written:
         text = f"Written to {folder}/: {', '.join(written)}"
         print(text, file=sys.stderr if arguments.json else sys.stdout)
@@ -91,14 +95,23 @@ def metrics(arguments: argparse.Namespace) -> None:
     }
     known = {name: metric for registry in registries.values() for name, metric in registry.items()}
     if arguments.metric:
-        if arguments.metric not in known:
-            raise ValueError(f"expected a metric among {', '.join(known)}, got {arguments.metric!r}")
+        _check_name(arguments.metric)
         print(f"{arguments.metric}\n\n{inspect.getdoc(known[arguments.metric])}")
         return
     for title, registry in registries.items():
         print(f"{title}:")
         for name, metric in registry.items():
             print(f"  {name:<{max(map(len, known))}}  {(inspect.getdoc(metric) or '').partition(chr(10))[0]}")
+
+
+def _check_name(name: str) -> None:
+    from . import metrics
+
+    known = {**metrics.METRICS, **metrics.WEIGHTED_METRICS, **metrics.NETWORK_METRICS}
+    if name not in known:
+        close = get_close_matches(name, known, n=3, cutoff=0.4)
+        nearest = f", nearest {', '.join(close)}" if close else ""
+        raise ValueError(f"expected the name of a metric, got {name!r}{nearest}; see prewired metrics")
 
 
 def _nets(words: Sequence[str]) -> list[Net]:
@@ -118,18 +131,19 @@ def _nets(words: Sequence[str]) -> list[Net]:
 def _names(nets: Sequence[Net], arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     """The metrics of layers and those of networks that are asked for."""
     from . import metrics
+    from .metrics.weighted import MOST_CELLS
 
     of_study = bool(nets[0].about)
     chosen = arguments.metric
     if of_study and arguments.explain and not (arguments.json or arguments.output):
         raise ValueError("expected --json or -o with --explain for a study, whose table has means alone; add one")
     weighted = list(metrics.WEIGHTED_METRICS) if nets[0].weights else []
-    if unknown := sorted(set(chosen or ()) - {*metrics.METRICS, *metrics.NETWORK_METRICS, *weighted}):
-        of_weights = f", of a layer's weights among {', '.join(weighted)}" if weighted else ""
-        raise ValueError(
-            f"expected metrics of a layer among {', '.join(metrics.METRICS)}{of_weights}, or of a network among "
-            f"{', '.join(metrics.NETWORK_METRICS)}; got {', '.join(unknown)}"
-        )
+    for name in chosen or ():
+        if name in metrics.WEIGHTED_METRICS and not weighted:
+            raise ValueError(f"expected a saved model for {name}, a metric of weights, got wirings alone")
+        _check_name(name)
+    if any(t.n_in * t.n_out > MOST_CELLS for t in nets[0].layers.values()):
+        weighted = [name for name in weighted if name != "effective_rank"]  # needs a dense matrix
     if chosen is None and of_study and not (arguments.json or arguments.output):
         chosen = OF_STUDIES
     if chosen is None:
@@ -158,8 +172,10 @@ def _tasks(net: Net, entry: dict[str, Any], of_layers: Sequence[str], of_network
     label = f"{cli_tables.label_of(net.about)}, " if net.about else ""
     for layer, (title, t) in zip(entry["layers"], net.layers.items(), strict=True):
         for name in of_layers:
-            measure = metrics.measure if name in metrics.METRICS else _of_weights(net.weights[title])
-            yield Task(label + title, name, measure, t, layer["metrics"])
+            if name in metrics.METRICS:
+                yield Task(label + title, name, metrics.measure, t, layer["metrics"])
+            elif title in net.weights:
+                yield Task(label + title, name, _of_weights(net.weights[title]), t, layer["metrics"])
     layers = list(net.layers.values())
     yield from (Task(label + "network", n, metrics.measure_network, layers, entry["network"]) for n in of_network)
 
@@ -169,10 +185,7 @@ def _of_weights(weights: np.ndarray) -> Callable[..., dict[str, Any]]:
     from . import metrics
 
     def measure(t: Topology, names: Sequence[str], *, explain: bool, **_: Any) -> dict[str, Any]:
-        found = {name: metrics.WEIGHTED_METRICS[name](t, weights) for name in names}
-        if not explain:
-            return found
-        return {n: metrics.Measurement(v, v, v, "double precision", "no bounds") for n, v in found.items()}
+        return {name: metrics.WEIGHTED_METRICS[name](t, weights, explain=explain) for name in names}
 
     return measure
 

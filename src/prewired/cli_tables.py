@@ -55,6 +55,8 @@ def _explained(value: Any) -> tuple[str, str, str]:
     if not isinstance(value, Mapping):
         return str(value), "", ""
     low, high, confidence = value["low"], value["high"], value["confidence"]
+    if math.isnan(value["value"]):
+        return "-", "", "undefined, see prewired metrics"
     bounds = f"[{low:.6g}, {high:.6g}]"
     if f"{low:.6g}" == f"{high:.6g}":
         bounds = "" if low == high else f"+- {max(high - value['value'], value['value'] - low):.1g}"
@@ -125,9 +127,9 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _text(value: float | None) -> str:
-    """A number in six digits, whole ones in full, and a dash where there is none."""
-    if value is None:
+    """A number in six digits, whole ones in full, and a dash where there is none or it is undefined."""
+    if value is None or math.isnan(value):
         return "-"
     if math.isfinite(value) and value == round(value) and abs(value) < 1e15:
         return str(round(value))
-    return f"{value:.6g}" if abs(value) >= 1e-9 else "0"
+    return f"{value:.6g}"

@@ -242,7 +242,9 @@ class SparseLinear(nn.Module):
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
     ):
-        """Refuse weights that belong to another wiring, even where the shapes agree."""
+        """Refuse weights that belong to another wiring, even where the shapes agree; old ones may have no n_in."""
+        if prefix + "indptr" in state_dict:
+            state_dict.setdefault(prefix + "n_in", self.n_in)
         for name in ("n_in", "indptr", "indices"):
             loaded, own = state_dict.get(prefix + name), torch.tensor(getattr(self.topology, name))
             if loaded is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -128,7 +129,8 @@ def train(
         config: how to train.
         progress: called after every epoch with (epochs done, epochs in all).
         track: names in metrics.WEIGHTED_METRICS, to be computed before training and after every epoch for each
-            SparseLinear and each nn.Linear, which is a complete graph; they change nothing else in the run.
+            SparseLinear and each nn.Linear, which is a complete graph; NaN where an iteration does not settle. They
+            change nothing else in the run.
 
     Returns:
         The Run.
@@ -250,8 +252,15 @@ def _follow(tracked: dict[str, list[tuple[float, ...]]], layers: list[tuple[Topo
     """Append the metrics of the weights as they are now."""
     weights = [layer.weight.detach().cpu().double().reshape(-1).numpy() for _, layer in layers]
     for name, values in tracked.items():
-        found = [WEIGHTED_METRICS[name](t, w) for (t, _), w in zip(layers, weights, strict=True)]
-        values.append(tuple(found))
+        values.append(tuple(_measured(name, t, w) for (t, _), w in zip(layers, weights, strict=True)))
+
+
+def _measured(name: str, t: Topology, weights: np.ndarray) -> float:
+    """The metric, NaN where an iteration does not settle: that must not end a training."""
+    try:
+        return WEIGHTED_METRICS[name](t, weights)
+    except RuntimeError:
+        return math.nan
 
 
 def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -100,8 +100,8 @@ def load_model(path: str | Path) -> Net:
             "torch.save(net.state_dict(), path)"
         )
     try:
-        return from_state_dict(state)
-    except ValueError as error:
+        return from_state_dict({name: _plain(value) for name, value in state.items() if isinstance(name, str)})
+    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
@@ -200,6 +200,11 @@ def _kind(path: Path) -> str:
     return "topology" if about.get("format", "").startswith("prewired topology") else "model"
 
 
+def _plain(value: Any) -> Any:
+    """A tensor on the CPU with all its entries, whatever its layout; anything else as it is."""
+    return value.to_dense().cpu() if isinstance(value, torch.Tensor) and value.layout != torch.strided else value
+
+
 def _in_double(values: Any) -> np.ndarray:
     return torch.as_tensor(values).double().numpy()
 
@@ -212,8 +217,8 @@ def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
             f"expected {dots}n_in, the number of inputs of the first layer, got none; load the state_dict into its "
             "network and save it again with this version"
         )
-    if given is not None and given.numel() != 1:
-        raise ValueError(f"expected {dots}n_in as one number, got shape {tuple(given.shape)}; save the model again")
+    if given is not None and (not isinstance(given, torch.Tensor) or given.numel() != 1):
+        raise ValueError(f"expected {dots}n_in as a tensor of one number, got {given!r:.80}; save the model again")
     n_in = int(before.n_out if given is None else given)
     indptr, indices = (np.asarray(state[f"{dots}{name}"]) for name in ("indptr", "indices"))
     try:

@@ -231,6 +231,8 @@ def _measured(
     explain: bool,
     progress: NamedProgress | None,
 ) -> dict[str, Any]:
+    if isinstance(names, str):
+        raise ValueError(f"expected names as a list, got {names!r}; put it in brackets")
     found: dict[str, Any] = {}
     for name in registry if names is None else names:
         if name not in registry:

@@ -15,10 +15,12 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
 DENSE_LIMIT = 6000
 """Largest dimension for which a dense Cholesky factorisation is made: 36 million numbers, some seconds."""
-SPARSE_WORK = 4e9
-"""Largest n * bandwidth^2 for which a sparse factorisation is made: some seconds."""
-SPARSE_MEMORY = 4e7
-"""Largest n * bandwidth."""
+SPARSE_WORK = 5e8
+"""Largest n * bandwidth^2 for which a sparse factorisation is made, each some seconds."""
+SPARSE_MEMORY = 1e7
+"""Largest n * bandwidth: about a gigabyte."""
+_RESTARTS = 20
+_CLOSE = 1e-7
 _DISTANCE = 1e-11  # at which eigenvalues are counted, relative to the largest
 _SOLVED = 1e-9  # of the inverse's eigenvalues; the solutions behind them carry rounding errors of this size
 _EPSILON = np.finfo(float).eps
@@ -87,7 +89,9 @@ def largest_of_band(band: Band, above: float, k: int) -> tuple[np.ndarray, np.nd
     inverse: Any = LinearOperator((n, n), matvec=factors.solve, dtype=np.float64)  # pyright: ignore
     start = np.cos(np.arange(n) * 0.61803) + 0.5
     try:
-        _, vectors = solve(band.matrix, k, sigma=above, which="LM", OPinv=inverse, v0=start, tol=_SOLVED, maxiter=300)
+        _, vectors = solve(
+            band.matrix, k, sigma=above, which="LM", OPinv=inverse, v0=start, tol=_SOLVED, maxiter=_RESTARTS
+        )
     except ArpackNoConvergence:
         return None
     values, turned = np.linalg.eigh(vectors.T @ (band.matrix @ vectors))  # as exact as the square of the vectors' error
@@ -135,6 +139,18 @@ def bracket(band: Band, value: float, place: int, scale: float) -> tuple[float, 
     count, error = count_above(band, value - distance)
     low = value - distance - error if count > place else -math.inf
     return low, high
+
+
+def shift_above(band: Band, low: float, high: float) -> float:
+    """A number close above the largest eigenvalue, by bisection between one below and one above it."""
+    while high - low > _CLOSE * abs(high):
+        middle = (low + high) / 2
+        count, error = count_above(band, middle)
+        if count == 0 and middle + error < high:
+            high = middle + error
+        else:
+            low = middle
+    return high
 
 
 def is_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) -> tuple[bool, float]:

@@ -9,8 +9,9 @@ vector is P_k(A) q_0 with the k-th orthonormal polynomial P_k of the process, an
 start q_0 in the direction of an eigenvector with eigenvalue x obeys c |P_k(x)| <= 1. Where P_k(x) is huge, c must be
 tiny, and under a start that is uniform on the sphere of dimension n that is improbable: P(c <= e) <= e sqrt(2n/pi).
 P_k grows above its largest root, so the x at which P_k(x) = 1/e is an upper bound of all eigenvalues, with that
-probability. After convergence it is about residual / probability above the value found. (Probabilistic bounds from
-the degree alone: Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13, 1992; ours uses what the process saw.)
+probability. After convergence it is about residual / probability above the value found. The start is drawn from a
+fixed seed, independently of any graph, so measuring again adds no evidence. (Probabilistic bounds from the degree
+alone: Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13, 1992; ours uses what the process saw.)
 """
 
 import math
@@ -60,6 +61,7 @@ def largest_eigenvalue(
     n: int,
     scale: float,
     *,
+    rounding: float = 16 * float(np.finfo(float).eps),
     without: np.ndarray | None = None,
     vector: bool = False,
     tolerance: float = TOLERANCE,
@@ -70,7 +72,8 @@ def largest_eigenvalue(
     Args:
         apply: the map, x (n,) -> (n,).
         n: the dimension.
-        scale: about the largest absolute eigenvalue of the map; rounding errors are allowed in proportion to it.
+        scale: about the largest absolute eigenvalue of the map.
+        rounding: the length of the error of apply(x) for an x of length 1, relative to the scale.
         without: (n,), of length 1; the space is what is orthogonal to it.
         vector: also find the eigenvector, by running the iteration once more.
         tolerance: distance of the upper bound from the value, relative to the value, at which it ends.
@@ -94,12 +97,13 @@ def largest_eigenvalue(
         steps += 1
         ended = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
         if ended or steps >= check or steps in (n, MAX_STEPS):
-            found = _ritz(diagonal[:steps], beside[:steps], n, scale)
+            floor = rounding * scale * math.sqrt(steps)
+            found = _ritz(diagonal[:steps], beside[:steps], n, scale, floor)
             excess = (found.upper - found.value) / max(abs(found.value), _EPSILON * scale)
             history.append((steps, math.log(max(excess, 1e-300))))
             if progress is not None:
                 progress(steps, _expected(history, math.log(tolerance)))
-            if ended or excess <= tolerance or found.upper - found.value <= 2 * _floor(steps, scale):
+            if ended or excess <= tolerance or found.upper - found.value <= 2 * floor:
                 break
             if steps == MAX_STEPS:
                 raise RuntimeError(
@@ -151,11 +155,11 @@ def _gaussian(n: int) -> np.ndarray:
     return radius * np.cos(2.0 * np.pi * bits.fractions(n))
 
 
-def _ritz(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float) -> Ritz:
+def _ritz(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float, floor: float) -> Ritz:
     steps = len(diagonal)
     value, weights = _largest_of_tridiagonal(diagonal, beside)
     limit = _SAFETY * math.sqrt(2 * n / math.pi) / FAILURE
-    upper = value + max(_first_beyond(diagonal, beside, value, scale, limit), _floor(steps, scale))
+    upper = value + max(_first_beyond(diagonal, beside, value, scale, limit), floor)
     return Ritz(value, upper, float(beside[-1] * abs(weights[-1])), steps, None)
 
 
@@ -181,11 +185,6 @@ def _first_beyond(diagonal: np.ndarray, beside: np.ndarray, root: float, scale: 
             passed |= beyond
             before[beyond], p[beyond] = 0.0, 1.0  # decided; kept from overflowing
     return float(distances[passed.argmax()]) if passed.any() else math.inf
-
-
-def _floor(steps: int, scale: float) -> float:
-    """What rounding errors can do to an eigenvalue in so many steps."""
-    return 16 * _EPSILON * scale * math.sqrt(steps)
 
 
 def _expected(history: list[tuple[int, float]], goal: float) -> int | None:

@@ -29,7 +29,8 @@ _MARGIN = 1e-10
 def algebraic_connectivity(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """Second smallest eigenvalue of L = D - A on all n_in + n_out vertices (Fiedler 1973); 0 if disconnected.
 
-    At most n / (n - 1) times the smallest degree, n = n_in + n_out. For a biregular graph it equals
+    At most n / (n - 1) times the smallest degree, n = n_in + n_out; divided by that degree it can be compared between
+    graphs. For a biregular graph it equals
     ((d_out + d_in) - sqrt((d_out - d_in)^2 + 4 sigma2^2)) / 2, d_out the fan-in and d_in the fan-out, and costs what
     `spectral_gap` does. Elsewhere: all eigenvalues up to 1000 vertices, a factorisation of narrow bands, else Lanczos,
     each step O(edges).
@@ -171,9 +172,9 @@ def conductance(t: Topology, *, certify: bool, progress: Progress | None) -> Mea
     if t.n_edges == 0 or connected_components(t) > 1:
         return Measurement(0.0, 0.0, 0.0, "counting components", "exact count")
     value = sweep_cut(t, progress=progress).conductance
-    found: Any = normalized_algebraic_connectivity(t, explain=certify, progress=progress)
     if not certify:
         return Measurement.counted(value)
+    found = normalized_algebraic_connectivity(t, explain=True, progress=progress)
     low = min(found.low / 2, value)
     return Measurement(value, low, value, "sweep along the Fiedler vector", f"Cheeger; {found.basis}", found.confidence)
 
@@ -214,15 +215,19 @@ def _second_smallest(
         return np.concatenate([f.back(x[t.n_in :]), f.there(x[: t.n_in])]) - degrees * x
 
     constant = np.full(n, n**-0.5)
-    ritz = largest_eigenvalue(negative, n, largest, without=constant, vector=vector, progress=progress)
+    relative = (16 + (t.fan_in.max() + t.fan_out.max()) / 2) * _EPSILON
+    ritz = largest_eigenvalue(
+        negative, n, largest, rounding=relative, without=constant, vector=vector, progress=progress
+    )
     low, basis, confidence = -ritz.upper, RANDOM_START, 1 - FAILURE
-    if certify and n <= inertia.DENSE_LIMIT:
-        at = max(ritz.upper, ritz.value + _MARGIN * largest)
+    close = ritz.value + _MARGIN * largest
+    for at in (close, max(close, ritz.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
         proven, error = inertia.is_below(-laplacian(t).toarray(), at, constant, largest)
         if proven:
             low, basis, confidence = -at - error, CHOLESKY, 1.0
+            break
     value = max(-ritz.value, 0.0)
-    high = value + 16 * _EPSILON * largest * math.sqrt(ritz.steps)
+    high = value + relative * largest * math.sqrt(ritz.steps)
     found = Measurement(value, max(low, 0.0), high, f"Lanczos, {ritz.steps} steps", basis, confidence)
     return found, ritz.vector
 

@@ -27,6 +27,8 @@ DENSE_CELLS = 300_000
 """Entries of a matrix up to which all its singular values are computed."""
 _EPSILON = float(np.finfo(float).eps)
 _LEVELS, _SHARE = 30, 0.1  # a matrix is tried as a band if so many steps from a unit reach less than this share
+_SMALL = 1e-100
+_PRODUCTS = 1e9  # multiplications of a sparse product; beyond, a dense one is faster
 _MARGIN = 1e-10  # relative to sigma1^2, within which a factorisation would not see that a matrix is definite
 _EXACT = 1e-12  # relative residual of a guess up to which it is the vector of sigma1
 COMPLETE = "closed form, every edge checked"
@@ -97,12 +99,12 @@ def leading(
     confidence = 1.0
     for block in _blocks(matrices, guess):
         if block.bound <= second.value * (1 + 1e-12):
-            second = second._replace(high=max(second.high, block.bound))
+            first, second = (m._replace(high=max(m.high, block.bound * (1 + 1e-15))) for m in (first, second))
             break
         found = _of_block(block, certify, vectors, progress)
         left, right = found.left, found.right
         confidence -= 1.0 - found.second.confidence  # each of them may fail
-        first, second = _largest_two([first, second, found.first, found.second])
+        first, second = _largest_two([found.first, found.second, first, second])
     return Leading(first._replace(confidence=confidence), second._replace(confidence=confidence), left, right)
 
 
@@ -127,7 +129,7 @@ def _blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iterator[_Bloc
         by_row, by_column = np.zeros(count), np.zeros(count)
         np.maximum.at(by_row, labels[k + 1], m.sum(axis=1))
         np.maximum.at(by_column, labels[k], m.sum(axis=0))
-        bounds *= np.sqrt(by_row * by_column)
+        bounds *= np.sqrt(by_row) * np.sqrt(by_column)
     start = alive[0].astype(float) if guess is None else np.where(alive[0], guess, 0.0)
     if len(parts) == 1:
         yield _Block(list(matrices), start, float(bounds[parts[0]]))
@@ -171,14 +173,21 @@ def _components(matrices: Sequence[Any], alive: Sequence[np.ndarray]) -> tuple[i
 
 def _of_block(block: _Block, certify: bool, vectors: bool, progress: Progress | None) -> Leading:
     matrices = block.matrices
+    if not _SMALL < block.bound < 1 / _SMALL:  # squares would leave the range of numbers
+        unit = block.bound ** (1 / len(matrices))
+        found = _of_block(_Block([m / unit for m in matrices], block.guess, 1.0), certify, vectors, progress)
+        first, second = (m.mapped(lambda value: value * block.bound) for m in found[:2])
+        return found._replace(first=first, second=second)
     n_out, n_in = matrices[-1].shape[0], matrices[0].shape[1]
     if len(matrices) == 1 and not vectors and _is_complete(matrices[0]):
         return _of_complete(matrices[0])
-    if n_in * n_out <= DENSE_CELLS or min(n_in, n_out) == 1:
+    if min(n_in, n_out) == 1:
+        return _of_vector(matrices)
+    if n_in * n_out <= DENSE_CELLS and _cells(matrices) <= 10 * DENSE_CELLS:
         return _by_lapack(matrices, vectors)
     transposed = [m.T.tocsr() for m in matrices]
     if len(matrices) == 1 and reaches_little(matrices[0], transposed[0]):
-        found = _by_band(matrices[0], transposed[0], block.bound, vectors)
+        found = _by_band(block, transposed[0], vectors)
         if found is not None:
             return found
     f = chained([operator(m, back) for m, back in zip(matrices, transposed, strict=True)])
@@ -198,15 +207,27 @@ def _is_complete(m: Any) -> bool:
     return m.nnz == rows * columns and bool((m.data == m.data[0]).all())
 
 
+def _cells(matrices: Sequence[Any]) -> int:
+    """Entries of the largest dense matrix on the way to the product."""
+    return matrices[0].shape[1] * max(m.shape[0] for m in matrices)
+
+
+def _of_vector(matrices: Sequence[Any]) -> Leading:
+    """Of a product with a single row or column."""
+    x = np.ones(1)
+    for m in matrices if matrices[0].shape[1] == 1 else [m.T for m in reversed(matrices)]:
+        x = m @ x
+    value = float(np.linalg.norm(x))
+    relative = _EPSILON * (len(x) + sum(m.nnz / max(min(m.shape), 1) + 1 for m in matrices))
+    return _pair([value], relative * value, "length of a vector", COMPLETE)
+
+
 def _by_lapack(matrices: Sequence[Any], vectors: bool) -> Leading:
     product = matrices[0].toarray()
     for m in matrices[1:]:
         product = m @ product
     rounding = sum(float(np.diff(m.indptr).max()) for m in matrices[1:])
     relative = (max(product.shape) + rounding) * _EPSILON
-    if min(product.shape) == 1:
-        value = float(np.linalg.norm(product))
-        return _pair([value], relative * value, "length of a vector", COMPLETE)
     if not vectors:
         values = np.linalg.svd(product, compute_uv=False)
         return _pair(values, relative * float(values[0]), "dense SVD", LAPACK)
@@ -233,13 +254,20 @@ def reaches_little(m: Any, transposed: Any) -> bool:
     return len(frontier) > 0
 
 
-def _by_band(m: Any, transposed: Any, bound: float, vectors: bool) -> Leading | None:
+def _by_band(block: _Block, transposed: Any, vectors: bool) -> Leading | None:
     """By factorisation of [[0, B^T], [B, 0]], whose eigenvalues are the singular values and their negatives."""
+    (m,), guess = block.matrices, block.guess
     adjacency = scipy.sparse.csr_array(scipy.sparse.block_array([[None, transposed], [m, None]]))
     band = inertia.as_band(adjacency)
     if band is None:
         return None
+    image = transposed @ (m @ guess)
+    live = image > 0  # Collatz and Wielandt: sigma1^2 is between the mean and the largest of these quotients
+    low, bound = float(np.sqrt(guess @ image / (guess @ guess))), float(np.sqrt((image[live] / guess[live]).max()))
     found = inertia.largest_of_band(band, bound * (1 + 1e-7), 2)
+    if found is None:
+        bound = inertia.shift_above(band, low, bound * (1 + 1e-7))
+        found = inertia.largest_of_band(band, bound * (1 + 1e-9), 2)
     if found is None:
         return None
     bounded = []
@@ -258,30 +286,37 @@ def _by_band(m: Any, transposed: Any, bound: float, vectors: bool) -> Leading | 
 def _by_lanczos(f: Operator, block: _Block, certify: bool, vectors: bool, progress: Progress | None) -> Leading:
     """On the smaller of B^T B and B B^T, the vector of sigma1 taken out."""
     n, apply, on_inputs = gram(f)
+    relative = _rounding(block.matrices)
     top = block.guess if on_inputs else f.there(block.guess)
     top, square, residual, image = _rayleigh(apply, top)
     method = "known vector"
     if residual > _EXACT * square:
-        searched = largest_eigenvalue(apply, n, block.bound**2, vector=True, progress=progress)
+        searched = largest_eigenvalue(apply, n, block.bound**2, rounding=relative, vector=True, progress=progress)
         assert searched.vector is not None
         top, square, residual, image = _rayleigh(apply, np.abs(searched.vector))
         method = f"Lanczos, {searched.steps} steps"
-    second = largest_eigenvalue(apply, n, square, without=top, vector=vectors, progress=progress)
-    rounding = 16 * _EPSILON * square
+    second = largest_eigenvalue(apply, n, square, rounding=relative, without=top, vector=vectors, progress=progress)
+    rounding = relative * square * math.sqrt(second.steps)
     # an approximate vector of sigma1 taken out leaves at least sigma2^2 (Cauchy), and at most this more
-    leak = residual**2 / max(square - second.value, residual)
+    apart = square - second.value
+    leak = math.hypot(apart / 2, residual) - apart / 2
     low, high, basis, confidence = second.value - leak - rounding, second.upper, RANDOM_START, 1 - FAILURE
-    if certify and n <= inertia.DENSE_LIMIT:
-        above = max(second.upper, second.value + _MARGIN * square)
-        proven, error = inertia.is_below(_dense_gram(block.matrices, on_inputs), above, top, square)
+    close = second.value + _MARGIN * square
+    for above in (close, max(close, second.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
+        matrix = _dense_gram(block.matrices, on_inputs)
+        if matrix is None:
+            break
+        proven, error = inertia.is_below(matrix, above, top, square)
         if proven:
-            high, basis, confidence = above + error, CHOLESKY, 1.0
+            high, basis, confidence = above + error + rounding, CHOLESKY, 1.0
+            break
     value = max(second.value, 0.0)
     sigma2 = Measurement(math.sqrt(value), _root(low), _root(high), f"Lanczos, {second.steps} steps", basis, confidence)
-    positive = top > 0  # the rest are units without an edge
-    quotients = image[positive] / top[positive]  # max of them >= sigma1^2 (Collatz and Wielandt)
-    apart = residual**2 / (square - high) if square > high else math.inf  # Kato and Temple
-    above = min(float(quotients.max()), square + apart) + rounding
+    live = (top > 0) | (image > 0)  # the rest are units without an edge
+    with np.errstate(divide="ignore"):
+        quotient = float((image[live] / top[live]).max())  # >= sigma1^2 (Collatz and Wielandt)
+    beyond = residual**2 / (square - high) if square > high else math.inf  # Kato and Temple
+    above = min(quotient, square + beyond) + rounding
     sigma1 = Measurement(math.sqrt(square), _root(square - rounding), _root(above), method, PERRON)
     if second.vector is None:
         return Leading(sigma1, sigma2)
@@ -306,11 +341,24 @@ def _both_sides(f: Operator, found: Ritz, on_inputs: bool) -> tuple[np.ndarray, 
     return (other, found.vector) if on_inputs else (found.vector, other)
 
 
-def _dense_gram(matrices: Sequence[Any], on_inputs: bool) -> np.ndarray:
-    product = matrices[0]
+def _dense_gram(matrices: Sequence[Any], on_inputs: bool) -> np.ndarray | None:
+    """B^T B or B B^T as a dense matrix; None where that takes too long or too much memory."""
+    lengths = np.diff(matrices[0].indptr) if on_inputs else np.bincount(matrices[0].indices)
+    if len(matrices) == 1 and float(lengths @ lengths) <= _PRODUCTS:
+        m = matrices[0]
+        return (m.T @ m if on_inputs else m @ m.T).toarray()
+    if _cells(matrices) > inertia.DENSE_LIMIT**2:
+        return None
+    product = matrices[0].toarray()
     for m in matrices[1:]:
         product = m @ product
-    return (product.T @ product if on_inputs else product @ product.T).toarray()
+    return product.T @ product if on_inputs else product @ product.T
+
+
+def _rounding(matrices: Sequence[Any]) -> float:
+    """What the sums of a product with the matrices and back can be off by, relative to sigma1^2, as all are >= 0."""
+    longest = sum(int(np.diff(m.indptr).max()) + int(np.bincount(m.indices).max()) for m in matrices)
+    return (16 + longest / 2) * _EPSILON
 
 
 def _pair(values: Any, error: float, method: str, basis: str) -> Leading:

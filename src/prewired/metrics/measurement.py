@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, Literal, NamedTuple, Protocol, cast, overload
 
 Progress = Callable[[int, int | None], None]
@@ -58,27 +59,35 @@ class Explained(Protocol):
 
     @overload
     def __call__(
-        self, t: Any, *, explain: Literal[False] = ..., progress: Progress | None = ..., **options: Any
+        self, *subject: Any, explain: Literal[False] = ..., progress: Progress | None = ..., **options: Any
     ) -> float: ...
     @overload
     def __call__(
-        self, t: Any, *, explain: Literal[True], progress: Progress | None = ..., **options: Any
+        self, *subject: Any, explain: Literal[True], progress: Progress | None = ..., **options: Any
     ) -> Measurement: ...
 
 
 def explained(function: Callable[..., Measurement]) -> Explained:
-    """Make a metric of a function (t, *, certify, progress) -> Measurement: a float unless explain=True asks for all.
+    """Make a metric of a function (..., *, certify, progress, ...) -> Measurement: a float unless explain=True.
 
-    What else the function takes, the metric takes too. The function may leave bounds at the value where certify is
-    false, if finding them takes longer than the value.
+    The function may leave bounds at the value where certify is false, if finding them takes longer than the value.
     """
 
     @wraps(function)
     def metric(
-        t: Any, *, explain: bool = False, progress: Progress | None = None, **options: Any
+        *subject: Any, explain: bool = False, progress: Progress | None = None, **options: Any
     ) -> float | Measurement:
-        found = function(t, certify=explain, progress=progress, **options)
+        found = function(*subject, certify=explain, progress=progress, **options)
         return found if explain else found.value
 
-    del metric.__wrapped__  # so that its own signature shows
+    own = signature(function)
+    parameters = [
+        p.replace(name="explain", default=False)
+        if p.name == "certify"
+        else p.replace(default=None)
+        if p.name == "progress"
+        else p
+        for p in own.parameters.values()
+    ]
+    metric.__signature__ = own.replace(parameters=parameters, return_annotation="float | Measurement")  # pyright: ignore
     return cast("Explained", metric)

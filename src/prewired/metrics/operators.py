@@ -87,11 +87,10 @@ def _product(matrix: Any) -> Map:
 
 
 def n_threads() -> int:
-    """Threads that a large product takes: OMP_NUM_THREADS where it is set, else the processors of this process."""
+    """Threads that a large product takes: the processors of this process, or OMP_NUM_THREADS where that is less."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wish = os.environ.get("OMP_NUM_THREADS", "")
-    if wish.isdigit() and int(wish) > 0:
-        return int(wish)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(wish), processors) if wish.isdigit() and int(wish) > 0 else processors
 
 
 def _address(array: np.ndarray | None) -> int | None:

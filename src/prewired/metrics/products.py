@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..topology import Topology
 from .flows import check_network
@@ -66,6 +67,15 @@ def normalized_product_spectral_gap(t: Sequence[Topology], *, certify: bool, pro
 def _leading_of_product(
     topologies: Sequence[Topology], normalized: bool, certify: bool, progress: Progress | None
 ) -> Leading:
-    layers = check_network(topologies)
-    matrix: Callable[[Topology], Any] = normalized_biadjacency if normalized else Topology.biadjacency
-    return leading([matrix(t) for t in layers], certify=certify, progress=progress)
+    first, *others = check_network(topologies)
+    known = _KNOWN.setdefault(first, {})
+    key = tuple(others), normalized, certify
+    if key not in known:
+        matrix: Callable[[Topology], Any] = normalized_biadjacency if normalized else Topology.biadjacency
+        known.clear()  # only the last network is remembered: a key holds its other layers
+        known[key] = leading([matrix(t) for t in (first, *others)], certify=certify, progress=progress)
+    return known[key]
+
+
+_KNOWN: WeakKeyDictionary[Topology, dict[Any, Leading]] = WeakKeyDictionary()
+"""What is known of the last network that begins with a layer, as long as that lives."""

@@ -30,6 +30,8 @@ def ramanujan_difference(
     as one. A graph without edges has 0, relative 1; where the bound is 0 and sigma2 is not (a matching), relative is
     -infinity. The source leaves out dead units and skips graphs with a mean degree below 3.
 
+    Arguments, cost and errors as of `spectral_gap`.
+
     Example:
         >>> from prewired import generators
         >>> plane = generators.projective_plane(7, 7, fan_in=3)
@@ -51,6 +53,8 @@ def perron_difference(t: Topology, *, certify: bool, progress: Progress | None, 
     The two agree where fan-in and fan-out are constant and equal. Unlike mean degrees, sigma1 grows with the spread of
     the degrees. With relative=True it is divided by the bound, at most 1. Without edges it is 0, relative 1; a matching
     has -1, relative -infinity.
+
+    Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators
@@ -94,6 +98,8 @@ def random_ratio(t: Topology, *, certify: bool, progress: Progress | None) -> Me
     graphs have about 1 at every density. Above a density of 0.1 this is the comparison to use: there `ramanujan_ratio`
     falls with the density itself. 0 for the dense graph and for a graph without edges, whose sigma2 is 0.
 
+    Arguments, cost and errors as of `spectral_gap`.
+
     Example:
         >>> from prewired import generators
         >>> 0.9 < random_ratio(generators.biregular(256, 256, fan_in=128, seed=0)) < 1.05
@@ -116,6 +122,8 @@ def rbgp_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measur
     Where fan-in and fan-out are constant and equal, 1 is the gap of a graph that just meets the Ramanujan bound, and at
     least 1 means Ramanujan. Where they differ, 2 sqrt(sigma1 - 1) is not their bound, and `is_ramanujan` decides. The
     ideal gap is 0 at sigma1 = 2, as of a cycle, and means nothing below: NaN for sigma1 <= 2 and so without edges.
+
+    Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators
@@ -177,6 +185,8 @@ def narc(t: Topology, *, certify: bool, progress: Progress | None) -> Measuremen
     would be zero in every graph without dead outputs, and the score never negative. Since n_l d = n_edges, the term is
     n_edges (2 - n_r / n_out). Not comparable between shapes: the dense graph has 1 / sqrt(n_in n_out) - 1. 0 without
     edges. The source skips graphs with a mean degree below 3.
+
+    Arguments, cost and errors as of `spectral_gap`.
 
     Example:
         >>> from prewired import generators

@@ -108,24 +108,12 @@ def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[f
     return found.first.value, found.second.value
 
 
-def leading_singular_values_of(matrix: Any) -> tuple[float, float]:
-    """sigma1 and sigma2 of a nonnegative sparse matrix, over all components of its nonzeros; missing values are 0.
-
-    Example:
-        >>> import scipy.sparse
-        >>> leading_singular_values_of(scipy.sparse.csr_array([[3.0, 0.0], [0.0, 2.0]]))
-        (3.0, 2.0)
-    """
-    kept = matrix.tocsr().copy()
-    kept.eliminate_zeros()
-    found = leading([kept])
-    return found.first.value, found.second.value
-
-
 def leading_of(
     t: Topology, *, normalized: bool = False, certify: bool = False, progress: Progress | None = None
 ) -> Leading:
     """sigma1 and sigma2 with their bounds, remembered as long as the topology lives."""
+    if not isinstance(t, Topology):
+        raise TypeError(f"expected a Topology, got {type(t).__name__}; for a network's layers see products.py")
     known = _KNOWN.setdefault(t, {})
     key = normalized, certify
     if key not in known:
@@ -138,7 +126,12 @@ _KNOWN: WeakKeyDictionary[Topology, dict[tuple[bool, bool], Leading]] = WeakKeyD
 
 def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress | None) -> Leading:
     if not normalized:
-        return leading([t.biadjacency()], certify=certify, progress=progress)
+        found = leading([t.biadjacency()], certify=certify, progress=progress)
+        if t.n_edges == 0 or not biregular(t):
+            return found
+        sigma1 = math.sqrt(float(t.fan_in[0]) * float(t.fan_out[0]))
+        first = Measurement(sigma1, math.nextafter(sigma1, 0), math.nextafter(sigma1, math.inf), "biregular", "exact")
+        return found._replace(first=first)
     if t.n_edges == 0 or components_with_edges(t) > 1:
         value = float(t.n_edges > 0)
         one = Measurement(value, value, value, "counting components", "exact count")

@@ -3,6 +3,7 @@
 Each takes the weights in edge order, (n_edges,), as a SparseLinear keeps them; an edge of weight zero is as none.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,20 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from ..topology import Topology
-from .lanczos import largest_eigenvalue
-from .leading import DENSE_CELLS
+from .lanczos import FAILURE, largest_eigenvalue
+from .leading import DENSE_CELLS, LAPACK, RANDOM_START, Leading, leading
+from .measurement import Measurement, Progress, explained
 from .operators import gram, operator
-from .spectrum import leading_singular_values_of
+from .spectrum import difference, relative
 
 MOST_CELLS = 2**24
 """Pairs of input and output up to which all singular values are computed, 4096 x 4096: 128 MB."""
 _TOLERANCE = 1e-6
+_EPSILON = float(np.finfo(float).eps)
 
 
-def weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
+@explained
+def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma1 - sigma2 of |W|, the matrix of the weights' absolute values, in [0, ||W||_F].
 
     With weights of one it is the spectral gap of the topology; it grows in proportion to the weights. Zero where all
@@ -43,11 +47,13 @@ def weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
     Hoang, Kundu, Liu, Wang: "Don't just prune by magnitude! Your mask topology is a secret weapon", 2023.
     """
     matrix, scale = _scaled(t, weights)
-    sigma1, sigma2 = leading_singular_values_of(abs(matrix))
-    return scale * max(sigma1 - sigma2, 0.0)
+    return difference(_leading(matrix, certify, progress)).mapped(lambda gap: scale * gap)
 
 
-def relative_weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
+@explained
+def relative_weighted_spectral_gap(
+    t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None
+) -> Measurement:
     """1 - sigma2 / sigma1 of |W|, in [0, 1]: the weighted spectral gap whatever the size of the weights.
 
     Zero where all weights are. Arguments, cost and errors as of `weighted_spectral_gap`.
@@ -57,11 +63,11 @@ def relative_weighted_spectral_gap(t: Topology, weights: ArrayLike) -> float:
         >>> round(relative_weighted_spectral_gap(generators.dense(2, 2), [4, 0, 0, -1]), 9)
         0.75
     """
-    sigma1, sigma2 = leading_singular_values_of(abs(_scaled(t, weights)[0]))
-    return max(sigma1 - sigma2, 0.0) / sigma1 if sigma1 else 0.0
+    return relative(_leading(_scaled(t, weights)[0], certify, progress))
 
 
-def effective_rank(t: Topology, weights: ArrayLike) -> float:
+@explained
+def effective_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """exp(-sum p_i ln p_i) with p_i = sigma_i / sum sigma over the singular values of W, in [1, min(n_in, n_out)].
 
     How many dimensions W really uses: r where r singular values are equal and the rest zero. 0 where all weights are.
@@ -89,13 +95,19 @@ def effective_rank(t: Topology, weights: ArrayLike) -> float:
         )
     matrix, scale = _scaled(t, weights)
     if scale == 0.0:
-        return 0.0
+        return Measurement.counted(0.0)
     values = np.linalg.svd(matrix.toarray(), compute_uv=False)
-    share = values[values > 0] / values.sum()
-    return float(np.clip(np.exp(-(share * np.log(share)).sum()), 1.0, len(values)))
+    share = values / values.sum()
+    entropy = float(_entropies(share).sum())
+    # a share is off by at most this, and x ln x by no more than at that distance from 0
+    off = max(matrix.shape) * _EPSILON * values[0] * (1.0 + share * len(values)) / values.sum()
+    doubt = float(_entropies(off).sum()) + len(values) * _EPSILON * entropy
+    value, low, high = (min(max(math.exp(entropy + d), 1.0), len(values)) for d in (0.0, -doubt, doubt))
+    return Measurement(value, low, high, "dense SVD", LAPACK)
 
 
-def stable_rank(t: Topology, weights: ArrayLike) -> float:
+@explained
+def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """||W||_F^2 / sigma1(W)^2 = sum sigma_i^2 / sigma1^2, in [1, min(n_in, n_out)], at most the rank.
 
     r where r singular values are equal and the rest zero, and near 1 where one is far above the others. 0 where all
@@ -120,9 +132,9 @@ def stable_rank(t: Topology, weights: ArrayLike) -> float:
     """
     matrix, scale = _scaled(t, weights)
     if scale == 0.0:
-        return 0.0
-    squares = float((matrix.data**2).sum())
-    return float(np.clip(squares / _square_of_sigma1(matrix), 1.0, min(matrix.shape)))
+        return Measurement.counted(0.0)
+    squares, most = float((matrix.data**2).sum()), float(min(matrix.shape))
+    return _square_of_sigma1(matrix, progress).mapped(lambda square: min(max(squares / square, 1.0), most))
 
 
 def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
@@ -143,10 +155,26 @@ def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
     return scipy.sparse.csr_array((w / (scale or 1.0), t.indices, t.indptr), shape=(t.n_out, t.n_in)), scale
 
 
-def _square_of_sigma1(matrix: Any) -> float:
+def _leading(matrix: Any, certify: bool, progress: Progress | None) -> Leading:
+    """sigma1 and sigma2 of the absolute values; entries that are zero join nothing."""
+    sizes = abs(matrix)
+    sizes.eliminate_zeros()
+    return leading([sizes], certify=certify, progress=progress)
+
+
+def _entropies(shares: np.ndarray) -> np.ndarray:
+    """-x ln x, 0 at 0."""
+    return -shares * np.log(np.where(shares > 0, shares, 1.0))
+
+
+def _square_of_sigma1(matrix: Any, progress: Progress | None) -> Measurement:
     if matrix.shape[0] * matrix.shape[1] <= DENSE_CELLS:
-        return float(np.linalg.norm(matrix.toarray(), 2)) ** 2
+        sigma1 = float(np.linalg.norm(matrix.toarray(), 2))
+        error = max(matrix.shape) * _EPSILON * sigma1
+        return Measurement(sigma1**2, (sigma1 - error) ** 2, (sigma1 + error) ** 2, "dense SVD", LAPACK)
     n, square, _ = gram(operator(matrix))
     sizes = abs(matrix)
     bound = float(sizes.sum(axis=0).max() * sizes.sum(axis=1).max())
-    return largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE).value
+    found = largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
+    low = found.value - 16 * _EPSILON * bound
+    return Measurement(found.value, low, found.upper, f"Lanczos, {found.steps} steps", RANDOM_START, 1 - FAILURE)
