@@ -60,12 +60,6 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
                 print(f"generation: {case.graph}, n = {case.n:,}, fan-in {case.fan_in}, {library}", flush=True)
                 made = in_processes(f"{__package__}.generation", case, library, LIMIT, rounds)
                 records.append({**case._asdict(), "library": library, **made})
-                    {
-                        **case._asdict(),
-                        "library": library,
-                        **in_processes(f"{__package__}.generation", case, library, LIMIT, rounds),
-                    }
-                )
     return {"limit": LIMIT, "records": records}
 
 
