@@ -72,7 +72,7 @@ def largest_eigenvalue(
     Args:
         apply: the map, x (n,) -> (n,).
         n: the dimension.
-        scale: about the largest absolute eigenvalue of the map.
+        scale: about the largest absolute eigenvalue of the map, above 0.
         rounding: the length of the error of apply(x) for an x of length 1, relative to the scale.
         without: (n,), of length 1; the space is what is orthogonal to it.
         vector: also find the eigenvector, by running the iteration once more.
