@@ -26,8 +26,7 @@ class Case(NamedTuple):
     fan_in: int
 
 
-SIZES = [("biregular", n, 32) for n in (2000, 20_000, 200_000, 1_000_000)]
-SIZES += [("erdos_renyi", n, 32) for n in (20_000,)] + [("banded", 20_000, 16)]
+SIZES = [*(("biregular", n, 32) for n in (2000, 20_000, 200_000, 1_000_000)), ("erdos_renyi", 20_000, 32)]
 CASES = [Case(quantity, *size) for size in SIZES for quantity in (SIGMA2, CONNECTIVITY)]
 QUICK = [Case(quantity, "erdos_renyi", 300, 8) for quantity in (SIGMA2, CONNECTIVITY)]
 
