@@ -1,5 +1,7 @@
 """The bounds of spectral metrics hold, whichever method finds them."""
 
+import gc
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -251,6 +253,15 @@ def test_what_is_known_of_a_topology_goes_with_it():
     assert t in spectrum._KNOWN
     del t
     assert generators.biregular(700, 700, fan_in=5, seed=3) not in spectrum._KNOWN
+
+
+def test_a_network_of_one_layer_twice_is_not_held():
+    t = generators.biregular(40, 40, fan_in=3, seed=5)
+    metrics.product_spectral_gap([t, t])
+    alive = weakref.ref(t)
+    del t
+    gc.collect()
+    assert alive() is None
 
 
 # The parts

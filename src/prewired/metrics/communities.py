@@ -86,7 +86,7 @@ def barber_modularity(t: Topology, input_labels: np.ndarray, output_labels: np.n
     if input_labels.shape != (t.n_in,) or output_labels.shape != (t.n_out,):
         raise ValueError(
             f"expected {t.n_in} input labels and {t.n_out} output labels, one for each unit, got shapes "
-            f"{input_labels.shape} and {output_labels.shape}"
+            f"{input_labels.shape} and {output_labels.shape}; label every unit"
         )
     if t.n_edges == 0:
         return 0.0

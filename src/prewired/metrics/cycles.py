@@ -122,7 +122,7 @@ def latapy_clustering(t: Topology, *, mode: Literal["dot", "min", "max"] = "dot"
         0.333333333
     """
     if mode not in ("dot", "min", "max"):
-        raise ValueError(f'expected a mode among "dot", "min" and "max", got {mode!r}')
+        raise ValueError(f'expected a mode among "dot", "min" and "max", got {mode!r}; "dot" is the usual')
     return float(sum(_coefficients(side, mode).sum() for side in (t, t.transpose())) / (t.n_in + t.n_out))
 
 

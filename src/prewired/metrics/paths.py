@@ -136,7 +136,7 @@ def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndar
                [0., 2.]])
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int | np.integer) or resolution < 1:
-        raise ValueError(f"expected an integer resolution >= 1, got {resolution!r}")
+        raise ValueError(f"expected an integer resolution >= 1, got {resolution!r}; 64 is the default")
     layers = check_network(topologies)
     n_in, n_out = layers[0].n_in, layers[-1].n_out
     blocks_in, blocks_out = min(resolution, n_in), min(resolution, n_out)
@@ -245,7 +245,10 @@ def _log_squares(layers: Sequence[Topology], weights: Sequence[Any]) -> list[np.
     arrays = [np.asarray(w, np.float64) for w in weights]
     expected, got = [(t.n_edges,) for t in layers], [w.shape for w in arrays]
     if got != expected:
-        raise ValueError(f"expected weights of shapes {expected}, one for each edge of each layer, got {got}")
+        raise ValueError(
+            f"expected weights of shapes {expected}, one for each edge of each layer, got {got}; "
+            "give the weights in edge order, as a SparseLinear keeps them"
+        )
     if not all(np.isfinite(w).all() for w in arrays):
         raise ValueError("expected finite weights, got an infinite one or NaN; the training has diverged")
     with np.errstate(divide="ignore"):

@@ -69,13 +69,12 @@ def _leading_of_product(
 ) -> Leading:
     first, *others = check_network(topologies)
     known = _KNOWN.setdefault(first, {})
-    key = tuple(others), normalized, certify
+    key = tuple(t.digest for t in others), normalized, certify  # no topologies: one may be the first again
     if key not in known:
         matrix: Callable[[Topology], Any] = normalized_biadjacency if normalized else Topology.biadjacency
-        known.clear()  # only the last network is remembered: a key holds its other layers
         known[key] = leading([matrix(t) for t in (first, *others)], certify=certify, progress=progress)
     return known[key]
 
 
 _KNOWN: WeakKeyDictionary[Topology, dict[Any, Leading]] = WeakKeyDictionary()
-"""What is known of the last network that begins with a layer, as long as that lives."""
+"""What is known of the networks that begin with a layer, as long as that lives."""

@@ -39,7 +39,10 @@ def scatter(t: Topology, *, windows: int | None = None) -> float:
     """
     windows = max(1, round(t.n_edges / t.n_out)) if windows is None else windows
     if isinstance(windows, bool) or not isinstance(windows, int | np.integer) or not 1 <= windows <= t.n_in:
-        raise ValueError(f"expected an integer 1 <= windows <= n_in = {t.n_in}, got windows={windows!r}")
+        raise ValueError(
+            f"expected an integer 1 <= windows <= n_in = {t.n_in}, got windows={windows!r}; leave it out for one for "
+            "each edge of an output"
+        )
     if t.n_edges == 0:
         return 0.0
     widths = np.diff(-(-np.arange(windows + 1) * t.n_in // windows))

@@ -113,7 +113,9 @@ def leading_of(
 ) -> Leading:
     """sigma1 and sigma2 with their bounds, remembered as long as the topology lives."""
     if not isinstance(t, Topology):
-        raise TypeError(f"expected a Topology, got {type(t).__name__}; for a network's layers see products.py")
+        raise TypeError(
+            f"expected a Topology, got {type(t).__name__}; for the layers of a network take product_spectral_gap"
+        )
     known = _KNOWN.setdefault(t, {})
     key = normalized, certify
     if key not in known:
