@@ -145,6 +145,8 @@ def singular_value_density(
     right = np.minimum(np.append(halfway, nodes[:, -1:], axis=1), nodes + reach)
     width = np.maximum(right - left, 1e-9 * reach)
     below = np.array([(weights * np.clip((edge - left) / width, 0.0, 1.0)).sum() for edge in edges]) / probes
+    if equal:
+        below[0], below[-1] = 0.0, 1.0  # all values are between; nodes that all but coincide at an end spread beyond it
     return np.diff(below) / np.diff(edges), edges
 
 
