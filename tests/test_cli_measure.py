@@ -53,9 +53,8 @@ def studied(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     y = np.arange(120) % 3
     np.savez(folder / "mine.npz", x=np.random.RandomState(0).normal(size=(120, 12)).astype(np.float32), y=y)
-    config = StudyConfig(
-        str(folder / "mine.npz"), ("biregular", "rotating"), (0.25, 0.5), graph_seeds=2, hidden=(16, 16), epochs=1
-    )
+    small = {"graph_seeds": 2, "hidden": (16, 16), "epochs": 1, "timing": False}
+    config = StudyConfig(str(folder / "mine.npz"), ("biregular", "rotating"), (0.25, 0.5), **small)
     study(config, folder / "out")
     return folder / "out"
 
@@ -415,7 +414,7 @@ def change(folder, target, payload):
     source = store.open_store(folder)
     copy = store.open_store(target)
     for key, value in store.load(source).items():
-        store.add(copy, json.loads(key), payload(value))
+        store.add(copy, key, payload(value))
     source.close()
     copy.close()
     return target
@@ -457,7 +456,7 @@ def test_a_folder_with_several_studies(capsys, tmp_path):
             ({"family": "rotating", "sizes": [8, 8, 2], "train_seed": 1}, [layer]),
         ]
     ):
-        store.add(connection, {**shared, **more, "run": k}, {"layers": layers, "finished": ""})
+        store.add(connection, store.canonical_json({**shared, **more, "run": k}), {"layers": layers, "finished": ""})
     connection.close()
     _, out, _ = run(capsys, tmp_path, "--metric", "fan_in_min", "log_paths")
     assert [line.rsplit(maxsplit=3) for line in out.splitlines() if "8-8" in line] == [

@@ -108,6 +108,21 @@ def test_a_sparse_output_layer_starts_without_the_gain_of_a_relu():
     np.testing.assert_allclose(float(net[2].weight.detach().var()) * 80, 1.0, rtol=0.05)
 
 
+def test_weights_as_if_dense_are_the_same_ones_at_the_scale_of_a_dense_layer():
+    """Fan-ins 20 of 400 and 50 of 100: the weights of a mask over a dense layer are sqrt(20 / 400) times as large."""
+    graphs = [generators.biregular(400, 100, fan_in=20, seed=0), generators.erdos_renyi(100, 300, fan_in=50, seed=0)]
+    sizes = [400, 100, 300, 10]
+    right, blind = (networks.mlp(sizes, topologies=graphs, init_seed=3, scale=scale) for scale in networks.SCALES)
+    np.testing.assert_allclose(float(blind[0].weight.detach().var()) * 400, 2.0, rtol=0.1)
+    np.testing.assert_allclose(float(blind[2].weight.detach().var()) * 100, 2.0, rtol=0.1)
+    torch.testing.assert_close(blind[0].weight, right[0].weight * (20 / 400) ** 0.5)
+    assert torch.equal(blind[4].weight, right[4].weight)
+    sparse_end = networks.mlp([400, 400], family="rotating", fan_in=40, dense_output=False, scale="n_in")
+    np.testing.assert_allclose(float(sparse_end[0].weight.detach().var()) * 400, 1.0, rtol=0.1)
+    with pytest.raises(ValueError, match="expected scale to be one of fan_in, n_in, got 'n_out'"):
+        networks.mlp(sizes, topologies=graphs, scale="n_out")
+
+
 def test_any_integer_is_a_seed():
     assert networks.mlp([8, 4, 2], family="biregular", fan_in=2, seed=2**70)(torch.randn(1, 8)).shape == (1, 2)
 

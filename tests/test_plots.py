@@ -2,25 +2,27 @@
 
 import math
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from prewired import Topology, generators, plots
 from prewired.metrics import law
-from prewired.statistics import Row, correlate
+from prewired.statistics import Row, graphs, spearman
 from prewired.training import Run, TrainConfig
 
 FAMILIES = ["erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped"]
 
 
 def make_rows(families, densities, score_name="accuracy", epochs=3):
-    def row(label, density, graph_seed, score, metrics):
+    def row(family, density, graph_seed, score, metrics):
         curve = tuple(score - 0.1 * math.exp(-epoch) for epoch in range(epochs))
         curves = dict.fromkeys(("train_loss", "val_loss", "val_score", "seconds"), curve)
-        run = Run(TrainConfig(epochs=epochs), score_name, 100, **curves, test_loss=0.1, test_score=score)
-        digests = (f"{label} {density} {graph_seed}",) if metrics else ()
-        return Row(label, density, graph_seed, 0, run, 400, "m", metrics, digests=digests)
+        ends = {"test_loss": 0.1, "test_score": score, "chosen_epoch": epochs}
+        run = Run(TrainConfig(epochs=epochs), score_name, 100, **curves, **ends)
+        digests = (f"{family} {density} {graph_seed}",) if metrics else ()
+        return Row("d", family, "", "fan_in", density, graph_seed, 0, run, 400, "m", metrics, digests=digests)
 
     rows = [row("dense", None, None, 0.98, {})]
     for density in densities:
@@ -28,6 +30,14 @@ def make_rows(families, densities, score_name="accuracy", epochs=3):
         for place, family in enumerate(families):
             rows += [row(family, density, g, 0.9 + place / 100 + g / 500, {"gap": place + g / 10}) for g in range(2)]
     return rows
+
+
+def correlations(rows):
+    """Density -> Spearman's rho of the score with the gap."""
+    cells = {graph.cell.density: [] for graph in graphs(rows)}
+    for graph in graphs(rows):
+        cells[graph.cell.density].append((graph.metrics["gap"], graph.score))
+    return {density: spearman(*zip(*pairs, strict=True)) for density, pairs in cells.items()}
 
 
 def png_size(path):
@@ -44,7 +54,7 @@ def test_pictures_of_rows(tmp_path, families, densities, score_name):
     rows = make_rows(families, densities, score_name)
     paths = [
         plots.score_by_density(rows, path=tmp_path / "density.png"),
-        plots.score_by_metric(rows, "gap", correlate(rows), path=tmp_path / "gap.png"),
+        plots.score_by_metric(rows, "gap", correlations(rows), path=tmp_path / "gap.png"),
         plots.training_curves(rows, path=tmp_path / "curves.png"),
     ]
     for path in paths:
@@ -78,7 +88,7 @@ def test_score_by_density_shows_means_and_spreads():
 
 def test_score_by_metric_shows_every_graph_and_the_finding():
     rows = make_rows(["biregular", "rotating"], [0.1, 0.4])
-    figure = plots.score_by_metric.__wrapped__(rows, "gap", correlate(rows))
+    figure = plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows))
     assert len(figure.axes) == 2
     for axis, density in zip(figure.axes, ("10 %", "40 %"), strict=True):
         np.testing.assert_allclose(drawn(axis)["biregular"], [[0, 90], [0.1, 90.2]])
@@ -94,6 +104,31 @@ def test_training_curves_show_means_over_runs():
     np.testing.assert_allclose(lines["dense"], [[1, 98 - 10], [2, 98 - 10 / math.e]])
 
 
+def test_curves_of_runs_that_were_stopped_early_keep_their_chosen_score():
+    rows = make_rows(["biregular"], [0.1], epochs=4)
+    stopped = replace(rows[2].run, val_score=(0.5, 0.4), chosen_epoch=1)
+    rows[2] = replace(rows[2], run=stopped)
+    lines = drawn(plots.training_curves.__wrapped__(rows).axes[0])
+    whole = rows[3].run.val_score
+    np.testing.assert_allclose(
+        lines["biregular"], [[k + 1, 50 * (held + whole[k])] for k, held in enumerate((0.5, 0.4, 0.5, 0.5))]
+    )
+
+
+def test_variants_are_lines_of_their_own_with_the_look_of_their_family():
+    rows = make_rows(["biregular"], [0.1, 0.4])
+    permuted = [replace(row, control="permuted") for row in rows if row.digests]
+    axis = plots.score_by_density.__wrapped__(rows + permuted).axes[0]
+    assert {"biregular", "biregular, permuted"} < set(drawn(axis))
+    assert plots.style("biregular, permuted") == plots.style("biregular") != plots.style("rotating, permuted")
+
+
+def test_a_metric_that_ranks_nothing_says_so():
+    rows = [replace(row, metrics={"gap": 1.0}) if row.metrics else row for row in make_rows(["biregular"], [0.1])]
+    axis = plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows)).axes[0]
+    assert axis.get_title() == "density 10 %\nno ranking possible, n = 2"
+
+
 def test_biadjacency_shows_the_edges():
     topology = generators.rotating(30, 20, fan_in=3)
     (image,) = plots.biadjacency.__wrapped__({"rotating": topology}, "a title").axes[0].images
@@ -102,8 +137,8 @@ def test_biadjacency_shows_the_edges():
 
 def test_more_densities_make_a_larger_picture(tmp_path):
     few, many = make_rows(FAMILIES, [0.1]), make_rows(FAMILIES, [0.1, 0.2, 0.3])
-    one = plots.score_by_metric(few, "gap", correlate(few), path=tmp_path / "one.png")
-    three = plots.score_by_metric(many, "gap", correlate(many), path=tmp_path / "three.png")
+    one = plots.score_by_metric(few, "gap", correlations(few), path=tmp_path / "one.png")
+    three = plots.score_by_metric(many, "gap", correlations(many), path=tmp_path / "three.png")
     assert png_size(three)[0] > 2 * png_size(one)[0] - 400
 
 
@@ -139,10 +174,10 @@ ODD = {
 @pytest.mark.parametrize("several", [False, True])
 def test_pictures_of_odd_graphs(tmp_path, several):
     sets = [ODD] if several else [{name: t} for name, t in ODD.items()]
-    for graphs in sets:
-        paths = [plots.singular_values(graphs, path=tmp_path / "s.png"), plots.degrees(graphs, path=tmp_path / "d.png")]
+    for shown in sets:
+        paths = [plots.singular_values(shown, path=tmp_path / "s.png"), plots.degrees(shown, path=tmp_path / "d.png")]
         if not several:
-            (only,) = graphs.values()
+            (only,) = shown.values()
             paths.append(plots.path_counts([only], path=tmp_path / "p.png"))
         for path in paths:
             width, height = png_size(path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
@@ -226,25 +227,23 @@ def test_a_study_of_families_of_several_layers_and_exact_edges(tmp_path):
         graph_seeds=1,
         hidden=(64, 64),
         epochs=1,
+        timing=False,
     )
     with pytest.raises(ValueError, match=r"butterfly:fit=nearest at density 0.25: "):
         study(config, tmp_path / "one")
-    config = StudyConfig(
-        "digits", ("butterfly", "biregular", "grouped_shuffle"), edges=(1024,), graph_seeds=1, hidden=(64, 64), epochs=1
-    )
+    config = replace(config, families=("butterfly", "biregular", "grouped_shuffle"), edges=(1024,))
     result = study(config, tmp_path / "two")
     assert [row.label for row in result.rows] == ["dense", "dense narrow", *config.families]
     assert {row.density for row in result.rows[1:]} == {0.125}
     assert result.rows[2].run.n_parameters == 1024 + 128 + 650
-    other = StudyConfig("digits", ("biregular",), edges=(1000,), graph_seeds=1, hidden=(64, 64), epochs=1)
+    other = replace(config, families=("biregular",), edges=(1000,))
     assert study(other, tmp_path / "two").rows[2].run.n_parameters == 1000 + 128 + 650
     assert study(config, tmp_path / "two", progress=pytest.fail).rows == result.rows
 
 
 def test_a_study_with_a_budget(tmp_path):
-    config = StudyConfig(
-        "digits", ("rotating", "biregular"), (0.1,), graph_seeds=1, hidden=(40, 20), epochs=1, budget="erdos_renyi"
-    )
+    small = {"graph_seeds": 1, "hidden": (40, 20), "epochs": 1, "timing": False}
+    config = StudyConfig("digits", ("rotating", "biregular"), (0.1,), budget="erdos_renyi", **small)
     rows = study(config, tmp_path).rows
     edges = [t.n_edges for t in networks.wire([64, 40, 20, 10], family="rotating", density=0.1, budget="erdos_renyi")]
     assert edges != [t.n_edges for t in networks.wire([64, 40, 20, 10], family="rotating", density=0.1)]
@@ -294,6 +293,7 @@ def test_the_command_line(capsys, tmp_path):
     assert main(["train", *small, "--family", "radix_net:fit=nearest", "--density", "0.1", "--budget", "uniform"]) == 0
     out = tmp_path / "study"
     asked = ["--family", "butterfly", "biregular", "--edges", "1024", "--budget", "uniform", "--graph-seeds", "1"]
+    asked += ["--workers", "1", "--no-timing"]
     assert main(["study", *small, *asked, "-o", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "exactly 1,024 edges" in printed

@@ -1,6 +1,7 @@
 """The statistics of a study, on data whose answer is known."""
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from prewired.statistics import (
-    N_PAIRINGS,
+    Cell,
     Row,
-    by_graph,
+    analyse,
     coinciding,
-    correlate,
+    graphs,
     holm,
     mean_and_sd,
     spearman,
@@ -24,10 +25,10 @@ from prewired.statistics import (
 from prewired.training import Run, TrainConfig
 
 
-def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100):
+def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100, chosen_epoch=None, epochs=None):
     losses = (0.1,) * len(val_scores)
     return Run(
-        TrainConfig(epochs=len(val_scores)),
+        TrainConfig(epochs=epochs or len(val_scores)),
         "accuracy",
         n_parameters,
         train_loss=losses,
@@ -36,13 +37,26 @@ def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100)
         seconds=seconds,
         test_loss=0.1,
         test_score=score,
+        chosen_epoch=chosen_epoch or len(val_scores),
     )
 
 
-def make_row(label, density, graph_seed, score, train_seed=0, machine="m", metrics=None, digest=None, **run):
-    digests = () if label.startswith("dense") else (digest or f"{label} {density} {graph_seed}",)
-    run = make_run(score, **run)
-    return Row(label, density, graph_seed, train_seed, run, 400, machine, metrics or {}, digests=digests)
+def make_row(family, density, graph_seed, score, train_seed=0, digest=None, **more):
+    names = ("data", "control", "init", "machine", "metrics", "learning_rate")
+    given = {"data": "d", "control": "", "init": "fan_in", "machine": "m"}
+    given |= {name: more.pop(name) for name in names if name in more}
+    digests = () if family.startswith("dense") else (digest or f"{family} {density} {graph_seed}",)
+    run = make_run(score, **more)
+    return Row(
+        family=family,
+        density=density,
+        graph_seed=graph_seed,
+        train_seed=train_seed,
+        run=run,
+        n_bytes=400,
+        digests=digests,
+        **given,
+    )
 
 
 def test_mean_and_sd_of_one_and_of_several():
@@ -69,7 +83,7 @@ def test_spearman_with_ties_agrees_with_scipy():
 
 
 def test_p_of_many_pairs_is_never_zero():
-    assert spearman(range(40), range(40)).p_value == 1 / (N_PAIRINGS + 1)
+    assert spearman(range(40), range(40)).p_value == 1 / 40_321  # 8! pairings drawn, and the one found
 
 
 def test_exact_p_agrees_with_counting_all_pairings():
@@ -118,28 +132,38 @@ def test_holm_by_hand_and_nan_is_no_test():
     np.testing.assert_allclose(holm([0.04, math.nan, 0.01]), [0.04, math.nan, 0.02])
 
 
+def cells(rows, metric="gap"):
+    """(density, rho, n) of each cell, as a whole analysis has it."""
+    found = analyse(graphs(rows), [metric], primary=metric, n_resamples=20).cells
+    return [(one.cell.density, one.correlation.rho, one.correlation.n) for one in found]
+
+
 def test_the_unit_is_the_graph_not_the_run():
     rows = [
         make_row("biregular", 0.1, graph, 0.9 + graph / 100 + seed / 1000, seed, metrics={"gap": graph})
         for graph in range(3)
         for seed in range(2)
     ]
-    graphs = by_graph(rows)
-    np.testing.assert_allclose([graph.score for graph in graphs], [0.9005, 0.9105, 0.9205])
-    (finding,) = correlate(rows)
-    assert (finding.metric, finding.correlation.n, finding.correlation.rho) == ("gap", 3, 1.0)
+    found = graphs(rows)
+    np.testing.assert_allclose([graph.score for graph in found], [0.9005, 0.9105, 0.9205])
+    np.testing.assert_allclose([graph.scores for graph in found], [[0.9, 0.901], [0.91, 0.911], [0.92, 0.921]])
+    assert {(graph.cell, graph.family) for graph in found} == {(Cell("d", 0.1, "", "fan_in"), "biregular")}
+    assert [(graph.metrics, graph.digests) for graph in found] == [
+        ({"gap": g}, (f"biregular 0.1 {g}",)) for g in range(3)
+    ]
+    assert cells(rows) == [(0.1, 1.0, 3)]
 
 
 def test_the_same_graph_of_two_families_counts_once():
     rows = [make_row("biregular", 0.1, g, 0.9 + g / 100, metrics={"gap": g}, digest=str(g)) for g in range(3)]
     rows.append(make_row("rotating", 0.1, None, 0.8, metrics={"gap": 1}, digest="1"))
-    assert [(graph.label, round(graph.score, 9)) for graph in by_graph(rows)][1::2] == [
-        ("biregular", 0.91),
-        ("rotating", 0.8),
+    found = graphs(rows)
+    assert [(graph.family, round(graph.score, 9)) for graph in found] == [
+        ("biregular", 0.9),
+        ("biregular", 0.855),
+        ("biregular", 0.92),
     ]
-    (finding,) = correlate(rows)
-    assert finding.correlation.n == 3
-    assert finding.correlation.rho == 0.5  # scores 0.9, (0.91 + 0.8) / 2, 0.92: ranks 2, 1, 3
+    assert cells(rows) == [(0.1, 0.5, 3)]  # scores 0.9, (0.91 + 0.8) / 2, 0.92: ranks 2, 1, 3
     assert coinciding(rows) == [(0.1, ("biregular", "rotating"))]
     assert coinciding(rows[:3]) == []
     complete = [make_row("biregular", 1.0, g, 0.9, metrics={"gap": 1}, digest="same") for g in range(3)]
@@ -147,11 +171,46 @@ def test_the_same_graph_of_two_families_counts_once():
 
 
 def test_correlation_is_inside_each_density_and_without_dense_nets():
-    rows = [make_row("dense", None, None, 0.99)]
+    rows = [make_row("dense", None, None, 0.99), make_row("dense narrow", 0.1, None, 0.99)]
     for density, slope in ((0.1, 1), (0.2, -1)):
         rows += [make_row("biregular", density, g, density + slope * g / 100, metrics={"gap": g}) for g in range(4)]
-    assert [(f.density, f.correlation.rho) for f in correlate(rows)] == [(0.1, 1.0), (0.2, -1.0)]
-    assert [f.holm_p for f in correlate(rows)] == pytest.approx([1 / 6, 1 / 6])
+    assert cells(rows) == [(0.1, 1.0, 4), (0.2, -1.0, 4)]
+    found = analyse(graphs(rows), ["gap"], primary="gap", n_resamples=20).cells
+    assert [one.holm_p for one in found] == pytest.approx([1 / 6, 1 / 6])
+
+
+def test_the_same_graph_is_another_one_in_another_cell():
+    settings = [{}, {"control": "permuted"}, {"init": "n_in"}, {"data": "e"}, {"density": 0.2}]
+    rows = [make_row(*("biregular", 0.1, 0, 0.9), digest="same") for _ in settings]
+    rows = [replace(row, **change) for row, change in zip(rows, settings, strict=True)]
+    assert [graph.cell for graph in graphs(rows)] == [
+        Cell("d", 0.1),
+        Cell("d", 0.1, control="permuted"),
+        Cell("d", 0.1, init="n_in"),
+        Cell("e", 0.1),
+        Cell("d", 0.2),
+    ]
+    assert [str(graph.cell) for graph in graphs(rows)] == [
+        "d, 10 %",
+        "d, 10 %, permuted",
+        "d, 10 %, init n_in",
+        "e, 10 %",
+        "d, 20 %",
+    ]
+    assert [row.label for row in rows[:3]] == ["biregular", "biregular, permuted", "biregular, init n_in"]
+    summaries = summarise(rows)
+    assert [(s.data, s.label, s.density, s.n_runs) for s in summaries] == [
+        ("d", "biregular", 0.1, 1),
+        ("d", "biregular, permuted", 0.1, 1),
+        ("d", "biregular, init n_in", 0.1, 1),
+        ("d", "biregular", 0.2, 1),
+        ("e", "biregular", 0.1, 1),
+    ]
+
+
+def test_variants_of_one_graph_do_not_coincide_with_each_other():
+    rows = [make_row("biregular", 0.1, 0, 0.9, digest="same", init=init) for init in ("fan_in", "n_in")]
+    assert coinciding(rows) == []
 
 
 def test_summary_of_a_cell():
@@ -184,3 +243,22 @@ def test_a_run_that_never_gets_there_and_a_machine_without_a_reference():
 
 def test_no_target_when_the_reference_is_worth_nothing():
     assert math.isnan(target_score([make_row("dense", None, None, -0.1, val_scores=(-0.2,), seconds=(1.0,))]))
+
+
+def test_targets_and_ratios_are_those_of_the_same_data():
+    rows = []
+    for data, reached, dense_seconds in (("d", 1.0, 4.0), ("e", 0.5, 8.0)):
+        seconds = {"seconds": (dense_seconds, dense_seconds)}
+        rows.append(make_row("dense", None, None, 0.9, data=data, val_scores=(0.1, reached), **seconds))
+        rows.append(make_row("rotating", 0.1, None, 0.8, data=data, val_scores=(0.48, 0.96), seconds=(2.0, 2.0)))
+    first, second = (summary for summary in summarise(rows) if summary.label == "rotating")
+    assert (first.epochs_to_target, first.ratio) == (2.0, 0.5)
+    assert (second.epochs_to_target, second.ratio) == (1.0, 0.25)
+
+
+def test_a_run_that_was_stopped_early_counts_with_its_chosen_epoch():
+    stopped = make_row("dense", None, None, 0.9, val_scores=(0.8, 0.6), chosen_epoch=1, epochs=4, learning_rate=0.02)
+    assert target_score([stopped]) == pytest.approx(0.95 * 0.8)
+    (summary,) = summarise([stopped, replace(stopped, run=make_run(0.7, (0.5, 0.5, 0.5, 0.5), epochs=4))])
+    assert summary.area == pytest.approx(((0.8 + 0.6 + 0.8 + 0.8) / 4 + 0.5) / 2)
+    assert summary.learning_rate == 0.02

@@ -9,13 +9,17 @@ import pytest
 from prewired import store
 
 
+def key(**parts):
+    return store.canonical_json(parts)
+
+
 def payload(value):
     return {"value": value, "finished": "2026-01-01T00:00:00.000+00:00"}
 
 
 def test_what_is_added_is_there_after_reopening(tmp_path):
     connection = store.open_store(tmp_path / "new" / "folder")
-    store.add(connection, {"seed": 1, "density": 0.1}, payload([1.5, math.nan]))
+    store.add(connection, key(seed=1, density=0.1), payload([1.5, math.nan]))
     connection.close()
     again = store.open_store(tmp_path / "new" / "folder")
     assert store.load(again) == {'{"density":0.1,"seed":1}': payload([1.5, None])}
@@ -23,14 +27,14 @@ def test_what_is_added_is_there_after_reopening(tmp_path):
 
 def test_another_connection_sees_a_run_at_once(tmp_path):
     writer, reader = store.open_store(tmp_path), store.open_store(tmp_path)
-    store.add(writer, {"seed": 1}, payload(1))
+    store.add(writer, key(seed=1), payload(1))
     assert len(store.load(reader)) == 1
 
 
 def test_the_first_result_of_a_key_stays(tmp_path):
     connection = store.open_store(tmp_path)
-    store.add(connection, {"a": 1, "b": 2}, payload("first"))
-    store.add(connection, {"b": 2, "a": 1}, payload("second"))
+    store.add(connection, key(a=1, b=2), payload("first"))
+    store.add(connection, key(b=2, a=1), payload("second"))
     assert [p["value"] for p in store.load(connection).values()] == ["first"]
 
 
@@ -65,14 +69,14 @@ def test_a_newer_format_is_refused(tmp_path):
 
 def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
     (tmp_path / store.FILE_NAME).touch()
-    store.add(store.open_store(tmp_path), {"seed": 1}, payload(1))
+    store.add(store.open_store(tmp_path), key(seed=1), payload(1))
     assert len(store.load(store.open_store(tmp_path))) == 1
 
 
 def test_a_damaged_database_is_one_line(tmp_path):
     connection = store.open_store(tmp_path)
     for seed in range(200):
-        store.add(connection, {"seed": seed}, payload("x" * 500))
+        store.add(connection, key(seed=seed), payload("x" * 500))
     connection.close()
     path = tmp_path / store.FILE_NAME
     content = bytearray(path.read_bytes())
@@ -85,7 +89,7 @@ def test_a_damaged_database_is_one_line(tmp_path):
 @pytest.mark.parametrize("text", ["no json", None, b"\xff\xfe"])
 def test_a_row_that_is_no_json_is_one_line(tmp_path, text):
     connection = store.open_store(tmp_path)
-    store.add(connection, {"seed": 1}, payload(1))
+    store.add(connection, key(seed=1), payload(1))
     connection.execute("CREATE TABLE other (id, key, payload, finished)")
     connection.execute("INSERT INTO other VALUES (1, 'k', ?, '')", (text,))
     connection.execute("DROP TABLE runs")
@@ -94,7 +98,7 @@ def test_a_row_that_is_no_json_is_one_line(tmp_path, text):
         store.load(connection)
 
 
-@pytest.mark.parametrize("name", ["results.csv", "table.md", "summary.json", "holiday.png"])
+@pytest.mark.parametrize("name", ["results.csv", "table.md", "summary.json", "report.html", "holiday.png"])
 def test_a_folder_with_other_results_is_refused_and_left_alone(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match=f"with {name} and no runs.sqlite; choose another folder"):
@@ -110,12 +114,12 @@ def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
 
 def test_a_store_is_read_while_it_is_written(tmp_path):
     writing = store.open_store(tmp_path)
-    store.add(writing, {"a": 1}, {"finished": "now", "x": 2})
+    store.add(writing, key(a=1), {"finished": "now", "x": 2})
     writing.execute("BEGIN IMMEDIATE")
     reading = store.open_to_read(tmp_path)
     assert store.load(reading) == {'{"a":1}': {"finished": "now", "x": 2}}
     with pytest.raises(OSError, match="readonly"):
-        store.add(reading, {"a": 2}, {"finished": "now"})
+        store.add(reading, key(a=2), {"finished": "now"})
     reading.close()
     writing.close()
     with pytest.raises(OSError, match="unable to open"):
@@ -123,3 +127,57 @@ def test_a_store_is_read_while_it_is_written(tmp_path):
     (tmp_path / store.FILE_NAME).write_bytes(b"no store")
     with pytest.raises(ValueError, match="expected a study store"):
         store.open_to_read(tmp_path)
+
+
+def test_tables_are_apart_and_only_those_there_are(tmp_path):
+    connection = store.open_store(tmp_path)
+    store.add(connection, "k", payload(1))
+    store.add(connection, "k", payload(2), "graphs")
+    assert store.load(connection) == store.load(connection, "runs") == {"k": payload(1)}
+    assert store.load(connection, "graphs") == {"k": payload(2)}
+    for call in (lambda: store.load(connection, "notes"), lambda: store.add(connection, "k", payload(1), "notes; --")):
+        with pytest.raises(ValueError, match="expected a table among runs, graphs, got 'notes"):
+            call()
+    connection.close()
+
+
+def test_the_last_note_of_a_name_stays_and_is_there_after_reopening(tmp_path):
+    connection = store.open_store(tmp_path)
+    assert store.noted(connection, "asked") is None
+    store.note(connection, "asked", {"a": [1, math.nan]})
+    store.note(connection, "state", "begun")
+    store.note(connection, "state", "done")
+    connection.close()
+    again = store.open_to_read(tmp_path)
+    assert (store.noted(again, "asked"), store.noted(again, "state")) == ({"a": [1, None]}, "done")
+    with pytest.raises(OSError, match="readonly"):
+        store.note(again, "state", "changed")
+    again.close()
+
+
+def old_store(folder):
+    """A store as format 1 made it."""
+    with sqlite3.connect(folder / store.FILE_NAME) as connection:
+        connection.execute(f"PRAGMA application_id = {store.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(
+            "CREATE TABLE runs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, "
+            "finished TEXT NOT NULL)"
+        )
+        connection.execute("INSERT INTO runs VALUES (1, 'k', '{\"x\": 2}', 'then')")
+    connection.close()
+
+
+def test_a_store_of_the_format_before_is_read_and_taken_over(tmp_path):
+    old_store(tmp_path)
+    reading = store.open_to_read(tmp_path)
+    assert store.load(reading) == {"k": {"x": 2}}
+    assert store.load(reading, "graphs") == {}
+    assert store.noted(reading, "asked") is None
+    reading.close()
+    writing = store.open_store(tmp_path)
+    store.add(writing, "g", payload(3), "graphs")
+    store.note(writing, "asked", 1)
+    assert (store.load(writing), store.load(writing, "graphs")) == ({"k": {"x": 2}}, {"g": payload(3)})
+    assert writing.execute("PRAGMA user_version").fetchone() == (store.FORMAT_VERSION,)
+    writing.close()

@@ -149,7 +149,7 @@ def test_runs_with_tracked_metrics_go_through_json_and_the_store(digits, tmp_pat
     assert Run.from_dict(run.to_dict()) == run
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
     connection = store.open_store(tmp_path)
-    store.add(connection, {"a": 1}, {"run": run.to_dict(), "finished": "now"})
+    store.add(connection, store.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
     (payload,) = store.load(connection).values()
     connection.close()
     assert Run.from_dict(payload["run"]) == run
@@ -160,7 +160,7 @@ def test_runs_with_tracked_metrics_go_through_json_and_the_store(digits, tmp_pat
 def test_runs_stored_before_there_was_tracking_load_and_look_as_they_did(digits):
     run = train(small_net(), digits, TrainConfig(epochs=1))
     fields = ["config", "score_name", "n_parameters", "train_loss", "val_loss", "val_score", "seconds", "test_loss"]
-    assert list(run.to_dict()) == [*fields, "test_score"]
+    assert list(run.to_dict()) == [*fields, "test_score", "chosen_epoch"]
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
     assert run.tracked == {}
 
@@ -175,7 +175,8 @@ def made_run(n_layers, n_metrics, n_epochs):
         for name in list(WEIGHTED_METRICS)[:n_metrics]
     }
     curves = dict.fromkeys(("train_loss", "val_loss", "val_score", "seconds"), (0.5,) * n_epochs)
-    return Run(TrainConfig(epochs=n_epochs), "accuracy", 1, **curves, test_loss=0, test_score=1, tracked=tracked)
+    ends = {"test_loss": 0, "test_score": 1, "chosen_epoch": n_epochs}
+    return Run(TrainConfig(epochs=n_epochs), "accuracy", 1, **curves, **ends, tracked=tracked)
 
 
 @pytest.mark.parametrize(("n_layers", "n_metrics", "n_epochs"), [(1, 1, 1), (6, 4, 30), (10, 2, 3)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from prewired import Run, TrainConfig, data, networks, train
+from prewired import Run, TrainConfig, data, networks, train, training
 from prewired.random_bits import RandomBits
 from prewired.training import evaluate
 
@@ -89,6 +89,81 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(digits):
     assert Spy.modes == [(False, 2), *((True, n) for n in sizes), *evaluated]
 
 
+@pytest.fixture
+def looks(monkeypatch):
+    """Names of the parts of the data that were evaluated, in order."""
+    seen = []
+
+    def spied(net, loaded, x, y):
+        parts = {id(getattr(loaded, f"x_{part}")): part for part in ("train", "val", "test")}
+        seen.append(parts[id(x)])
+        return evaluate(net, loaded, x, y)
+
+    monkeypatch.setattr(training, "evaluate", spied)
+    return seen
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_the_test_data_is_looked_at_once_at_the_end_or_not_at_all(digits, looks, patience):
+    config = TrainConfig(epochs=3, patience=patience)
+    assert train(small_net(), digits, config).test_score > 0
+    assert looks == ["val"] * 3 + ["test"]
+    looks.clear()
+    without = replace(digits, x_test=None, y_test=None)
+    run = train(small_net(), without, config, test=False)
+    assert looks == ["val"] * 3
+    assert np.isnan([run.test_score, run.test_loss]).all()
+
+
+def noisy(digits):
+    """Few rows and many wrong labels, so that the validation loss soon rises."""
+    y = digits.y_train[:200].clone()
+    y[::2] = (y[::2] + 3) % 10
+    return replace(digits, x_train=digits.x_train[:200], y_train=y)
+
+
+def normed_net():
+    """With running means and a count of batches, which go back too."""
+    return torch.nn.Sequential(torch.nn.BatchNorm1d(64, affine=False), small_net())
+
+
+@pytest.mark.parametrize("make", [small_net, normed_net])
+def test_an_early_stop_goes_back_to_the_best_weights(digits, make):
+    data = noisy(digits)
+    config = TrainConfig(epochs=60, learning_rate=0.03, patience=4)
+    net, twin = make(), make()
+    run = train(net, data, config)
+    best = int(np.argmin(run.val_loss)) + 1
+    assert 1 < best < 50, "a training with a best epoch inside"
+    assert run.chosen_epoch == best
+    assert len(run.val_loss) == best + 4 == len(run.val_score) == len(run.seconds) == len(run.train_loss)
+    assert evaluate(net, data, data.x_val, data.y_val) == (run.val_loss[best - 1], run.val_score[best - 1])
+    shorter = train(twin, data, TrainConfig(epochs=best, learning_rate=0.03))
+    assert (run.test_loss, run.test_score) == (shorter.test_loss, shorter.test_score)
+    for (name, a), (_, b) in zip(net.named_parameters(), twin.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+    for (name, a), (_, b) in zip(net.named_buffers(), twin.named_buffers(), strict=True):
+        assert not a.is_floating_point() or torch.equal(a, b), name
+
+
+def test_the_best_weights_count_also_where_the_epochs_end_first(digits):
+    data = noisy(digits)
+    run = train(small_net(), data, TrainConfig(epochs=30, learning_rate=0.03, patience=29))
+    assert len(run.val_loss) == 30
+    assert run.chosen_epoch == int(np.argmin(run.val_loss)) + 1 < 30
+    last = train(small_net(), data, TrainConfig(epochs=30, learning_rate=0.03))
+    assert (last.val_loss, last.chosen_epoch) == (run.val_loss, 30)
+
+
+def test_a_loss_that_stays_the_same_is_not_lower(digits):
+    class Stuck(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 0
+
+    run = train(Stuck(64, 10), digits, TrainConfig(epochs=9, patience=3))
+    assert (run.chosen_epoch, len(run.val_loss)) == (1, 4)
+
+
 def test_validation_and_test_scores_come_from_their_own_rows(digits):
     wrong = replace(digits, y_test=(digits.y_test + 1) % 10)
     run = train(small_net(), wrong, TrainConfig(epochs=8, learning_rate=5e-3))
@@ -96,14 +171,28 @@ def test_validation_and_test_scores_come_from_their_own_rows(digits):
     assert run.test_score < 0.1
 
 
+def made_run(val_score, *, chosen_epoch, epochs):
+    seconds = (1.0, 2.0, 4.0)
+    ends = {"test_loss": 0, "test_score": 0, "chosen_epoch": chosen_epoch}
+    return Run(TrainConfig(epochs=epochs), "accuracy", 1, (), (), val_score, seconds, **ends)
+
+
 def test_thresholds():
-    run = Run(TrainConfig(epochs=3), "accuracy", 1, (), (), (0.5, 0.9, 0.8), (1.0, 2.0, 4.0), test_loss=0, test_score=0)
+    run = made_run((0.5, 0.9, 0.8), chosen_epoch=3, epochs=3)
     assert [run.epochs_to(score) for score in (0.4, 0.9, 0.95)] == [1, 2, None]
     assert [run.seconds_to(score) for score in (0.4, 0.9, 0.95)] == [1.0, 3.0, None]
 
 
-def test_runs_go_through_plain_values(digits):
-    run = train(small_net(), digits, TrainConfig(epochs=1))
+def test_the_area_holds_the_chosen_score_after_an_early_stop():
+    run = made_run((0.5, 0.9, 0.8), chosen_epoch=3, epochs=3)
+    assert (run.chosen_score, run.area) == (0.8, pytest.approx(2.2 / 3))
+    stopped = made_run((0.5, 0.9, 0.8), chosen_epoch=2, epochs=8)
+    assert (stopped.chosen_score, stopped.area) == (0.9, pytest.approx((2.2 + 5 * 0.9) / 8))
+
+
+@pytest.mark.parametrize("config", [TrainConfig(epochs=1), TrainConfig(epochs=2, patience=1)])
+def test_runs_go_through_plain_values(digits, config):
+    run = train(small_net(), digits, config)
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
 
 
@@ -139,6 +228,8 @@ def test_the_score_of_a_regression_is_r2(digits):
         ({"optimizer": "adamw"}, 'optimizer "adam" or "sgd"'),
         ({"momentum": 1.0}, "0 <= momentum < 1"),
         ({"weight_decay": -1}, "weight_decay >= 0"),
+        ({"patience": 0}, "integer patience >= 1, got patience=0"),
+        ({"patience": 1.5}, "integer patience >= 1, got patience=1.5"),
     ],
 )
 def test_bad_settings_are_refused(bad, message):
@@ -147,9 +238,9 @@ def test_bad_settings_are_refused(bad, message):
 
 
 def test_a_loss_that_explodes_is_an_error_with_a_remedy(digits):
-    with pytest.raises(RuntimeError, match="lower learning_rate=1e"):
+    with pytest.raises(FloatingPointError, match="lower learning_rate=1e"):
         train(small_net(), digits, TrainConfig(epochs=3, optimizer="sgd", learning_rate=1e30))
-    with pytest.raises(RuntimeError, match="stopped being finite in epoch 1"):
+    with pytest.raises(FloatingPointError, match="stopped being finite in epoch 1"):
         train(small_net(), digits, TrainConfig(epochs=1, batch_size=10**6, optimizer="sgd", learning_rate=1e38))
 
 

@@ -1,14 +1,11 @@
-"""The command line: `prewired generate | measure | train | study | bench | families | metrics | draw`."""
+"""The command line: `prewired generate | measure | train | study | report | status | bench | families | ...`."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__
 from .cli_graphs import draw, families, generate
 from .cli_measure import measure, metrics
+from .cli_study import add_report, add_status, add_study, report, status, study
 from .metrics import WEIGHTED_METRICS
 
 if TYPE_CHECKING:
-    from .study import Step
     from .training import Run
 
-USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError)
+USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
 
 
 class Once(argparse.Action):
@@ -132,30 +129,9 @@ def parser() -> Parser:
         "Compare families and densities with dense networks; run again to go on after a stop. "
         "A folder may hold the runs of several studies; its report is of the last one asked for.",
     )
-    _add_training(one)
-    one.add_argument(
-        "--family", action="extend", nargs="+", required=True, help="one or more families; may be repeated"
-    )
-    cells = one.add_mutually_exclusive_group(required=True)
-    cells.add_argument("--density", type=float, action="extend", nargs="+", help="one or more shares of the edges")
-    cells.add_argument(
-        "--edges",
-        type=int,
-        action="extend",
-        nargs="+",
-        metavar="N",
-        help="instead, one or more numbers of edges of all sparse layers together, exactly",
-    )
-    _add_budget(one)
-    one.add_argument(
-        "--graph-seeds", type=int, default=3, metavar="N", help="graphs per family and density (default: %(default)s)"
-    )
-    one.add_argument(
-        "--train-seeds", type=int, default=1, metavar="N", help="trainings per graph (default: %(default)s)"
-    )
-    one.add_argument(
-        "-o", "--output", type=Path, default=Path("study"), help="the study's folder (default: %(default)s)"
-    )
+    add_study(one)
+    add_report(add("report", report, "Write the page, tables and pictures of a study, finished or not."))
+    add_status(add("status", status, "Tell how far a study is, whether it is running, and how long it may take."))
 
     one = add(
         "bench",
@@ -253,43 +229,6 @@ def _tables(run: Run) -> Iterator[str]:
             yield f"{epoch:>5}" + "".join(f"{value:>12.5g}" for value in layers)
 
 
-def study(arguments: argparse.Namespace) -> None:
-    """`prewired study`: run what is missing, then print and draw everything."""
-    _need("matplotlib", "rich")  # found missing now rather than after hours of training
-    from rich.console import Console
-
-    from . import report
-    from .study import StudyConfig
-    from .study import study as run_study
-
-    config = StudyConfig(
-        data=arguments.data,
-        families=tuple(arguments.family),
-        densities=tuple(arguments.density or ()),
-        edges=tuple(arguments.edges or ()),
-        budget=arguments.budget,
-        graph_seeds=arguments.graph_seeds,
-        train_seeds=arguments.train_seeds,
-        hidden=tuple(arguments.hidden),
-        target=arguments.target,
-        task=arguments.task,
-        root=arguments.root,
-        **_training(arguments),
-    )
-    with _progress() as progress:
-        result = report.analyse(run_study(config, arguments.output, progress=progress))
-    report.write(result, arguments.output)
-    pictures = report.draw(result, arguments.output)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    with console.capture() as shown:
-        report.show(result, console)
-    print(shown.get())  # not by rich, which ends the program when the reader of a pipe has gone
-    names = ", ".join(["table.md", "results.csv", "summary.json", *(picture.name for picture in pictures)])
-    print(f"Written to {arguments.output}/: {names}")
-
-
 def _add_training(one: Parser) -> None:
     one.add_argument(
         "--data",
@@ -339,74 +278,6 @@ def _set_threads(threads: int) -> None:
     if not 1 <= threads <= most:
         raise ValueError(f"expected --threads from 1 to {most}, the processors of this machine, got {threads}")
     torch.set_num_threads(threads)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Step], None]]:
-    """A bar with an estimate on a terminal; elsewhere a line for a finished run now and then. Both go to stderr."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _plain_progress()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.table import Column
-
-    # the description and the bar share what the count and the estimate leave of the terminal's width
-    description = TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"))
-    shown = (description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn(), TextColumn("epochs"))
-    with Progress(*shown, TextColumn("{task.fields[left]}"), console=console, expand=True) as bar:
-        task = bar.add_task("making the graphs", total=None, left="")
-        estimate = _estimate()
-
-        def show(step: Step) -> None:
-            text = f"run {min(step.runs_stored + 1, step.n_runs)} of {step.n_runs}: {step.job}"
-            left = estimate(step)
-            bar.update(task, description=text, total=step.n_epochs, completed=step.epochs_done, left=left)
-
-        yield show
-
-
-def _plain_progress(most_lines: int = 40) -> Callable[[Step], None]:
-    estimate = _estimate()
-
-    def show(step: Step) -> None:
-        left = estimate(step)
-        due = step.runs_stored * most_lines % step.n_runs < most_lines or not left
-        if step.run is not None and due:
-            score = f"{step.run.score_name} {step.run.test_score:.4f}"
-            line = f"[{step.runs_stored}/{step.n_runs}] {step.job}: {score}{left and ', ' + left}"
-            print(line, file=sys.stderr, flush=True)
-
-    return show
-
-
-def _estimate() -> Callable[[Step], str]:
-    """The time left as text, empty at both ends. The dense runs come first and are slower: until then it is a bound."""
-    start, before = time.monotonic(), 0
-
-    def left(step: Step) -> str:
-        nonlocal start, before
-        if step.epochs_done == 0:
-            start = time.monotonic()
-        per_epoch = (time.monotonic() - start) / max(step.epochs_done - before, 1)
-        seconds = per_epoch * (step.n_epochs - step.epochs_done)
-        if step.epochs_done in (0, step.n_epochs):
-            return ""
-        if step.job.label != "dense":
-            return f"about {_duration(seconds)} left"
-        if step.run is not None:
-            start, before = time.monotonic(), step.epochs_done
-        return f"less than {_duration(seconds)} left"
-
-    return left
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{math.ceil(seconds)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _one_line(error: BaseException) -> str:

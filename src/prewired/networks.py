@@ -18,6 +18,7 @@ from .plan import plan
 from .random_bits import derive_seed
 from .topology import Topology
 
+SCALES = ("fan_in", "n_in")
 THIN = 64
 """Outputs up to which a dense layer behind sparse ones runs as one of them: no matrix product for so few is fast."""
 
@@ -158,6 +159,7 @@ def mlp(
     init_seed: int | None = None,
     dense_output: bool = True,
     activation: Callable[[], nn.Module] = nn.ReLU,
+    scale: str = "fan_in",
     **parameters: Any,
 ) -> Sequential:
     """A multilayer perceptron with sparse layers, an activation between them, and a dense output layer.
@@ -173,6 +175,8 @@ def mlp(
         init_seed: seed of the initial weights; `seed` if not given. torch's global generator is left as it was.
         dense_output: whether the last layer is an nn.Linear rather than a sparse layer.
         activation: called once for each hidden layer.
+        scale: "fan_in", or "n_in" to draw the weights of sparse layers from N(0, 2 / n_in), as if they were dense: too
+            small, but what masking a dense network gives, so that a study can tell what that costs.
         **parameters: more of the family's own, such as fit="nearest".
 
     Returns:
@@ -188,6 +192,8 @@ def mlp(
     if (family is None) == (topologies is None):
         raise ValueError("expected family= or topologies=, exactly one of the two")
     _check_sizes(sizes)
+    if scale not in SCALES:
+        raise ValueError(f"expected scale to be one of {', '.join(SCALES)}, got {scale!r}")
     request = {"density": density, "fan_in": fan_in, "n_edges": n_edges, "budget": budget, **parameters}
     asked = [name for name, value in request.items() if value is not None]
     if (family == "dense" or topologies is not None) and asked:
@@ -203,7 +209,7 @@ def mlp(
     _check_fit(sizes, wirings, n_sparse)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed if init_seed is None else init_seed, "weights"))
-        return _build(sizes, wirings, activation)
+        return _build(sizes, wirings, activation, scale)
 
 
 def fan_ins(
@@ -309,7 +315,9 @@ def _check_fit(sizes: Sequence[int], wirings: Sequence[Topology | None], n_spars
             raise ValueError(f"expected topology {k} to be {a} -> {b}, got {t.n_in} -> {t.n_out}")
 
 
-def _build(sizes: Sequence[int], wirings: Sequence[Topology | None], activation: Callable[[], nn.Module]) -> Sequential:
+def _build(
+    sizes: Sequence[int], wirings: Sequence[Topology | None], activation: Callable[[], nn.Module], scale: str
+) -> Sequential:
     layers: list[nn.Module] = []
     n_layers = len(sizes) - 1
     for k, (a, b) in enumerate(pairwise(sizes)):
@@ -317,7 +325,11 @@ def _build(sizes: Sequence[int], wirings: Sequence[Topology | None], activation:
         layer = nn.Linear(a, b) if wiring is None else SparseLinear(wiring)
         last = k == n_layers - 1
         if isinstance(layer, SparseLinear):
-            init.kaiming_normal_(layer.weight, layer.topology, gain=1.0 if last else 2**0.5)
+            gain = 1.0 if last else 2**0.5
+            if scale == "fan_in":
+                init.kaiming_normal_(layer.weight, layer.topology, gain=gain)
+            else:
+                nn.init.normal_(layer.weight, std=gain * a**-0.5)
         else:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear" if last else "relu")
         if layer.bias is not None:

@@ -1,4 +1,4 @@
-"""The finished runs of a study: one SQLite file, one committed row per run, safe against being killed at any moment."""
+"""What a study has found so far: one SQLite file, one committed row per result, safe against being killed any time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any
 
 FILE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
+TABLES = ("runs", "graphs")
 WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
-REPORT_FILES = ("results.csv", "table.md", "summary.json", "*.png")  # written beside the store
+REPORT_FILES = ("results.csv", "table.md", "summary.json", "report.html", "*.png")  # written beside the store
 
 Connection = sqlite3.Connection
 
@@ -102,7 +103,8 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _path(connection: Connection) -> str:
+def path_of(connection: Connection) -> str:
+    """The file of a store."""
     return connection.execute("PRAGMA database_list").fetchone()[2]
 
 
@@ -111,14 +113,16 @@ def _check_or_create(connection: Connection, path: Path) -> None:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application_id == 0 and n_tables == 0:
-        connection.execute(
-            "CREATE TABLE runs "
-            "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT NOT NULL)"
-        )
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     else:
         _check(connection, path)
+    for table in TABLES:
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} "
+            "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT NOT NULL)"
+        )
+    connection.execute("CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     connection.execute("COMMIT")
 
 
@@ -134,33 +138,71 @@ def _check(connection: Connection, path: Path) -> None:
         )
 
 
-def add(connection: Connection, key: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
-    """Store one finished run, in one transaction that is on disk when this returns; a key that is there stays as it is.
+def add(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
+    """Store one result, in one transaction that is on disk when this returns; a key that is there stays as it is.
 
     Args:
-        key: what determines the run.
+        key: what determines the result, as canonical JSON.
         payload: what came out of it; `payload["finished"]` is the time it ended.
+        table: "runs" or "graphs".
 
     Raises:
         ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    with _clear_errors(_path(connection)):
+    with _clear_errors(path_of(connection)):
         connection.execute(
-            "INSERT INTO runs (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (canonical_json(key), json.dumps(finite(payload), allow_nan=False), payload["finished"]),
+            f"INSERT INTO {_known(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            (key, json.dumps(finite(payload), allow_nan=False), payload["finished"]),
         )
 
 
-def load(connection: Connection) -> dict[str, dict[str, Any]]:
-    """All finished runs: canonical JSON of the key -> payload, in the order they finished.
+def load(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
+    """All results: canonical JSON of the key -> payload, in the order they finished; none from a table not yet there.
 
     Raises:
         ValueError: when the file is damaged.
     """
-    with _clear_errors(_path(connection)):
-        rows = connection.execute("SELECT key, payload FROM runs ORDER BY id")
+    with _clear_errors(path_of(connection)):
+        if not _has(connection, _known(table)):
+            return {}
+        rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
         return {key: json.loads(payload) for key, payload in rows}
+
+
+def note(connection: Connection, name: str, value: object) -> None:
+    """Keep one value under a name, instead of what was there; on disk when this returns.
+
+    Raises:
+        ValueError: when the file is damaged.
+        OSError: when it cannot be written.
+    """
+    with _clear_errors(path_of(connection)):
+        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(finite(value))))
+
+
+def noted(connection: Connection, name: str) -> Any:
+    """The value kept under a name, None where there is none.
+
+    Raises:
+        ValueError: when the file is damaged.
+    """
+    with _clear_errors(path_of(connection)):
+        if not _has(connection, "notes"):
+            return None
+        row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+
+def _has(connection: Connection, table: str) -> bool:
+    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone()[0] == 1
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise ValueError(f"expected a table among {', '.join(TABLES)}, got {table!r}")
+    return table
 
 
 def versions() -> dict[str, str]:

@@ -35,6 +35,8 @@ class TrainConfig:
         momentum: of sgd, in [0, 1).
         weight_decay: >= 0.
         seed: of the order of the training rows; the initial weights belong to the network.
+        patience: stop after so many epochs in a row without a lower validation loss, and go back to the weights of the
+            epoch that had the lowest; without it the weights of the last epoch stay.
 
     Raises:
         ValueError: if a value is out of range.
@@ -51,8 +53,10 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 0.0
     seed: int = 0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
+        patience = self.patience
         checks = {
             "epochs": ("an integer epochs >= 1", isinstance(self.epochs, int) and self.epochs >= 1),
             "batch_size": ("an integer batch_size >= 1", isinstance(self.batch_size, int) and self.batch_size >= 1),
@@ -61,6 +65,7 @@ class TrainConfig:
             "optimizer": ('optimizer "adam" or "sgd"', self.optimizer in ("adam", "sgd")),
             "momentum": ("0 <= momentum < 1", 0 <= self.momentum < 1),
             "weight_decay": ("weight_decay >= 0", self.weight_decay >= 0),
+            "patience": ("an integer patience >= 1", patience is None or (isinstance(patience, int) and patience >= 1)),
         }
         for name, (wanted, holds) in checks.items():
             if not holds:
@@ -72,9 +77,10 @@ class Run:
     """What happened in one training.
 
     `val_score` and `test_score` are the accuracy in [0, 1] (classification) or R^2 (regression), as `score_name` says.
-    All tuples have one entry per epoch; `seconds` is training time only, without evaluation. The test data is looked at
-    once, after the last epoch. `tracked` has, for each metric that was followed, its values before training and after
-    every epoch, each time one per layer.
+    All tuples have one entry per epoch; `seconds` is training time only, without evaluation. `chosen_epoch` is the one,
+    counted from 1, whose weights the network has in the end: the last, or the best one where it was stopped early. The
+    test data is looked at once, with these weights, or not at all (NaN). `tracked` has, for each metric that was
+    followed, its values before training and after every epoch, each time one per layer.
     """
 
     config: TrainConfig
@@ -86,7 +92,22 @@ class Run:
     seconds: tuple[float, ...] = field(repr=False)
     test_loss: float
     test_score: float
+    chosen_epoch: int
     tracked: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def chosen_score(self) -> float:
+        """The validation score of the weights that the network has in the end."""
+        return self.val_score[self.chosen_epoch - 1]
+
+    @property
+    def area(self) -> float:
+        """Area under the curve of the validation score: its mean over all epochs of the config.
+
+        After an early stop the score counts as that of the chosen epoch.
+        """
+        held = self.config.epochs - len(self.val_score)
+        return (sum(self.val_score) + held * self.chosen_score) / self.config.epochs
 
     def epochs_to(self, score: float) -> int | None:
         """Epochs until the validation score first reached `score`; None if it never did."""
@@ -117,6 +138,7 @@ def train(
     *,
     progress: Callable[[int, int], None] | None = None,
     track: Iterable[str] = (),
+    test: bool = True,
 ) -> Run:
     """Train a network in place.
 
@@ -131,6 +153,7 @@ def train(
         track: names in metrics.WEIGHTED_METRICS, to be computed before training and after every epoch for each
             SparseLinear and each nn.Linear, which is a complete graph; NaN where an iteration does not settle. They
             change nothing else in the run.
+        test: whether to look at the test data, once, at the end; not while a choice is still to be made by validation.
 
     Returns:
         The Run.
@@ -138,7 +161,7 @@ def train(
     Raises:
         ValueError: if the network's output has another shape, for an unknown name to track, or if there is no layer to
             follow.
-        RuntimeError: if a loss stops being finite.
+        FloatingPointError: if a loss stops being finite.
 
     Example:
         >>> from prewired import data, networks
@@ -151,13 +174,14 @@ def train(
         >>> len(run.tracked["stable_rank"]), len(run.tracked["stable_rank"][0])
         (4, 2)
     """
-    loss_of = functional.cross_entropy if data.task == "classification" else functional.mse_loss
+    loss_between = loss_of(data.task)
     _check_fit(net, data)
     tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
     layers = _layers_to_track(net, tracked) if tracked else []
     _follow(tracked, layers)
-    optimizer = _optimizer(net, config)
+    optimizer = optimizer_of(net, config)
     order = RandomBits(config.seed, "training order")
+    chosen, kept = 0, list[torch.Tensor]()
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
     for epoch in range(1, config.epochs + 1):
         net.train()
@@ -166,7 +190,7 @@ def train(
         start = time.perf_counter()
         for batch in rows.split(config.batch_size):
             optimizer.zero_grad()
-            loss = loss_of(net(data.x_train[batch]), data.y_train[batch])
+            loss = loss_between(net(data.x_train[batch]), data.y_train[batch])
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(batch)
@@ -176,14 +200,23 @@ def train(
         history["val_loss"].append(val_loss)
         history["val_score"].append(val_score)
         if not math.isfinite(history["train_loss"][-1] + val_loss):
-            raise RuntimeError(
+            raise FloatingPointError(
                 f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
                 f"{val_loss}); lower learning_rate={config.learning_rate}"
             )
         _follow(tracked, layers)
         if progress is not None:
             progress(epoch, config.epochs)
-    test_loss, test_score = evaluate(net, data, data.x_test, data.y_test)
+        if config.patience is not None:
+            if history["val_loss"].index(min(history["val_loss"])) == epoch - 1:
+                chosen, kept = epoch, [tensor.detach().clone() for tensor in _state(net)]
+            elif epoch - chosen >= config.patience:
+                break
+    if config.patience is None:
+        chosen = len(history["val_loss"])
+    else:
+        _restore(net, kept)
+    test_loss, test_score = evaluate(net, data, data.x_test, data.y_test) if test else (math.nan, math.nan)
     curves = {name: tuple(values) for name, values in history.items()}
     score_name = "accuracy" if data.task == "classification" else "r2"
     return Run(
@@ -193,8 +226,25 @@ def train(
         **curves,
         test_loss=test_loss,
         test_score=test_score,
+        chosen_epoch=chosen,
         tracked={name: tuple(values) for name, values in tracked.items()},
     )
+
+
+def _state(net: nn.Module) -> list[torch.Tensor]:
+    """What training changes: the parameters, and running means and the like."""
+    return [*net.parameters(), *(buffer for buffer in net.buffers() if buffer.is_floating_point())]
+
+
+@torch.no_grad()
+def _restore(net: nn.Module, kept: list[torch.Tensor]) -> None:
+    for tensor, value in zip(_state(net), kept, strict=True):
+        tensor.copy_(value)
+
+
+def loss_of(task: str) -> Callable[..., torch.Tensor]:
+    """The loss of a task: cross-entropy for "classification", else the mean squared error."""
+    return functional.cross_entropy if task == "classification" else functional.mse_loss
 
 
 @torch.inference_mode()
@@ -263,7 +313,8 @@ def _measured(name: str, t: Topology, weights: np.ndarray) -> float:
         return math.nan
 
 
-def _optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def optimizer_of(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer of a config, fused."""
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             net.parameters(),

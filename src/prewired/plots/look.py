@@ -52,8 +52,10 @@ def picture(draw: Callable[..., Any]) -> Callable[..., Path]:
 def style(family: str) -> tuple[str, str]:
     """The colour and the marker of a family, by its place in the registry, the same in every picture.
 
-    The six that are compared most come first, so that no two of them share a colour.
+    A variant, such as "rotating, permuted", looks like its family. The six that are compared most come first, so that
+    no two of them share a colour.
     """
+    family = family.partition(",")[0]
     names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != DENSE]
     place = names.index(family) if family in names else len(names) + sum(family.encode())
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]

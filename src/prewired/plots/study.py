@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..statistics import DENSE, DENSE_NARROW, Finding, Row, by_graph, mean_and_sd, percent
+from ..statistics import DENSE, DENSE_NARROW, Correlation, Row, mean_and_sd, percent
+from ..statistics.rows import groups
 from .look import REFERENCE_STYLES, panels, picture, shared_legend, style
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The runs of one graph of a family, or of a dense net, averaged over training seeds."""
+
+    label: str
+    density: float | None
+    score: float
+    score_sd: float
+    metrics: Mapping[str, float]
+
+
+def _graphs(rows: Sequence[Row]) -> list[Drawn]:
+    """The graphs of each family, also where another family makes the same."""
+    found = []
+    for group in groups(rows, lambda row: (row.label, row.density, row.digests)):
+        score, sd = mean_and_sd(row.run.test_score for row in group)
+        found.append(Drawn(group[0].label, group[0].density, score, sd, group[0].metrics))
+    return found
 
 
 @picture
@@ -21,7 +43,7 @@ def score_by_density(rows: Sequence[Row]) -> Any:
         rows: the finished runs.
         path: the PNG to write.
     """
-    graphs = by_graph(rows)
+    graphs = _graphs(rows)
     densities = sorted({graph.density for graph in graphs if graph.density is not None})
     labels = _labels(rows)
     figure, axes = panels(1, width=6.4, height=4.4)
@@ -49,16 +71,16 @@ def score_by_density(rows: Sequence[Row]) -> Any:
 
 
 @picture
-def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding]) -> Any:
+def score_by_metric(rows: Sequence[Row], metric: str, correlations: Mapping[float, Correlation]) -> Any:
     """Test score against one metric, a point per graph and a panel per density, with Spearman's rho in its title.
 
     Args:
         rows: the finished runs.
         metric: a name from METRICS.
-        findings: of the same rows.
+        correlations: density -> Spearman's rho of its graphs.
         path: the PNG to write.
     """
-    graphs = [graph for graph in by_graph(rows) if metric in graph.metrics]
+    graphs = [graph for graph in _graphs(rows) if metric in graph.metrics]
     densities = sorted({graph.density for graph in graphs if graph.density is not None})
     figure, axes = panels(len(densities), width=3.3, height=3.3)
     for axis, density in zip(axes, densities, strict=True):
@@ -71,7 +93,7 @@ def score_by_metric(rows: Sequence[Row], metric: str, findings: Sequence[Finding
         axis.margins(0.08)
         axis.locator_params(axis="x", nbins=5)
         axis.ticklabel_format(useOffset=False)
-        found = next(f.correlation for f in findings if (f.density, f.metric) == (density, metric))
+        found = correlations[density]
         verdict = (
             "no ranking possible" if math.isnan(found.rho) else f"$\\rho$ = {found.rho:+.2f}, {p_text(found.p_value)}"
         )
@@ -97,19 +119,26 @@ def training_curves(rows: Sequence[Row]) -> Any:
     for axis, density in zip(axes, densities, strict=True):
         cell = [row for row in rows if row.label == DENSE or row.density == density]
         for place, label in enumerate(dict.fromkeys(row.label for row in cell)):
-            curve = _scale(rows) * np.mean([row.run.val_score for row in cell if row.label == label], axis=0)
+            curve = _scale(rows) * _mean_curve([row for row in cell if row.label == label])
             colour, marker, line = REFERENCE_STYLES.get(label, (*style(label), "-"))
             every = max(1, len(curve) // 8)
             epochs = range(1, len(curve) + 1)
             marked = (place % every, every)
             axis.plot(epochs, curve, line, color=colour, marker=marker, ms=5, markevery=marked, lw=1.5, label=label)
-        axis.set_xlim(0.5, len(cell[0].run.val_score) + 0.5)
+        axis.set_xlim(0.5, max(len(row.run.val_score) for row in cell) + 0.5)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axis.set_title(f"density {percent(density)}")
     figure.supxlabel("epoch")
     figure.supylabel(_score_label(rows, "validation"))
     shared_legend(figure, axes)
     return figure
+
+
+def _mean_curve(rows: Sequence[Row]) -> np.ndarray:
+    """Mean validation score per epoch; a run that was stopped early keeps the score of its chosen epoch."""
+    longest = max(len(row.run.val_score) for row in rows)
+    held = [(*row.run.val_score, *[row.run.chosen_score] * (longest - len(row.run.val_score))) for row in rows]
+    return np.mean(held, axis=0)
 
 
 def p_text(p_value: float) -> str:

@@ -1,0 +1,25 @@
+"""A study as a page: one HTML file with text, tables and plots that opens offline."""
+
+from . import figures
+from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, Layer, Paragraph, Table
+from .document import html
+from .specs import pick, resolve
+from .thumbnails import thumbnail
+
+__all__ = [
+    "Block",
+    "Bullets",
+    "Cards",
+    "Choice",
+    "Code",
+    "Figure",
+    "Heading",
+    "Layer",
+    "Paragraph",
+    "Table",
+    "figures",
+    "html",
+    "pick",
+    "resolve",
+    "thumbnail",
+]

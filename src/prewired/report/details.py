@@ -1,0 +1,88 @@
+"""The metric chosen beforehand cell by cell, and the signals before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..statistics import CellFinding, Row, percent
+from ..statistics.rows import groups
+from .analysed import Report
+from .table import Table
+from .texts import difference, interval, number, p
+
+
+def primary_table(report: Report) -> Table:
+    """A line per cell: everything that is computed of the primary metric, and the reliability of the scores."""
+    reliable = {one.cell: one for one in report.analysis.reliability}
+    lines = []
+    for one in (finding for primary in report.analysis.primary for finding in primary.cells):
+        about = reliable[one.cell]
+        lines.append(
+            (
+                str(one.cell),
+                str(one.correlation.n),
+                interval(one.correlation.rho, one.interval.low, one.interval.high),
+                f"{interval(one.by_family.rho, math.nan, math.nan)}, p {p(one.by_family.p_value)}",
+                interval(one.partial.rho, one.partial_interval.low, one.partial_interval.high),
+                _slope(one, report.is_accuracy),
+                f"{difference(one.quadratic.square, report.is_accuracy)}, p {p(one.quadratic.p_value)}",
+                number(one.quadratic.turning_point) if one.quadratic.inside else "-",
+                _share(about.overall.mean, about.overall.low, about.overall.high),
+                _share(about.within_families.mean, math.nan, math.nan),
+                interval(one.disattenuated, math.nan, math.nan),
+            )
+        )
+    header = ("cell", "graphs", "rho", "of family means", "partial rho", "change", "square", "turning point")
+    header += ("reliability", "within families", "rho without noise")
+    note = (
+        f"change: of {report.score_name} from the metric's 10th to its 90th percentile, 90 % interval and verdict. "
+        "square: of a parabola, per squared standard deviation of the metric; its turning point where graphs lie on "
+        "both sides. reliability: share of the variance of graphs' mean scores that is not the noise of training, with "
+        "its 95 % interval, over all graphs and between graphs of one family. rho without noise: rho over the square "
+        "root of reliability."
+    )
+    title = f"The metric chosen beforehand, {report.analysis.primary[0].metric}, cell by cell" if lines else ""
+    return Table(title, header, tuple(lines), (note,) if lines else ())
+
+
+def signals_table(report: Report) -> Table:
+    """A line per net: how strong activations and gradients were before training, layer by layer."""
+    rows = [row for row in report.study.rows if row.start]
+    deepest = max((len(row.start["activation_rms"]) for row in rows), default=0)
+    lines = [
+        (
+            group[0].label,
+            group[0].data,
+            "-" if group[0].density is None else percent(group[0].density),
+            *_means(group, "activation_rms", deepest),
+            *_means(group, "gradient_norm", deepest),
+        )
+        for group in groups(rows, lambda row: (row.data, row.label, row.density))
+    ]
+    layers = range(1, deepest + 1)
+    header = ("family", "data", "density", *(f"activation {k}" for k in layers), *(f"gradient {k}" for k in layers))
+    note = (
+        "Root mean square of each layer's output before its activation function, and norm of the gradient of its "
+        "weights, on the first 512 rows of training before any step; means over runs."
+    )
+    return Table("Signals before training", header, tuple(lines), (note,) if lines else ())
+
+
+def _slope(one: CellFinding, is_accuracy: bool) -> str:
+    slope = one.slope
+    low, high = difference(slope.low, is_accuracy), difference(slope.high, is_accuracy)
+    return f"{difference(slope.difference, is_accuracy)} [{low}, {high}], {slope.verdict}"
+
+
+def _share(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _means(rows: Sequence[Row], name: str, n_layers: int) -> list[str]:
+    values = np.array([row.start[name] for row in rows]).mean(axis=0)
+    return [*(number(float(value)) for value in values), *["-"] * (n_layers - len(values))]

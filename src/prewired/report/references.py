@@ -1,0 +1,81 @@
+"""Sparse against dense, at equal width and at equal parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, equivalent_means, percent
+from ..statistics.rows import groups
+from .analysed import Report, densities
+from .table import Table
+from .texts import difference, score
+
+CHOSEN, FIXED = "best by validation", "biregular"
+
+
+def reference_table(report: Report) -> Table:
+    """A line per density and data set: the family that validation chooses, and random biregular, against dense nets."""
+    lines = []
+    for data, shares in densities(report.study).items():
+        rows = [row for row in report.study.rows if row.data == data]
+        dense = [row for row in rows if row.family == DENSE]
+        for density in shares:
+            inside = [row for row in rows if row.density == density]
+            narrow = [row for row in inside if row.family == DENSE_NARROW]
+            sparse = [row for row in inside if row.digests and not row.control and row.init == "fan_in"]
+            for how, chosen in (CHOSEN, best_by_validation(sparse)), (FIXED, named(sparse, FIXED)):
+                if chosen and narrow and dense:
+                    label = chosen[0].label if how == CHOSEN else how
+                    lines.append(
+                        (
+                            f"{data}, {percent(density)}",
+                            how,
+                            label,
+                            score(_mean(chosen), report.is_accuracy),
+                            score(_mean(narrow), report.is_accuracy),
+                            _told(against(chosen, narrow, report), report),
+                            score(_mean(dense), report.is_accuracy),
+                            _told(against(chosen, dense, report), report),
+                        )
+                    )
+    header = ("cell", "chosen", "family", "sparse", "equal parameters", "difference", "equal width", "difference ")
+    note = (
+        f"Test {report.score_name}, means over graphs or training seeds. Differences with 90 % intervals (Welch) and "
+        "verdicts against the margin. The family is chosen by its mean validation score, so that the test data has no "
+        "say; dense nets had the same choice of learning rates."
+    )
+    return Table("Sparse against dense", header, tuple(lines), (note,) if lines else ())
+
+
+def best_by_validation(sparse: Sequence[Row]) -> list[Row]:
+    """The rows of the family with the highest mean validation score."""
+    families = groups(sparse, lambda row: row.label)
+    return max(families, key=lambda rows: float(np.mean([row.run.chosen_score for row in rows])), default=[])
+
+
+def named(sparse: Sequence[Row], family: str) -> list[Row]:
+    """The rows of one family."""
+    return [row for row in sparse if row.family == family]
+
+
+def against(chosen: Sequence[Row], others: Sequence[Row], report: Report) -> Equivalence:
+    """The difference of the mean test scores; the unit is the graph, or the training where there is one graph."""
+    return equivalent_means(_units(chosen), _units(others), report.analysis.margin)
+
+
+def _units(rows: Sequence[Row]) -> list[float]:
+    graphs = groups(rows, lambda row: row.digests)
+    if len(graphs) == 1:
+        return [row.run.test_score for row in rows]
+    return [_mean(graph) for graph in graphs]
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return float(np.mean([row.run.test_score for row in rows]))
+
+
+def _told(found: Equivalence, report: Report) -> str:
+    texts = [difference(value, report.is_accuracy) for value in (found.difference, found.low, found.high)]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}], {found.verdict}"

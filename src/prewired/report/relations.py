@@ -1,0 +1,132 @@
+"""What the score goes with: tables of metrics and of families."""
+
+from __future__ import annotations
+
+import math
+
+from ..statistics import CellFinding, percent
+from .analysed import LEVEL, Report
+from .table import Table
+from .texts import count, difference, interval, p, pooled, setting
+
+
+def pooled_table(report: Report, control: str, init: str) -> Table:
+    """A line per metric: what it says over all cells of one setting."""
+    found = [one for one in report.analysis.pooled if (one.control, one.init) == (control, init) and one.n_cells]
+    generalisation = {
+        metric: [
+            one.generalisation.r2_beyond_density
+            for one in report.analysis.generalisation
+            if (one.metric, one.control, one.init) == (metric, control, init)
+        ]
+        for metric in (one.metric for one in found)
+    }
+    slopes = {
+        one.metric: [
+            cell.slope.verdict
+            for cell in report.analysis.cells
+            if (cell.metric, cell.cell.control, cell.cell.init) == (one.metric, control, init)
+        ]
+        for one in found
+    }
+    lines = tuple(
+        (
+            one.metric,
+            str(one.n_cells),
+            pooled(one.rho),
+            f"{p(one.rho.p_value)} ({p(one.holm_p)}){' *' if one.holm_p < LEVEL else ''}",
+            f"{interval(one.by_family.rho, math.nan, math.nan)}, p {p(one.by_family.p_value)}",
+            pooled(one.partial),
+            " / ".join(str(slopes[one.metric].count(v)) for v in ("equivalent", "different", "undecided")),
+            ", ".join(map(_r2, generalisation[one.metric])),
+        )
+        for one in found
+    )
+    header = ("metric", "cells", "pooled rho", "p (Holm)", "of family means", "partial rho", "slope")
+    header += ("R2 beyond density",)
+    margin = difference(report.analysis.margin, report.is_accuracy).lstrip("+")
+    notes = (
+        f"pooled rho: Spearman correlation with test {report.score_name} over graphs, by random effects over cells, "
+        "with 95 % intervals by resampling families; * where p after Holm's adjustment over metrics is below "
+        f"{LEVEL:g}. of family means: a point per family, p by permutation. partial rho: given "
+        f"{', '.join(report.analysis.controls_for)}. slope: in how many cells the difference of {report.score_name} "
+        f"between the metric's 10th and 90th percentile is equivalent to none (smaller than {margin}) / different "
+        "from none / undecided. R2 beyond density: share of the squared error of families left out that the metric "
+        "takes away, per data set; negative where it makes the prediction worse.",
+    )
+    title = f"Each metric over all cells, families {setting(control, init)}"
+    return Table(title, header, lines, notes if lines else ())
+
+
+def correlation_table(report: Report, control: str, init: str) -> Table:
+    """Spearman's rho of the test score with each metric that varies, a column per cell."""
+    findings = [one for one in report.analysis.cells if (one.cell.control, one.cell.init) == (control, init)]
+    cells = list(dict.fromkeys(one.cell for one in findings))
+    metrics = list(dict.fromkeys(one.metric for one in findings))
+    known = {(one.metric, one.cell): one for one in findings}
+    n = {cell: max(known[metric, cell].correlation.n for metric in metrics) for cell in cells}
+    varying = [metric for metric in metrics if any(is_test(known[metric, cell]) for cell in cells)]
+    left_out = [metric for metric in metrics if metric not in varying]
+    lines = tuple((metric, *(_finding(known[metric, cell], n[cell]) for cell in cells)) for metric in varying)
+    n_tests = sum(not math.isnan(one.interval.p_value) for one in findings)
+    notes = [
+        "rho over graphs [95 % interval by resampling families], p of it (adjusted by Holm for "
+        f"{count(n_tests, 'test')}); * where the adjusted p is below {LEVEL:g}. Without an interval there are too few "
+        "families to say anything of others, and p is that of these graphs, as if they were independent."
+    ]
+    if left_out:
+        notes.append(f"Left out, no ranking possible (constant, or fewer than 3 graphs): {', '.join(left_out)}.")
+    several = len(report.study.config.data) > 1
+    names = (f"{cell.data}, {percent(cell.density)}" if several else percent(cell.density) for cell in cells)
+    header = ("metric", *(f"{name}\n({count(n[c], 'graph')})" for name, c in zip(names, cells, strict=True)))
+    title = f"Spearman correlation of test {report.score_name} with each metric, families {setting(control, init)}"
+    return Table(title, header, lines, tuple(notes) if lines else ())
+
+
+def _r2(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.2f}" if value >= -1 else "<-1"
+
+
+def is_test(finding: CellFinding) -> bool:
+    """Whether a correlation could be computed."""
+    return not math.isnan(finding.correlation.p_value)
+
+
+def _finding(finding: CellFinding, n: int) -> str:
+    if not is_test(finding):
+        return "-"
+    found, spread = finding.correlation, finding.interval
+    fewer = f", n = {found.n}" if found.n < n else ""
+    star = " *" if finding.holm_p_clustered < LEVEL else ""
+    told = interval(found.rho, spread.low, spread.high)
+    if math.isnan(spread.p_value):
+        return f"{told}, {p(found.p_value)}{fewer}"
+    return f"{told}, {p(spread.p_value)} ({p(finding.holm_p_clustered)}){fewer}{star}"
+
+
+def contrast_table(report: Report) -> Table:
+    """Each family of several graphs against the reference family, in each cell."""
+    contrasts, accuracy = report.analysis.contrasts, report.is_accuracy
+    lines = tuple(
+        (
+            one.family,
+            str(one.cell),
+            one.reference,
+            f"{difference(one.equivalence.difference, accuracy)} [{difference(one.equivalence.low, accuracy)}, "
+            f"{difference(one.equivalence.high, accuracy)}]",
+            one.equivalence.verdict,
+            f"{p(one.equivalence.p_zero)} ({p(one.holm_p)})",
+        )
+        for one in contrasts
+        if not math.isnan(one.equivalence.difference)
+    )
+    unit = " [points]" if accuracy else ""
+    header = ("family", "cell", "against", f"difference{unit}", "verdict", "p (Holm)")
+    margin = difference(report.analysis.margin, accuracy).lstrip("+")
+    note = (
+        "Difference of the means over graphs with its 90 % interval (Welch); equivalent: both ends are within "
+        f"{margin}, by two one-sided tests; p of no difference at all, adjusted by Holm over the lines of a setting."
+    )
+    return Table("Families against each other", header, lines, (note,) if lines else ())

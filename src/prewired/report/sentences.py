@@ -1,0 +1,147 @@
+"""What was found, in plain words, with what cannot be said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, percent
+from .analysed import LEVEL, PRIMARY_METRIC, Report, densities
+from .relations import is_test
+from .speed_words import speed_sentence
+from .texts import count, difference, p, pooled, score, setting
+
+
+def sentences(report: Report) -> list[str]:
+    """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
+    found = [answer(report, primary) for primary in report.analysis.primary]
+    found += [line for control, init in report.settings if (line := _others(report, control, init))]
+    found += [_best(report, data) for data in report.study.config.data]
+    return [*found, speed_sentence(report), _reliability(report), _caveat(report)]
+
+
+def answer(report: Report, primary: Primary) -> str:
+    """What the metric chosen beforehand says in one setting."""
+    where = f"Families {setting(primary.control, primary.init)}"
+    tests = [one for one in primary.cells if is_test(one)]
+    if not tests:
+        return f"{where}: no correlation can be computed: fewer than 3 graphs in each cell, or nothing varies."
+    name, rho = report.score_name, primary.pooled.rho
+    single = tests[0]
+    if math.isnan(rho.effect):
+        text = (
+            f"rho is {single.correlation.rho:+.2f} at {single.cell} (p {p(single.correlation.p_value)} over "
+            f"{count(single.correlation.n, 'graph')}), without an interval: there are too few families"
+        )
+        return f"{where}: of {name} with the {_words(primary.metric)}, chosen beforehand, {text}."
+    metric = _words(primary.metric)
+    claim = (
+        f"{name} shows no clear relation to the {metric}"
+        if math.isnan(rho.p_value) or rho.p_value >= LEVEL
+        else f"{name} {'rises' if rho.effect > 0 else 'falls'} with the {metric}"
+    )
+    text = (
+        f"{where}: {claim}, the metric chosen beforehand (Spearman's rho over graphs {pooled(rho)}, pooled over "
+        f"{count(rho.n, 'cell')}, p {p(rho.p_value)}). {_effect(report, primary)}"
+    )
+    partial = primary.pooled.partial
+    if math.isnan(partial.effect):
+        return text
+    controls = ", ".join(map(_words, report.analysis.controls_for))
+    return f"{text} With {controls} held fixed rho is {pooled(partial)} (p {p(partial.p_value)})."
+
+
+def _effect(report: Report, primary: Primary) -> str:
+    """How much the score changes from graphs with a low to graphs with a high value of the metric."""
+    changes = sorted(one.slope.difference for one in primary.cells if not math.isnan(one.slope.difference))
+    unit = " points" if report.is_accuracy else ""
+    low, high = (difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
+    spread = f"{low} to {high}" if low != high else low
+    margin = difference(report.analysis.margin, report.is_accuracy).lstrip("+")
+    return (
+        f"From its 10th to its 90th percentile {report.score_name} changes by {spread}{unit}: "
+        f"by less than {margin}{unit} for certain in {primary.n_equivalent} of {count(len(changes), 'cell')}, "
+        f"by more than nothing in {primary.n_different}, not decided in {primary.n_undecided}."
+    )
+
+
+def _others(report: Report, control: str, init: str) -> str:
+    """The other metrics that pass Holm's adjustment, in one setting."""
+    tests = [
+        one
+        for one in report.analysis.pooled
+        if (one.control, one.init) == (control, init) and not math.isnan(one.holm_p)
+    ]
+    claims = [one for one in tests if one.holm_p < LEVEL and one.metric != PRIMARY_METRIC]
+    if not tests:
+        return ""
+    where = f"families {setting(control, init)}"
+    if not claims:
+        return f"Of the other {count(len(tests) - 1, 'metric')}, {where}, none passes Holm's adjustment."
+    listed = ", ".join(f"{_words(one.metric)} {_told(one)}" for one in sorted(claims, key=lambda one: one.holm_p))
+    return (
+        f"After Holm's adjustment for {count(len(tests), 'metric')} {report.score_name}, {where}, goes with {listed}."
+    )
+
+
+def _told(one: PooledFinding) -> str:
+    return f"({pooled(one.rho)}, p {p(one.holm_p)})"
+
+
+def _best(report: Report, data: str) -> str:
+    accuracy = report.is_accuracy
+    summaries = [summary for summary in report.summaries if summary.data == data]
+    dense = [summary for summary in summaries if summary.label == DENSE]
+    parts = []
+    for density in densities(report.study)[data]:
+        cell = [summary for summary in summaries if summary.density == density]
+        narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
+        sparse = sorted((s for s in cell if s.label not in REFERENCES and "," not in s.label), key=lambda s: -s.score)
+        if sparse:
+            behind = f", dense narrow {score(narrow[0].score, accuracy)}" if narrow else ""
+            parts.append(f"at {percent(density)} {_ranking(sparse, accuracy)}{behind}")
+    first = f"dense {score(dense[0].score, accuracy)}; " if dense else ""
+    return f"Test {report.score_name} on {report.study.facts[data].name}: {first}{'; '.join(parts)}."
+
+
+def _ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
+    """The families of a density, best first, in words that the spread of their scores allows."""
+
+    def told(summary: Summary) -> str:
+        sd, graphs = score(summary.score_sd, accuracy, unit=False), count(summary.n_graphs, "graph")
+        spread = "" if math.isnan(summary.score_sd) else f"sd {sd}, "
+        return f"{score(summary.score, accuracy)} ({spread}{graphs})"
+
+    first, second, last = sparse[0], sparse[min(1, len(sparse) - 1)], sparse[-1]
+    if first is last:
+        return f"{first.label} has {told(first)}"
+    known = [sd for s in (first, second) for sd in (s.score_sd, s.seed_sd) if not math.isnan(sd)]
+    if not known or first.score - second.score < max(known):
+        return f"the best are not separated: {first.label} {told(first)}, {second.label} {told(second)}"
+    return f"{first.label} has the highest mean, {told(first)}, {last.label} the lowest, {told(last)}"
+
+
+def _reliability(report: Report) -> str:
+    known = [one for one in report.analysis.reliability if not math.isnan(one.overall.mean)]
+    if not known:
+        return "With one training seed per graph, differences between graphs include the noise of training."
+    overall = sorted(one.overall.mean for one in known)
+    within = sorted(one.within_families.mean for one in known if not math.isnan(one.within_families.mean))
+    text = f"Of the differences between graphs' mean scores {_range(overall)} is not the noise of training"
+    return f"{text}; between graphs of one family {_range(within)}." if within else f"{text}."
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = (percent(max(0.0, share)) for share in (shares[0], shares[-1]))
+    return low if low == high else f"{low} to {high}"
+
+
+def _caveat(report: Report) -> str:
+    n = len({family.partition(":")[0] for family in report.study.config.families})
+    kinds = f"{n} families" if n > 1 else "one family"
+    text = f"The graphs come from {kinds}; those of one family resemble each other and count for less than their number"
+    return f"{text}; a correlation is not a cause."
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")

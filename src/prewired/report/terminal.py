@@ -1,0 +1,46 @@
+"""A report on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .analysed import Report
+from .references import reference_table
+from .relations import pooled_table
+from .results import results_table
+from .sentences import sentences
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the main tables and the sentences; the files have all tables."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+
+    main = [results_table(report, data) for data in report.study.config.data]
+    main += [pooled_table(report, control, init) for control, init in report.settings]
+    for table in [*main, reference_table(report)]:
+        if not table.lines:
+            continue
+        rich_table = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for place, name in enumerate(table.header):
+            rich_table.add_column(name, justify="right" if place else "left", no_wrap=True)
+        for place, line in enumerate(table.lines):
+            rich_table.add_row(*line, end_section=place in table.breaks)
+        console.print(table.title, style="bold", highlight=False)
+        _print_whole(rich_table, console)
+        for note in table.notes:
+            console.print(note, style="dim", highlight=False)
+        console.print()
+    for sentence in sentences(report):
+        console.print(f"- {sentence}", highlight=False)
+
+
+def _print_whole(rich_table: Any, console: Console) -> None:
+    """Print a table at its full width: a narrow terminal then wraps its lines, but no digit is cut off."""
+    width = console.width
+    console.width = max(width, console.measure(rich_table, options=console.options.update(width=1000)).maximum)
+    console.print(rich_table)
+    console.width = width

@@ -1,0 +1,114 @@
+"""Whether a difference is too small to matter: a null result that can be claimed, and not merely not refuted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .ranks import Values, complete_cases
+from .shape import clustered_fit
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """A difference against a margin.
+
+    The verdict is "equivalent" where the 90 % interval lies inside the margin (two one-sided tests at 5 %), else
+    "different" where the difference is not zero at 5 %, else "undecided": too few graphs or too much noise to say.
+    """
+
+    difference: float
+    low: float  # 90 % interval
+    high: float
+    p_value: float  # of the difference being as large as the margin, or larger
+    margin: float
+    equivalent: bool
+    p_zero: float  # of there being no difference, two-sided
+    verdict: str
+
+
+def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
+    """Compare the mean scores of two families: Welch's t-test, twice one-sided against the margin.
+
+    Args:
+        a, b: a score per graph.
+        margin: the largest difference that does not matter, in units of the scores.
+
+    Returns:
+        The difference of the means, a minus b; "undecided" with fewer than two graphs on a side or without any spread.
+
+    Raises:
+        ValueError: for a margin that is not above 0.
+
+    Example:
+        >>> found = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
+        >>> found.verdict, round(found.p_value, 4)
+        ('equivalent', 0.0024)
+
+    Source: Schuirmann, "A comparison of the two one-sided tests procedure", 1987; Welch, 1947.
+    """
+    _check(margin)
+    left, right = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
+    if min(len(left), len(right)) < 2:
+        difference = float(left.mean() - right.mean()) if len(left) and len(right) else math.nan
+        return _judge(difference, math.nan, math.nan, margin)
+    variances = left.var(ddof=1) / len(left), right.var(ddof=1) / len(right)
+    error = math.sqrt(sum(variances))
+    shares = [variance**2 / (len(side) - 1) for variance, side in zip(variances, (left, right), strict=True)]
+    return _judge(float(left.mean() - right.mean()), error, error**4 / sum(shares) if error else math.nan, margin)
+
+
+def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
+    """The difference that a metric makes: along the line through the scores, from its 10th to its 90th percentile.
+
+    Args:
+        x, y: n values each, of n graphs.
+        families: n names, the clusters.
+        margin: the largest difference that does not matter, in units of y.
+
+    Returns:
+        The difference y(90th percentile) - y(10th percentile); "undecided" where it would rest on one family.
+
+    Raises:
+        ValueError: for a margin that is not above 0, or different lengths.
+
+    Example:
+        >>> found = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
+        >>> round(found.difference, 2), found.verdict
+        (-0.27, 'equivalent')
+
+    Source: as for `equivalent_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).
+    """
+    _check(margin)
+    a, b, names = complete_cases(x, y, families)
+    if len(a) < 3 or np.ptp(a) <= 1e-9 * np.abs(a).max():
+        return _judge(math.nan, math.nan, math.nan, margin)
+    low, high = np.quantile(a, [0.1, 0.9])
+    span = float(high - low)
+    fit = clustered_fit(b, (a - a.mean())[:, None] / a.std(), names)
+    scale = span / float(a.std())
+    return _judge(scale * float(fit.slopes[0]), scale * float(fit.errors[0]), fit.df, margin)
+
+
+def _check(margin: float) -> None:
+    if not margin > 0:
+        raise ValueError(f"expected a margin > 0, got {margin}; it is the largest difference that does not matter")
+
+
+def _judge(difference: float, error: float, df: float, margin: float) -> Equivalence:
+    from scipy.stats import t
+
+    if not error > 0 or not df > 0:
+        return Equivalence(difference, math.nan, math.nan, math.nan, margin, False, math.nan, "undecided")
+    reach = float(t.ppf(1 - LEVEL, df)) * error
+    p_value = float(t.sf((margin - abs(difference)) / error, df))
+    p_zero = float(2 * t.sf(abs(difference) / error, df))
+    verdict = "equivalent" if p_value < LEVEL else "different" if p_zero < LEVEL else "undecided"
+    return Equivalence(
+        difference, difference - reach, difference + reach, p_value, margin, verdict == "equivalent", p_zero, verdict
+    )

@@ -1,0 +1,108 @@
+"""A study in one table: a line for each family at each density, and the dense references."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .rows import DENSE, Row, cell, groups, mean_and_sd
+
+TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of the table: all runs of one family at one density, with one control and kind of initial weights."""
+
+    data: str
+    label: str
+    density: float | None
+    n_graphs: int
+    n_runs: int
+    score: float  # mean over graphs
+    score_sd: float  # over graphs, NaN for a single one
+    seed_sd: float  # over training seeds inside a graph (mean over graphs), NaN for a single one
+    n_parameters: int
+    n_bytes: int
+    epochs_to_target: float  # mean over the n_reached runs that get there, NaN when none does
+    n_reached: int
+    area: float  # mean over runs of the area under the curve of validation scores
+    learning_rate: float
+    seconds: tuple[float, float, float]  # lower quartile, median and upper quartile of the seconds per epoch
+    ratio: float  # the median over the dense reference's on the same machine, NaN when that was not timed
+    as_fast: bool  # on some machine the quartile ranges of this and of the dense reference overlap
+    metrics: Mapping[str, float]  # mean over graphs
+
+
+def coinciding(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
+    """(density, families) wherever several families make the same graphs of one cell."""
+    same = groups((row for row in rows if row.digests), lambda row: (cell(row), row.digests))
+    labels = [(group[0].density or 0.0, tuple(dict.fromkeys(row.label for row in group))) for group in same]
+    return sorted({(density, families) for density, families in labels if len(families) > 1})
+
+
+def target_score(rows: Iterable[Row], share: float = TARGET_SHARE) -> float:
+    """`share` of the dense reference's validation score, mean over its runs; NaN without one above zero."""
+    final, _ = mean_and_sd(row.run.chosen_score for row in rows if row.family == DENSE)
+    return share * final if final > 0 else math.nan
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """One Summary per (data, label, density), in the order of the rows."""
+    found = []
+    for of_data in groups(rows, lambda row: row.data):
+        target = target_score(of_data)
+        dense_seconds = _seconds_per_epoch(row for row in of_data if row.family == DENSE)
+        for group in groups(of_data, lambda row: (row.label, row.density)):
+            found.append(_summary(group, target, dense_seconds))
+    return found
+
+
+def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
+    graphs = [[row.run.test_score for row in group] for group in groups(rows, lambda row: row.digests)]
+    score, score_sd = mean_and_sd(mean_and_sd(scores)[0] for scores in graphs)
+    seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
+    seconds = _seconds_per_epoch(rows)
+    pairs = [(mine, dense_seconds[machine]) for machine, mine in seconds.items() if machine in dense_seconds]
+    reached = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
+    first = {row.digests: row.metrics for row in reversed(rows)}
+    return Summary(
+        data=rows[0].data,
+        label=rows[0].label,
+        density=rows[0].density,
+        n_graphs=len(graphs),
+        n_runs=len(rows),
+        score=score,
+        score_sd=score_sd,
+        seed_sd=seed_sd,
+        n_parameters=rows[0].run.n_parameters,
+        n_bytes=rows[0].n_bytes,
+        epochs_to_target=mean_and_sd(reached)[0],
+        n_reached=len(reached),
+        area=mean_and_sd(row.run.area for row in rows)[0],
+        learning_rate=rows[0].learning_rate,
+        seconds=quartiles(second for row in rows for second in row.run.seconds),
+        ratio=float(np.median([mine[1] / dense[1] for mine, dense in pairs])) if pairs else math.nan,
+        as_fast=any(mine[0] <= dense[2] and dense[0] <= mine[2] for mine, dense in pairs),
+        metrics={name: mean_and_sd(metrics[name] for metrics in first.values())[0] for name in rows[0].metrics},
+    )
+
+
+def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile.
+
+    Example:
+        >>> quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
+        (2.0, 3.0, 4.0)
+    """
+    low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75]).tolist()
+    return low, middle, high
+
+
+def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
+    """Quartiles over the epochs of all runs, per machine."""
+    per_machine = groups(rows, lambda row: row.machine)
+    return {group[0].machine: quartiles(second for row in group for second in row.run.seconds) for group in per_machine}

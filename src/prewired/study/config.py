@@ -1,0 +1,269 @@
+"""What a study asks: a frozen dataclass, also from a TOML file whose keys are its fields."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import generators
+from ..generators.budgets import BUDGETS
+from ..generators.sizes import check_density
+from ..networks import SCALES
+from ..statistics import DENSE
+from ..training import TrainConfig
+
+CONTROLS = ("permuted", "shuffled")
+RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")
+_LISTS = ("data", "families", "densities", "edges", "hidden", "controls", "inits", "learning_rates")
+_COUNTS = ("graph_seeds", "train_seeds", "reference_seeds", "tune_epochs", "train_rows")
+_KINDS = {
+    "as text": (str, ("data", "families", "controls", "inits", "optimizer", "target", "task", "root", "budget")),
+    "as a number": ((int, float), ("learning_rate", "learning_rates", "momentum", "weight_decay")),
+    "as true or false": (bool, ("skip_impossible", "timing")),
+}
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What a study compares. Graph seeds are 0..graph_seeds-1, training seeds 0..train_seeds-1.
+
+    Args:
+        data: names that `data.load` knows, or paths of .npz or .csv files; one name may stand alone.
+        families: names from GENERATORS or STAGES other than "dense", which is always there as the reference; with a
+            family's own parameters behind it, such as "butterfly:fit=nearest" or "swap_ladder:swaps=0.1"; or a family
+            for each sparse layer, the last one for all that follow, such as "window2d+biregular". With fit=level those
+            of one layer that exist for some sizes only join at any size, see `generators.share_changed`.
+        densities: shares of the edges, each in (0, 1].
+        edges: instead of densities, numbers of edges over all sparse layers, which every cell has exactly.
+        budget: how the edges are divided among the layers, a name in BUDGETS; without one every layer has the density.
+        graph_seeds: graphs per family and density; a family without randomness has one.
+        train_seeds: trainings per graph: initial weights and order of the batches.
+        reference_seeds: trainings of each dense reference; as many as train_seeds if not given. A dense net has no
+            graphs to average over, so more make the comparison sharper.
+        hidden: widths of the sparse layers; the output layer is dense.
+        controls: besides each family as it is, "permuted": with its inputs in random order, which takes away what it
+            owes to reading neighbouring inputs together and leaves its spectrum; "shuffled": with the edges of each
+            layer anywhere in it, which leaves its density alone.
+        inits: besides initial weights by true fan-in, "n_in": those of sparse layers as if these were dense.
+        train_rows: rows of the training data to use, drawn once at random; all if not given.
+        learning_rate: of every training, unless learning_rates are given.
+        learning_rates: at least two, among which every family at every density, with each control and init, and every
+            dense net chooses by the validation score of one training each, with a graph and a seed used nowhere else.
+        tune_epochs: of those trainings; as many as `epochs` if not given.
+        epochs, batch_size, optimizer, momentum, weight_decay, patience: as in TrainConfig.
+        skip_impossible: leave out nets whose graphs do not exist, and name them in the report, instead of stopping.
+        timing: time training steps after the runs, with nothing else of the study running.
+        target: the column to predict, for .csv files.
+        task: "classification" or "regression", where the data leave it open.
+        root: the folder that holds the named data sets.
+
+    Raises:
+        ValueError: for an empty or impossible choice.
+
+    Example:
+        >>> StudyConfig("digits", families=["biregular"], densities=[0.1]).hidden
+        (1000, 1000)
+    """
+
+    data: tuple[str, ...]
+    families: tuple[str, ...]
+    densities: tuple[float, ...] = ()
+    graph_seeds: int = 3
+    train_seeds: int = 1
+    hidden: tuple[int, ...] = (1000, 1000)
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    target: str | None = None
+    task: str | None = None
+    root: str | None = None
+    edges: tuple[int, ...] = ()
+    budget: str | None = None
+    controls: tuple[str, ...] = ()
+    inits: tuple[str, ...] = ()
+    train_rows: int | None = None
+    learning_rates: tuple[float, ...] = ()
+    tune_epochs: int | None = None
+    patience: int | None = None
+    reference_seeds: int | None = None
+    skip_impossible: bool = False
+    timing: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            value = _as_tuple(field.name, given) if field.name in _LISTS else _plain(given)
+            object.__setattr__(self, field.name, value)
+        for told, (kind, names) in _KINDS.items():
+            for name in names:
+                value = getattr(self, name)
+                for one in value if isinstance(value, tuple) else (value,):
+                    if one is not None and (not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool)):
+                        raise ValueError(f"expected {name} {told}, got {one!r}; write it as that")
+        if self.densities and self.edges:
+            raise ValueError("expected densities or edges, got both; leave one out")
+        for name in ("data", "families", "edges" if self.edges else "densities", "hidden"):
+            if not getattr(self, name):
+                raise ValueError(f"expected at least one of {name}, got none")
+        for family in self.families:
+            for part in parse_families(family):
+                if part[0] == DENSE:
+                    raise ValueError('expected sparse families, got "dense"; the dense references always run')
+        object.__setattr__(self, "densities", tuple(map(check_density, self.densities)))
+        for n in self.edges:
+            if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+                raise ValueError(f"expected edges as integers >= 1, got {n!r}; a share of the edges goes in densities")
+        if self.budget is not None and self.budget not in BUDGETS:
+            raise ValueError(f"expected a budget among {', '.join(BUDGETS)}, got {self.budget!r}")
+        for name, known in (("controls", CONTROLS), ("inits", [scale for scale in SCALES if scale != "fan_in"])):
+            if unknown := set(getattr(self, name)) - set(known):
+                raise ValueError(f"expected {name} among {', '.join(known)}, got {', '.join(sorted(unknown))}")
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        counts |= {f"hidden[{k}]": width for k, width in enumerate(self.hidden)}
+        for name, value in counts.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"expected {name} as an integer of at least 1, got {value!r}")
+        if len(self.learning_rates) == 1:
+            raise ValueError("expected at least two learning_rates, got one; a single one is learning_rate")
+        if self.tune_epochs is not None and not self.learning_rates:
+            raise ValueError("expected learning_rates with tune_epochs, got none; give some, or leave tune_epochs out")
+        for rate in self.learning_rates or (self.learning_rate,):
+            self.training(0, rate)
+
+    def training(self, train_seed: int, learning_rate: float, *, tuning: bool = False) -> TrainConfig:
+        """How a net is trained with this seed and learning rate, to be reported or to choose the learning rate."""
+        return TrainConfig(
+            epochs=self.tune_epochs or self.epochs if tuning else self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=learning_rate,
+            optimizer=self.optimizer,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            seed=train_seed,
+            patience=self.patience,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, lists for tuples: what a TOML or JSON file holds.
+
+        Example:
+            >>> StudyConfig("digits", ["biregular"], [0.1]).to_dict()
+            {'data': ['digits'], 'families': ['biregular'], 'densities': [0.1]}
+        """
+        default = {field.name: field.default for field in fields(self)}
+        asked = {name: value for name, value in asdict(self).items() if value != default[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
+
+
+def from_dict(values: dict[str, Any], where: str = "a study") -> StudyConfig:
+    """The config with these fields.
+
+    Raises:
+        ValueError: for an unknown or missing field, with the nearest name there is, or for an impossible value.
+
+    Example:
+        >>> from_dict({"data": "digits", "families": ["biregular"], "densities": [0.1]}).data
+        ('digits',)
+    """
+    known = [field.name for field in fields(StudyConfig)]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ValueError(
+                f"{where}: expected fields among {', '.join(known)}; got {name!r}"
+                + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    if missing := [name for name in ("data", "families") if name not in values]:
+        raise ValueError(f"{where}: expected the field {missing[0]!r}, got none; add it")
+    return StudyConfig(**values)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The fields of a study as a TOML file has them.
+
+    Raises:
+        ValueError: if the file is not TOML, or has a table where a value is expected.
+        OSError: if it cannot be read.
+    """
+    text = Path(path).read_bytes()
+    try:
+        values = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"expected a study as TOML in {path}, got {error}; correct that place") from error
+    if tables := [name for name, value in values.items() if isinstance(value, dict)]:
+        raise ValueError(f"expected plain keys in {path}, got the table [{tables[0]}]; move its keys to the top")
+    return values
+
+
+def parse_family(text: str) -> tuple[str, dict[str, Any]]:
+    """The name of a family and its own parameters, from "name" or "name:parameter=value:...", values in JSON or words.
+
+    Raises:
+        ValueError: if the family is unknown, a part is not parameter=value, or it is set twice or by the study itself.
+
+    Example:
+        >>> parse_family("butterfly:fit=nearest")
+        ('butterfly', {'fit': 'nearest'})
+    """
+    name, *parts = text.split(":")
+    generators.known(name)
+    parameters: dict[str, Any] = {}
+    for part in parts:
+        parameter, equals, value = part.partition("=")
+        if not equals or parameter in parameters or parameter in RESERVED:
+            raise ValueError(
+                f"expected {name}:parameter=value with one of its own parameters, each once, got {part!r} in {text!r}; "
+                f"{', '.join(RESERVED)} are set elsewhere"
+            )
+        try:
+            parameters[parameter] = json.loads(value)
+        except json.JSONDecodeError:
+            parameters[parameter] = value
+    if unknown := sorted(set(parameters) - generators.parameters(name).keys()):
+        own = sorted(generators.parameters(name).keys() - set(RESERVED))
+        known = f"among {', '.join(own)}" if own else "of its own: it has none"
+        raise ValueError(f"expected parameters of {name} {known}; got {', '.join(unknown)}")
+    return name, parameters
+
+
+def parse_families(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """One `parse_family` for each layer that has a family of its own: "a+b" is a for the first layer, b for the rest.
+
+    Raises:
+        ValueError: as `parse_family` does, and where one of several families is itself of several layers.
+
+    Example:
+        >>> [name for name, _ in parse_families("window2d+biregular")]
+        ['window2d', 'biregular']
+    """
+    parsed = [parse_family(part) for part in text.split("+")]
+    for name, _ in parsed if len(parsed) > 1 else ():
+        if name in generators.STAGES:
+            raise ValueError(f"expected families of single layers in {text!r}, got {name}, which is of several layers")
+    return parsed
+
+
+def _as_tuple(name: str, given: Any) -> tuple[Any, ...]:
+    if name == "data" and isinstance(given, str | Path):
+        given = (given,)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"expected {name} as a list, got {given!r}; put it in brackets")
+    values = tuple(map(_plain, given))
+    return values if name == "hidden" else tuple(dict.fromkeys(values))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as those of Python, paths as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
