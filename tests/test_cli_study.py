@@ -263,12 +263,12 @@ def test_where_it_runs(capsys, asked, file, monkeypatch):
     monkeypatch.setattr("prewired.study.engines.default_workers", lambda: 6)
     for words in ([], ["--workers", "1"], ["--workers", "3"], ["--worker-threads", "2"], ["--worker-threads", "6"]):
         run(capsys, "study", file, *words)
-    *_, last = [engine for *_, engine in asked]
-    assert asked[1][2] is last is inline
-    assert [(e.func, e.keywords) for *_, e in (asked[0], asked[2], asked[3])] == [
+    assert asked[1][2] is inline
+    assert [(e.func, e.keywords) for *_, e in (asked[0], *asked[2:])] == [
         (processes, {"workers": 6, "threads": 1}),
         (processes, {"workers": 3, "threads": 1}),
         (processes, {"workers": 3, "threads": 2}),
+        (processes, {"workers": 1, "threads": 6}),
     ]
 
 

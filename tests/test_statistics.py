@@ -156,7 +156,7 @@ def test_the_unit_is_the_graph_not_the_run():
 
 def test_the_same_graph_of_two_families_counts_once():
     rows = [make_row("biregular", 0.1, g, 0.9 + g / 100, metrics={"gap": g}, digest=str(g)) for g in range(3)]
-    rows.append(make_row("rotating", 0.1, None, 0.8, metrics={"gap": 1}, digest="1"))
+    rows.append(make_row("rotating", 0.1, None, 0.8, train_seed=1, metrics={"gap": 1}, digest="1"))
     found = graphs(rows)
     assert [(graph.family, round(graph.score, 9)) for graph in found] == [
         ("biregular", 0.9),
@@ -166,6 +166,8 @@ def test_the_same_graph_of_two_families_counts_once():
     assert cells(rows) == [(0.1, 0.5, 3)]  # scores 0.9, (0.91 + 0.8) / 2, 0.92: ranks 2, 1, 3
     assert coinciding(rows) == [(0.1, ("biregular", "rotating"))]
     assert coinciding(rows[:3]) == []
+    copies = [replace(row, family="rotating") for row in rows[:3]]
+    assert [graph.scores for graph in graphs([*rows[:3], *copies])] == [(0.9,), (0.91,), (0.92,)], "the same trainings"
     complete = [make_row("biregular", 1.0, g, 0.9, metrics={"gap": 1}, digest="same") for g in range(3)]
     assert [(summary.n_graphs, summary.n_runs) for summary in summarise(complete)] == [(1, 3)]
 

@@ -280,10 +280,13 @@ def test_a_choice_rests_on_the_epoch_that_early_stopping_chose():
             }
         }
 
-    found = choose(net("rotating"), {0.1: payload([0.9, 0.2], 2), 0.3: payload([0.5, 0.1], 1), 0.2: payload([0.5], 1)})
+    rates = {0.1: [payload([0.9, 0.2], 2)], 0.3: [payload([0.5, 0.1], 1)], 0.2: [payload([0.5], 1)]}
+    found = choose(net("rotating"), rates)
     assert found.scores == {0.1: 0.2, 0.2: 0.5, 0.3: 0.5}
     assert found.chosen == 0.2, "of two that are equal the smaller"
     assert not found.at_the_edge
+    several = choose(net("rotating"), {**rates, 0.1: [payload([0.7], 1), payload([0.5], 1)], 0.4: [{"failed": "no"}]})
+    assert (several.chosen, several.scores[0.1]) == (0.1, pytest.approx(0.6)), "the mean of several trainings counts"
 
 
 def test_a_study_interrupted_while_tuning_goes_on(tmp_path):
@@ -390,3 +393,33 @@ def test_a_spectrum_is_measured_for_each_layer(varied):
     row = next(row for row in varied[1].rows if row.label == "rotating")
     for layer, t in zip(row.layers, wire(CONFIG, net("rotating"), None), strict=True):
         assert layer["spectral_gap"] == pytest.approx(spectrum.spectral_gap(t))
+
+
+def test_tuning_with_several_trainings_takes_as_many_for_each_net(tmp_path):
+    config = replace(TUNED, learning_rates=(1e-2, 1e-3), epochs=1, tune_epochs=1, tune_seeds=2)
+    tunings = []
+    study(config, tmp_path, progress=lambda step: step.phase == RATES and step.payload and tunings.append(step.task))
+    assert {job.train_seed for job in tunings} == {TUNING_SEED, TUNING_SEED + 1}
+    per_net = {job.net: sum(other.net == job.net for other in tunings) for job in tunings}
+    assert set(per_net.values()) == {4}
+
+
+def test_shuffled_layers_of_two_families_are_two_graphs():
+    config = replace(CONFIG, families=("biregular", "rotating"), controls=("shuffled",))
+    first, second = (
+        wire(config, Net("digits", f, "shuffled", "fan_in", 0.25, (64, 12, 12, 10)), 0) for f in config.families
+    )
+    assert [t.n_edges for t in first] == [t.n_edges for t in second]
+    assert first != second
+
+
+def test_data_of_two_tasks_are_no_study(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    np.savez(tmp_path / "numbers.npz", x=x, y=x[:, 0] + 0.123)
+    np.savez(tmp_path / "classes.npz", x=x, y=(x[:, 0] > 0).astype(int))
+    data = (str(tmp_path / "numbers.npz"), str(tmp_path / "classes.npz"))
+    with pytest.raises(
+        ValueError, match=r"one task in a study, got .*regression.*classification; make a study of each"
+    ):
+        study(StudyConfig(data, ("rotating",), (0.5,), hidden=(4,), epochs=1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

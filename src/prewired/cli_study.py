@@ -32,6 +32,7 @@ FIELDS = {  # options of `prewired study` -> fields of StudyConfig; those that a
     "learning_rate": "learning_rate",
     "learning_rates": "learning_rates",
     "tune_epochs": "tune_epochs",
+    "tune_seeds": "tune_seeds",
     "optimizer": "optimizer",
     "momentum": "momentum",
     "weight_decay": "weight_decay",
@@ -76,6 +77,7 @@ def add_study(one: argparse.ArgumentParser) -> None:
     how.add_argument("--learning-rate", **some, type=float, metavar="RATE", help="default: 0.001")
     how.add_argument("--learning-rates", **many, type=float, metavar="RATE", help="choose among these by validation")
     how.add_argument("--tune-epochs", **some, type=int, metavar="N", help="epochs for that choice (default: all)")
+    how.add_argument("--tune-seeds", **some, type=int, metavar="N", help="trainings of each of them (default: 1)")
     how.add_argument("--optimizer", **some, choices=["adam", "sgd"], help="default: adam")
     how.add_argument("--momentum", **some, type=float, help="of sgd (default: 0.9)")
     how.add_argument("--weight-decay", **some, type=float, metavar="RATE", help="default: 0")
@@ -87,7 +89,7 @@ def add_study(one: argparse.ArgumentParser) -> None:
     where.add_argument("--engine", choices=["local", "ray"], default="local", help="default: %(default)s")
     where.add_argument("--address", help="of the Ray cluster, such as auto or 10.0.0.1:6379 (default: auto)")
     where.add_argument("--workers", type=int, metavar="N", help="local processes (default: one per processor)")
-    where.add_argument("--worker-threads", type=int, default=1, metavar="N", help="threads of each (default: 1)")
+    where.add_argument("--worker-threads", type=int, metavar="N", help="threads of each (default: 1)")
 
 
 def add_report(one: argparse.ArgumentParser) -> None:
@@ -151,17 +153,21 @@ def _need_extras() -> None:
 def _engine(arguments: argparse.Namespace) -> Engine:
     from .study.engines import default_workers, inline, processes
 
-    threads = arguments.worker_threads
+    threads = 1 if arguments.worker_threads is None else arguments.worker_threads
+    workers = max(1, default_workers() // max(1, threads)) if arguments.workers is None else arguments.workers
+    if workers < 1 or threads < 1:
+        raise ValueError(f"expected --workers and --worker-threads >= 1, got {workers} and {threads}")
+    if arguments.engine == "ray" and arguments.workers is not None:
+        raise ValueError("expected no --workers with --engine ray, which uses the whole cluster; leave it out")
     if arguments.engine == "ray":
         from .study.ray_engine import cluster
 
         return partial(cluster, address=arguments.address or "auto", threads=threads)
     if arguments.address:
         raise ValueError("expected --engine ray with --address, got the local engine; add --engine ray")
-    workers = max(1, default_workers() // max(1, threads)) if arguments.workers is None else arguments.workers
-    if workers < 1 or threads < 1:
-        raise ValueError(f"expected --workers and --worker-threads >= 1, got {workers} and {threads}")
-    return inline if workers == 1 else partial(processes, workers=workers, threads=threads)
+    if workers == 1 and arguments.worker_threads is None:
+        return inline  # with the threads that torch takes by itself
+    return partial(processes, workers=workers, threads=threads)
 
 
 def _report(found: Study, folder: Path, *, pictures: bool, tables: bool) -> None:

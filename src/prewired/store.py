@@ -17,7 +17,14 @@ APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
 FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
 TABLES = ("runs", "graphs")
 WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
-REPORT_FILES = ("results.csv", "table.md", "summary.json", "report.html", "*.png")  # written beside the store
+REPORT_FILES = (
+    "results.csv",
+    "results.parquet",
+    "table.md",
+    "summary.json",
+    "report.html",
+    "*.png",
+)  # written beside the store
 
 Connection = sqlite3.Connection
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 from ..plots import COLOURS, style
+from ..statistics import base_family
 
 SYMBOLS = {
     "o": "circle",
@@ -50,7 +51,7 @@ def looks(families: Iterable[str]) -> dict[str, Look]:
     texts = sorted(set(families), key=_in_order)
     variants: dict[str, list[str]] = {}
     for text in texts:
-        variants.setdefault(text.partition(":")[0], []).append(text)
+        variants.setdefault(base_family(text), []).append(text)
     found: dict[str, Look] = {}
     for name, of_name in variants.items():
         if len(of_name) == 1:

@@ -2,7 +2,7 @@
 
 from .graphs import biadjacency, block_shares, degrees, path_counts, singular_values
 from .look import COLOURS, KINDS, LOOK, MARKERS, REFERENCE_STYLES, style
-from .study import p_text, score_by_density, score_by_metric, training_curves
+from .study import score_by_density, score_by_metric, training_curves
 from .training import tracked
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "biadjacency",
     "block_shares",
     "degrees",
-    "p_text",
     "path_counts",
     "score_by_density",
     "score_by_metric",

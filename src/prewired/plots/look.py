@@ -55,7 +55,8 @@ def style(family: str) -> tuple[str, str]:
     A variant, such as "rotating, permuted", looks like its family. The six that are compared most come first, so that
     no two of them share a colour.
     """
-    family = family.partition(",")[0]
+    for variant in (", permuted", ", shuffled", ", init n_in"):
+        family = family.removesuffix(variant)
     names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != DENSE]
     place = names.index(family) if family in names else len(names) + sum(family.encode())
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]

@@ -94,9 +94,7 @@ def score_by_metric(rows: Sequence[Row], metric: str, correlations: Mapping[floa
         axis.locator_params(axis="x", nbins=5)
         axis.ticklabel_format(useOffset=False)
         found = correlations[density]
-        verdict = (
-            "no ranking possible" if math.isnan(found.rho) else f"$\\rho$ = {found.rho:+.2f}, {p_text(found.p_value)}"
-        )
+        verdict = "no ranking possible" if math.isnan(found.rho) else f"$\\rho$ = {found.rho:+.2f}"
         axis.set_title(f"density {percent(density)}\n{verdict}, n = {found.n}")
     figure.supxlabel(metric.replace("_", " ") + " (mean over layers)")
     figure.supylabel(_score_label(rows, "test"))
@@ -139,11 +137,6 @@ def _mean_curve(rows: Sequence[Row]) -> np.ndarray:
     longest = max(len(row.run.val_score) for row in rows)
     held = [(*row.run.val_score, *[row.run.chosen_score] * (longest - len(row.run.val_score))) for row in rows]
     return np.mean(held, axis=0)
-
-
-def p_text(p_value: float) -> str:
-    """A p-value in two digits, such as p = 0.04 or p < 0.001."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
 def _dense_lines(axis: Any, graphs: Sequence[Any], densities: Sequence[float], scale: float) -> None:

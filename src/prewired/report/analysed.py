@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..statistics import Analysis, Row, Summary, graphs, summarise, target_score
+from ..statistics import CONTROLS_FOR, Analysis, Row, Summary, graphs, summarise, target_score
 from ..statistics import analyse as analyse_graphs
 from ..study import Study, shares
 
@@ -65,7 +65,9 @@ def analyse(study: Study) -> Report:
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
     margin = MARGIN[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_place(study))
-    analysis = analyse_graphs(graphs(study.rows), TESTED, primary=PRIMARY_METRIC, margin=margin)
+    analysis = analyse_graphs(
+        graphs(study.rows), TESTED, primary=PRIMARY_METRIC, margin=margin, controls_for=(*CONTROLS_FOR, "learning_rate")
+    )
     return Report(study, targets, tuple(summaries), analysis)
 
 

@@ -83,7 +83,9 @@ def setup(report: Report) -> list[str]:
 
 def _markdown(table: Table) -> str:
     rule = ["---", *["---:"] * (len(table.header) - 1)]
-    return "\n".join("| " + " | ".join(cells).replace("\n", " ") + " |" for cells in (table.header, rule, *table.lines))
+    lines = ([cell.replace("|", "\\|").replace("\n", " ") for cell in cells] for cells in (table.header, *table.lines))
+    first, *others = ("| " + " | ".join(cells) + " |" for cells in lines)
+    return "\n".join([first, "| " + " | ".join(rule) + " |", *others])
 
 
 def _summary(report: Report) -> dict[str, Any]:

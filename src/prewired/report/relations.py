@@ -127,6 +127,7 @@ def contrast_table(report: Report) -> Table:
     margin = difference(report.analysis.margin, accuracy).lstrip("+")
     note = (
         "Difference of the means over graphs with its 90 % interval (Welch); equivalent: both ends are within "
-        f"{margin}, by two one-sided tests; p of no difference at all, adjusted by Holm over the lines of a setting."
+        f"{margin}, by two one-sided tests; p of no difference at all, adjusted by Holm over the lines of a setting. "
+        "Verdicts are of each line alone: of many lines one in twenty differs by chance."
     )
     return Table("Families against each other", header, lines, (note,) if lines else ())

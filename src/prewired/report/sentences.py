@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, percent
+from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, base_family, percent
 from .analysed import LEVEL, PRIMARY_METRIC, Report, densities
+from .controls import control_sentences
 from .relations import is_test
 from .speed_words import speed_sentence
 from .texts import count, difference, p, pooled, score, setting
+
+WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
 
 
 def sentences(report: Report) -> list[str]:
     """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
     found = [answer(report, primary) for primary in report.analysis.primary]
+    found += control_sentences(report)
     found += [line for control, init in report.settings if (line := _others(report, control, init))]
     found += [_best(report, data) for data in report.study.config.data]
     return [*found, speed_sentence(report), _reliability(report), _caveat(report)]
@@ -29,19 +33,20 @@ def answer(report: Report, primary: Primary) -> str:
     name, rho = report.score_name, primary.pooled.rho
     single = tests[0]
     if math.isnan(rho.effect):
-        text = (
-            f"rho is {single.correlation.rho:+.2f} at {single.cell} (p {p(single.correlation.p_value)} over "
-            f"{count(single.correlation.n, 'graph')}), without an interval: there are too few families"
+        return (
+            f"{where}: there are too few families to say whether {name} goes with the {_words(primary.metric)}, the "
+            f"metric chosen beforehand. Over the {count(single.correlation.n, 'graph')} of {single.cell} Spearman's "
+            f"rho is {single.correlation.rho:+.2f} (p {p(single.correlation.p_value)} if they were independent)."
         )
-        return f"{where}: of {name} with the {_words(primary.metric)}, chosen beforehand, {text}."
     metric = _words(primary.metric)
+    n_families = max(one.interval.n_families for one in tests)
     claim = (
-        f"{name} shows no clear relation to the {metric}"
+        _unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
         if math.isnan(rho.p_value) or rho.p_value >= LEVEL
         else f"{name} {'rises' if rho.effect > 0 else 'falls'} with the {metric}"
     )
     text = (
-        f"{where}: {claim}, the metric chosen beforehand (Spearman's rho over graphs {pooled(rho)}, pooled over "
+        f"{where}: {claim} (it is the metric chosen beforehand; Spearman's rho over graphs {pooled(rho)}, pooled over "
         f"{count(rho.n, 'cell')}, p {p(rho.p_value)}). {_effect(report, primary)}"
     )
     partial = primary.pooled.partial
@@ -51,17 +56,26 @@ def answer(report: Report, primary: Primary) -> str:
     return f"{text} With {controls} held fixed rho is {pooled(partial)} (p {p(partial.p_value)})."
 
 
+def _unclear(both: str, low: float, high: float, n_families: int) -> str:
+    """What an interval around nothing allows to say: a wide one is no null."""
+    if not (low > -WIDE and high < WIDE):
+        return f"whether {both} go together cannot be told from {count(n_families, 'kind')} of graphs"
+    return f"{both} show no clear relation"
+
+
 def _effect(report: Report, primary: Primary) -> str:
     """How much the score changes from graphs with a low to graphs with a high value of the metric."""
-    changes = sorted(one.slope.difference for one in primary.cells if not math.isnan(one.slope.difference))
+    slopes = [one.slope for one in primary.cells if not math.isnan(one.slope.difference)]
+    changes, verdicts = sorted(slope.difference for slope in slopes), [slope.verdict for slope in slopes]
     unit = " points" if report.is_accuracy else ""
     low, high = (difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
     spread = f"{low} to {high}" if low != high else low
     margin = difference(report.analysis.margin, report.is_accuracy).lstrip("+")
     return (
         f"From its 10th to its 90th percentile {report.score_name} changes by {spread}{unit}: "
-        f"by less than {margin}{unit} for certain in {primary.n_equivalent} of {count(len(changes), 'cell')}, "
-        f"by more than nothing in {primary.n_different}, not decided in {primary.n_undecided}."
+        f"by less than {margin}{unit}, as tests of equivalence say, in {verdicts.count('equivalent')} of "
+        f"{count(len(changes), 'cell')}, by more than nothing in {verdicts.count('different')}; not decided in "
+        f"{verdicts.count('undecided')}."
     )
 
 
@@ -96,7 +110,7 @@ def _best(report: Report, data: str) -> str:
     for density in densities(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
-        sparse = sorted((s for s in cell if s.label not in REFERENCES and "," not in s.label), key=lambda s: -s.score)
+        sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
         if sparse:
             behind = f", dense narrow {score(narrow[0].score, accuracy)}" if narrow else ""
             parts.append(f"at {percent(density)} {_ranking(sparse, accuracy)}{behind}")
@@ -116,7 +130,7 @@ def _ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
     if first is last:
         return f"{first.label} has {told(first)}"
     known = [sd for s in (first, second) for sd in (s.score_sd, s.seed_sd) if not math.isnan(sd)]
-    if not known or first.score - second.score < max(known):
+    if not known or first.score - second.score <= max(known):
         return f"the best are not separated: {first.label} {told(first)}, {second.label} {told(second)}"
     return f"{first.label} has the highest mean, {told(first)}, {last.label} the lowest, {told(last)}"
 
@@ -127,8 +141,11 @@ def _reliability(report: Report) -> str:
         return "With one training seed per graph, differences between graphs include the noise of training."
     overall = sorted(one.overall.mean for one in known)
     within = sorted(one.within_families.mean for one in known if not math.isnan(one.within_families.mean))
-    text = f"Of the differences between graphs' mean scores {_range(overall)} is not the noise of training"
-    return f"{text}; between graphs of one family {_range(within)}." if within else f"{text}."
+    text = (
+        f"The graph accounts for {_range(overall)} of the variance of graphs' mean scores, the noise of training for "
+    )
+    text += "the rest"
+    return f"{text}; among graphs of one family for {_range(within)}." if within else f"{text}."
 
 
 def _range(shares: Sequence[float]) -> str:
@@ -137,7 +154,7 @@ def _range(shares: Sequence[float]) -> str:
 
 
 def _caveat(report: Report) -> str:
-    n = len({family.partition(":")[0] for family in report.study.config.families})
+    n = len(set(map(base_family, report.study.config.families)))
     kinds = f"{n} families" if n > 1 else "one family"
     text = f"The graphs come from {kinds}; those of one family resemble each other and count for less than their number"
     return f"{text}; a correlation is not a cause."

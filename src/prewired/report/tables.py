@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .analysed import Report
+from .controls import control_table
 from .details import primary_table, signals_table
 from .references import reference_table
 from .relations import contrast_table, correlation_table, pooled_table
@@ -18,6 +19,7 @@ def tables(report: Report) -> list[Table]:
     """All tables that have a line."""
     found = [results_table(report, data) for data in report.study.config.data]
     found += [reference_table(report), speed_table(report), time_to_target_table(report)]
+    found += [control_table(report)]
     for control, init in report.settings:
         found += [pooled_table(report, control, init), correlation_table(report, control, init)]
     found += [primary_table(report), contrast_table(report), tuning_table(report), signals_table(report)]
@@ -38,7 +40,8 @@ def tuning_table(report: Report) -> Table:
     )
     edge = sum(one.at_the_edge for one in tuned)
     note = (
-        f"Validation {report.score_name} after one training each, with a graph and a seed used nowhere else. "
+        f"Validation {report.score_name} of trainings with seeds, and random graphs, used nowhere else, "
+        f"{count(report.study.config.tune_seeds, 'training')} for each rate. "
         f"In {edge} of {count(len(tuned), 'net')} the smallest or the largest was the best."
     )
     return Table("Learning rates", ("net", "chosen", *(f"{rate:g}" for rate in rates)), lines, (note,) if lines else ())

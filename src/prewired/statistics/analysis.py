@@ -11,6 +11,7 @@ from .cells import groups, pool_cells, reliability_of, study_cell, values
 from .equivalence import equivalent_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
 from .ranks import holm
+from .rows import base_family
 from .shape import leave_one_family_out
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ REFERENCE = "biregular"
 
 def family_name(graph: Graph) -> str:
     """The family of a graph without its parameters: the rungs of one ladder are one cluster."""
-    return graph.family.partition(":")[0]
+    return base_family(graph.family)
 
 
 def analyse(

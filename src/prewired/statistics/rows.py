@@ -80,11 +80,25 @@ def label(family: str, control: str, init: str) -> str:
     return ", ".join(part for part in (family, control, "" if init == "fan_in" else f"init {init}") if part)
 
 
+def base_family(text: str) -> str:
+    """A family without its parameters, layer by layer.
+
+    Example:
+        >>> base_family("window2d:channels=3+swap_ladder:swaps=0.1")
+        'window2d+swap_ladder'
+    """
+    return "+".join(part.partition(":")[0] for part in text.split("+"))
+
+
 def graphs(rows: Iterable[Row]) -> list[Graph]:
-    """The sparse graphs of each cell, as the rows come; one that several families make is there once, with all runs."""
+    """The sparse graphs of each cell, as the rows come; one that several families make is there once.
+
+    Trainings with the same seed and learning rate are the same training, and count once.
+    """
     found = []
     for group in groups((row for row in rows if row.digests), lambda row: (cell(row), row.digests)):
-        scores = tuple(row.run.test_score for row in group)
+        trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
+        scores = tuple(row.run.test_score for row in reversed(trainings.values()))
         first = group[0]
         mean = mean_and_sd(scores)[0]
         found.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))

@@ -19,6 +19,7 @@ class Summary:
 
     data: str
     label: str
+    is_variant: bool  # with a control or other initial weights
     density: float | None
     n_graphs: int
     n_runs: int
@@ -62,7 +63,10 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
 
 
 def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
-    graphs = [[row.run.test_score for row in group] for group in groups(rows, lambda row: row.digests)]
+    graphs = [
+        list({(row.train_seed, row.learning_rate): row.run.test_score for row in group}.values())
+        for group in groups(rows, lambda row: row.digests)
+    ]
     score, score_sd = mean_and_sd(mean_and_sd(scores)[0] for scores in graphs)
     seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
     seconds = _seconds_per_epoch(rows)
@@ -72,6 +76,7 @@ def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[f
     return Summary(
         data=rows[0].data,
         label=rows[0].label,
+        is_variant=rows[0].label != rows[0].family,
         density=rows[0].density,
         n_graphs=len(graphs),
         n_runs=len(rows),

@@ -89,6 +89,10 @@ def study(
         KeyboardInterrupt: with a line that says how many runs are stored.
     """
     facts = {name: _facts(config, name) for name in config.data}
+    tasks = {name: known.source["task"] for name, known in facts.items()}
+    if len(set(tasks.values())) > 1:
+        told = ", ".join(f"{name}: {task}" for name, task in tasks.items())
+        raise ValueError(f"expected data sets of one task in a study, got {told}; make a study of each")
     for known in facts.values():
         check_densities(config, (known.n_features, *config.hidden, known.n_outputs))
     connection = store.open_store(folder)

@@ -22,7 +22,7 @@ from ..training import TrainConfig
 CONTROLS = ("permuted", "shuffled")
 RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")
 _LISTS = ("data", "families", "densities", "edges", "hidden", "controls", "inits", "learning_rates")
-_COUNTS = ("graph_seeds", "train_seeds", "reference_seeds", "tune_epochs", "train_rows")
+_COUNTS = ("graph_seeds", "train_seeds", "reference_seeds", "tune_seeds", "tune_epochs", "train_rows")
 _KINDS = {
     "as text": (str, ("data", "families", "controls", "inits", "optimizer", "target", "task", "root", "budget")),
     "as a number": ((int, float), ("learning_rate", "learning_rates", "momentum", "weight_decay")),
@@ -55,7 +55,9 @@ class StudyConfig:
         train_rows: rows of the training data to use, drawn once at random; all if not given.
         learning_rate: of every training, unless learning_rates are given.
         learning_rates: at least two, among which every family at every density, with each control and init, and every
-            dense net chooses by the validation score of one training each, with a graph and a seed used nowhere else.
+            dense net chooses by validation scores, of trainings with graphs and seeds that are used nowhere else.
+        tune_seeds: trainings of each learning rate, whose mean counts. One is cheap, and noisy: a family that draws a
+            better rate by luck then looks like a better family.
         tune_epochs: of those trainings; as many as `epochs` if not given.
         epochs, batch_size, optimizer, momentum, weight_decay, patience: as in TrainConfig.
         skip_impossible: leave out nets whose graphs do not exist, and name them in the report, instead of stopping.
@@ -94,6 +96,7 @@ class StudyConfig:
     train_rows: int | None = None
     learning_rates: tuple[float, ...] = ()
     tune_epochs: int | None = None
+    tune_seeds: int = 1
     patience: int | None = None
     reference_seeds: int | None = None
     skip_impossible: bool = False
@@ -115,6 +118,7 @@ class StudyConfig:
         for name in ("data", "families", "edges" if self.edges else "densities", "hidden"):
             if not getattr(self, name):
                 raise ValueError(f"expected at least one of {name}, got none")
+        object.__setattr__(self, "families", tuple(dict.fromkeys(map(canonical_family, self.families))))
         for family in self.families:
             for part in parse_families(family):
                 if part[0] == DENSE:
@@ -234,6 +238,20 @@ def parse_family(text: str) -> tuple[str, dict[str, Any]]:
         known = f"among {', '.join(own)}" if own else "of its own: it has none"
         raise ValueError(f"expected parameters of {name} {known}; got {', '.join(unknown)}")
     return name, parameters
+
+
+def canonical_family(text: str) -> str:
+    """The one way to write a family of a study.
+
+    Example:
+        >>> canonical_family("swap_ladder:swaps=0.10"), canonical_family("butterfly:fit=nearest")
+        ('swap_ladder:swaps=0.1', 'butterfly:fit=nearest')
+    """
+    parts = []
+    for name, parameters in parse_families(text):
+        values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
+        parts.append(":".join([name, *(f"{key}={value.replace(' ', '')}" for key, value in values.items())]))
+    return "+".join(parts)
 
 
 def parse_families(text: str) -> list[tuple[str, dict[str, Any]]]:

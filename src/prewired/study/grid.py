@@ -42,7 +42,7 @@ class Job:
     tuning: bool = False
 
     def __str__(self) -> str:
-        graph = "" if self.graph_seed in (None, TUNING_SEED) else f", graph {self.graph_seed}"
+        graph = "" if self.graph_seed is None or self.tuning else f", graph {self.graph_seed}"
         seed = f", learning rate {self.learning_rate:g}" if self.tuning else f", seed {self.train_seed}"
         return f"{self.net}{graph}{seed}"
 
@@ -130,9 +130,10 @@ def is_reference(net: Net) -> bool:
 
 
 def tuning_jobs(config: StudyConfig, nets: Sequence[Net]) -> list[Job]:
-    """For each net one training per learning rate, with a graph and a seed of their own: the same budget for all."""
+    """For each net as many trainings per learning rate, with graphs and seeds of their own: the same budget for all."""
     return [
-        Job(net, None if graph_seeds(net, config) == [None] else TUNING_SEED, TUNING_SEED, rate, tuning=True)
+        Job(net, None if graph_seeds(net, config) == [None] else seed, seed, rate, tuning=True)
+        for seed in range(TUNING_SEED, TUNING_SEED + config.tune_seeds)
         for rate in config.learning_rates
         for net in nets
     ]

@@ -145,7 +145,11 @@ class Ledger:
         )
 
     def _stored(self, phase: str) -> dict[str, Any]:
-        return self._graphs if phase == GRAPHS else self._runs
+        if phase != GRAPHS:
+            return self._runs
+        if self.config.skip_impossible:
+            return self._graphs
+        return {key: made for key, made in self._graphs.items() if "impossible" not in made}
 
     def _graph_tasks(self) -> list[Graphs]:
         sparse = [net for net in self._all_nets() if not is_reference(net) and net.init == "fan_in"]
@@ -189,13 +193,13 @@ class Ledger:
 
     def _tuned(self) -> dict[Net, Tuned]:
         """The choices that can be made by now."""
-        trained: dict[Net, dict[float, Any]] = {}
+        trained: dict[Net, dict[float, list[Any]]] = {}
         for job in tuning_jobs(self.config, self.nets()):
             payload = self._runs.get(run_key(job, self.config, self.facts))
             if payload is not None:
-                trained.setdefault(job.net, {})[job.learning_rate] = payload
-        complete = len(self.config.learning_rates)
-        return {net: choose(net, found) for net, found in trained.items() if len(found) == complete}
+                trained.setdefault(job.net, {}).setdefault(job.learning_rate, []).append(payload)
+        complete = len(self.config.learning_rates) * self.config.tune_seeds
+        return {net: choose(net, found) for net, found in trained.items() if sum(map(len, found.values())) == complete}
 
     def _rates(self) -> dict[Net, float | None]:
         """The learning rate of every net, None while it is to be chosen."""

@@ -14,6 +14,7 @@ from ..training import Run
 from .config import StudyConfig
 from .grid import Job, Net, is_reference, room
 from .timing import Timing
+from .wiring import whole_fan_ins
 from .work import Graphs
 
 RUN_VERSION = 2  # goes up when the same key would give other figures, so that old results are not taken for new ones
@@ -51,8 +52,9 @@ class Study:
         runs = sorted(
             canonical_json(
                 (
-                    *(row.data, row.label, row.density, row.graph_seed, row.train_seed, row.sizes, row.digests),
-                    *(row.learning_rate, row.run.val_score, row.run.test_score),
+                    self.facts[row.data].source,
+                    *(row.label, row.density, row.graph_seed, row.train_seed, row.sizes, row.digests),
+                    *(asdict(row.run.config), row.run.val_score, row.run.test_score),
                 )
             )
             for row in self.rows
@@ -62,7 +64,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The choice of a learning rate: the validation score of each, NaN where the training failed."""
+    """The choice of a learning rate: the mean validation score of each, NaN where a training failed."""
 
     net: Net
     scores: Mapping[float, float]
@@ -114,17 +116,17 @@ def run_key(job: Job, config: StudyConfig, facts: Mapping[str, Facts]) -> str:
     )
 
 
-def choose(net: Net, payloads: Mapping[float, Mapping[str, Any]]) -> Tuned:
+def choose(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]]) -> Tuned:
     """The learning rate with the best validation score, the smaller of two that are equal.
 
     Args:
         net: whose learning rate it is.
-        payloads: learning rate -> what its training gave.
+        payloads: learning rate -> what its trainings gave; one that failed spoils the rate.
 
     Raises:
         RuntimeError: if all trainings failed.
     """
-    scores = {rate: _chosen_score(payload) for rate, payload in sorted(payloads.items())}
+    scores = {rate: mean_and_sd(map(_chosen_score, found))[0] for rate, found in sorted(payloads.items())}
     finite = {rate: score for rate, score in scores.items() if not math.isnan(score)}
     if not finite:
         raise RuntimeError(
@@ -152,7 +154,7 @@ def row(job: Job, payload: Mapping[str, Any], graphs: Mapping[str, Any] | None) 
         run=Run.from_dict(_with_nan(payload["run"])),
         n_bytes=payload["bytes"],
         machine=payload["machine"],
-        metrics={**means, **measured["network"]},
+        metrics={**means, **measured["network"], **({"learning_rate": job.learning_rate} if layers else {})},
         sizes=net.sizes,
         digests=tuple(layer["digest"] for layer in payload["layers"]),
         versions=", ".join(f"{name} {payload['versions'][name]}" for name in ("prewired", "torch")),
@@ -187,7 +189,9 @@ def _edges(net: Net, config: StudyConfig) -> dict[str, Any]:
     """The number of edges and their budget, where these were asked for."""
     if is_reference(net) or net.density is None:
         return {}
-    exactly = {"n_edges": round(net.density * room(net.sizes))} if config.edges else {}
+    exactly = {}
+    if config.edges:
+        exactly = {"n_edges": round(net.density * room(net.sizes)), "whole_fan_ins": whole_fan_ins(config)}
     return {**exactly, **({"budget": config.budget} if config.budget else {})}
 
 

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from .. import store
+from . import timing
 from .config import StudyConfig, from_dict
 from .ledger import PHASES, RUNS, Ledger
 from .results import Facts
@@ -67,6 +68,7 @@ def status(folder: str | Path) -> Status:
             return Status(where, OLDER if results else NOT_BEGUN)
         config = from_dict(asked["config"], where)
         ledger = Ledger(config, {name: Facts(**values) for name, values in asked["facts"].items()}, connection)
+        untimed = config.timing and not timing.kept(connection, config, ledger.nets())
     finally:
         connection.close()
     keys, trouble = _keys(ledger)
@@ -78,7 +80,7 @@ def status(folder: str | Path) -> Status:
     state, left = STOPPED, noted.get("left")
     if _runs(noted, heard, finished, now):
         state, left = RUNNING, left and max(0.0, left - (now - heard).total_seconds())
-    elif not trouble and all(done == total for done, total in counts.values()):
+    elif not trouble and not untimed and all(done == total for done, total in counts.values()):
         state, left = FINISHED, 0.0
     return Status(
         where,

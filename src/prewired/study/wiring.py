@@ -28,7 +28,9 @@ def wire(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology
     if net.control == "permuted":
         made[0] = permute_inputs(made[0], seed=derive_seed(seed, "control"))
     elif net.control == "shuffled":
-        made = [shuffle_within_layer(t, seed=derive_seed(seed, f"control {k}")) for k, t in enumerate(made)]
+        made = [
+            shuffle_within_layer(t, seed=derive_seed(seed, f"control {k} of {net.family}")) for k, t in enumerate(made)
+        ]
     return made
 
 
@@ -36,7 +38,7 @@ def _one_family(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
     asked: dict[str, Any] = {"density": net.density}
     if config.edges:
         asked = {"n_edges": round((net.density or 0) * room(net.sizes))}
-        asked["whole_fan_ins"] = not all(map(_takes_any_edges, config.families))
+        asked["whole_fan_ins"] = whole_fan_ins(config)
     if config.budget is not None:
         asked["budget"] = config.budget
     (name, parameters), *_ = parse_families(net.family)
@@ -56,6 +58,11 @@ def _family_per_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology
         seeded = {"seed": derive_seed(seed, f"layer {k}")} if generators.takes_seed(name) else {}
         made.append(generators.make(name, n_in=a, n_out=b, fan_in=fan_in, **parameters, **seeded))
     return made
+
+
+def whole_fan_ins(config: StudyConfig) -> bool:
+    """Whether edges are divided into whole fan-ins because some family of the study needs that."""
+    return not all(map(_takes_any_edges, config.families))
 
 
 def _takes_any_edges(family: str) -> bool:

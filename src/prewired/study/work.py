@@ -137,7 +137,7 @@ def _processor() -> str:
 def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:
     try:
         topologies = wire(config, task.net, task.graph_seed)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         if not config.skip_impossible:
             raise
         return {"impossible": str(error)}

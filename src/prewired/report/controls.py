@@ -1,0 +1,73 @@
+"""What a control takes away: each family as it is against the same family with a control or other initial weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..statistics import Equivalence, Row, equivalent_means, mean_and_sd, percent
+from ..statistics.rows import groups
+from .analysed import Report
+from .references import units
+from .table import Table
+from .texts import difference, setting
+
+
+def control_table(report: Report) -> Table:
+    """A line per family and cell: its mean score as it is minus that with the control, with interval and verdict."""
+    lines = []
+    for control, init in report.settings[1:]:
+        for family, rows, others in _pairs(report, control, init):
+            found = equivalent_means(units(rows), units(others), report.analysis.margin)
+            density = percent(rows[0].density or 0.0)
+            cells = (family, rows[0].data, density, setting(control, init).removeprefix("with "))
+            lines.append((*cells, _told(found, report.is_accuracy), found.verdict))
+    unit = " [points]" if report.is_accuracy else ""
+    note = (
+        f"Mean test {report.score_name} over graphs (over trainings where there is one graph) as it is, minus that of "
+        "the variant, with its 90 % interval (Welch). What permuted inputs take away is owed to reading neighbouring "
+        "inputs together; the spectra are the same."
+    )
+    header = ("family", "data", "density", "variant", f"as it is minus variant{unit}", "verdict")
+    return Table("What a control takes away", header, tuple(lines), (note,) if lines else ())
+
+
+def control_sentences(report: Report) -> list[str]:
+    """For each variant the families that lose and gain most by it, and the mean over all."""
+    said = []
+    for control, init in report.settings[1:]:
+        lost = {}
+        for family, rows, others in _pairs(report, control, init):
+            lost.setdefault(family, []).append(mean_and_sd(units(others))[0] - mean_and_sd(units(rows))[0])
+        means = sorted((mean_and_sd(values)[0], family) for family, values in lost.items())
+        if not means:
+            continue
+        told = [f"{family} by {difference(value, report.is_accuracy)}" for value, family in (means[0], means[-1])]
+        mean = difference(mean_and_sd(value for value, _ in means)[0], report.is_accuracy)
+        spread = f", {told[0]} at one end and {told[1]} at the other" if len(means) > 1 else ""
+        points = " points" if report.is_accuracy else ""
+        where = setting(control, init)
+        said.append(
+            f"{where[0].upper()}{where[1:]} instead of as it is, a family's mean {report.score_name} over all cells "
+            f"changes by {mean}{points} on the average{spread}."
+        )
+    return said
+
+
+def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[Row], Sequence[Row]]]:
+    """(family, its rows as it is, its rows with the variant) in every cell that has both."""
+    sparse = [row for row in report.study.rows if row.digests]
+    found = []
+    for group in groups(sparse, lambda row: (row.data, row.density, row.family)):
+        plain = [row for row in group if not row.control and row.init == "fan_in"]
+        others = [row for row in group if (row.control, row.init) == (control, init)]
+        if plain and others:
+            found.append((group[0].family, plain, others))
+    return found
+
+
+def _told(found: Equivalence, is_accuracy: bool) -> str:
+    value = difference(found.difference, is_accuracy)
+    if math.isnan(found.low):
+        return value
+    return f"{value} [{difference(found.low, is_accuracy)}, {difference(found.high, is_accuracy)}]"
