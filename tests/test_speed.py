@@ -34,6 +34,7 @@ def summary(label, epochs, n_reached=2, ratio=math.nan, density=0.1, as_fast=Fal
     numbers = {"score": 0.9, "score_sd": 0.1, "seed_sd": 0.1, "n_parameters": 9, "n_bytes": 9, "area": 0.5}
     return Summary(
         data="mine",
+        is_variant=False,
         label=label,
         density=None if label == "dense" else density,
         n_graphs=1,
