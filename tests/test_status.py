@@ -134,7 +134,7 @@ def test_the_time_left_goes_down_while_it_runs(stopped):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["/bin/python", "/opt/bin/prewired", "study", "my grid.toml"], "prewired study 'my grid.toml'"),
+        (["bin/python", "env/bin/prewired", "study", "my grid.toml"], "prewired study 'my grid.toml'"),
         (["python", "-m", "prewired", "study", "a.toml"], "prewired study a.toml"),
         (["python3", "script.py", "out"], "python3 script.py out"),
         (["python3", "-c", "import prewired"], "run the same command again"),
