@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .cells import groups, pool_cells, reliability_of, study_cell, values
+from .cells import pool_cells, reliability_of, study_cell, values
 from .equivalence import equivalent_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
 from .ranks import holm
-from .rows import base_family
+from .rows import base_family, groups
 from .shape import leave_one_family_out
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,14 +103,6 @@ def reliability_of(graphs: Sequence[Graph]) -> ReliabilityFinding:
 def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
     """The metric of each graph, NaN where it is missing."""
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
-
-
-def groups(graphs: Sequence[Graph], key: Callable[[Graph], Hashable]) -> list[list[Graph]]:
-    """The graphs with equal keys together, in the order of their first ones."""
-    found: dict[Hashable, list[Graph]] = {}
-    for graph in graphs:
-        found.setdefault(key(graph), []).append(graph)
-    return list(found.values())
 
 
 def _no_surer_than(correlation: Correlation, found: Interval) -> Interval:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from ..training import Run
 
+Item = TypeVar("Item")
 DENSE = "dense"
 DENSE_NARROW = "dense narrow"
 REFERENCES = (DENSE, DENSE_NARROW)
@@ -110,11 +111,11 @@ def cell(row: Row) -> Cell:
     return Cell(row.data, math.nan if row.density is None else row.density, row.control, row.init)
 
 
-def groups(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[list[Row]]:
-    """The rows with equal keys together, in the order of their first ones."""
-    found: dict[Hashable, list[Row]] = {}
-    for row in rows:
-        found.setdefault(key(row), []).append(row)
+def groups(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
+    """The rows or graphs with equal keys together, in the order of their first ones."""
+    found: dict[Hashable, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
     return list(found.values())
 
 

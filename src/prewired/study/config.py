@@ -55,7 +55,7 @@ class StudyConfig:
         train_rows: rows of the training data to use, drawn once at random; all if not given.
         learning_rate: of every training, unless learning_rates are given.
         learning_rates: at least two, among which every family at every density, with each control and init, and every
-            dense net chooses by validation scores, of trainings with graphs and seeds that are used nowhere else.
+            dense net chooses by validation scores, of trainings with seeds, and random graphs, used nowhere else.
         tune_seeds: trainings of each learning rate, whose mean counts. One is cheap, and noisy: a family that draws a
             better rate by luck then looks like a better family.
         tune_epochs: of those trainings; as many as `epochs` if not given.
