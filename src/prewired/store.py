@@ -82,6 +82,10 @@ def open_to_read(folder: str | Path) -> Connection:
         OSError: when there is none, or it cannot be opened.
     """
     path = Path(folder) / FILE_NAME
+    if not path.exists():
+        raise OSError(
+            f"expected a study in {folder}, got no {FILE_NAME} there; correct the folder, or run the study first"
+        )
     with _clear_errors(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
     return _closed_on_error(_check, connection, path)
