@@ -122,7 +122,9 @@ def test_a_store_is_read_while_it_is_written(tmp_path):
         store.add(reading, key(a=2), {"finished": "now"})
     reading.close()
     writing.close()
-    with pytest.raises(OSError, match="expected a study in .*elsewhere, got no runs.sqlite there; correct the folder"):
+    with pytest.raises(
+        OSError, match=r"expected a study in .*elsewhere, got no runs\.sqlite there; correct the folder"
+    ):
         store.open_to_read(tmp_path / "elsewhere")
     (tmp_path / store.FILE_NAME).write_bytes(b"no store")
     with pytest.raises(ValueError, match="expected a study store"):
