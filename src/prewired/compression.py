@@ -1,0 +1,241 @@
+"""Trained weights in fewer bits: float16, bfloat16, or int8 and int4 with a scale for each output row."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .chain import Link, run
+from .layers import SparseLinear
+from .plan import plan
+from .topology import Topology
+
+FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+LARGEST = {"int8": 127, "int4": 7}
+"""The largest integer of a kind; the smallest is its negative."""
+KINDS = (*FLOATS, *LARGEST)
+_CLIPS = torch.linspace(0.5, 1.0, 26)
+"""Shares of a row's largest weight that are tried as the largest the integers can say."""
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer, sparse or dense, that holds its weights in few bits and computes in float32; for inference.
+
+    The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. It is
+    made anew in every call, so between calls the layer takes no more memory than its values and its wiring.
+
+    Args:
+        kind: one of KINDS.
+        values: (n_edges,) in edge order: int8, or the type of the kind; for "int4" (ceil(n_edges / 2),) uint8, two a
+            byte in two's complement, the first in the low four bits. Of a dense layer n_out * n_in, row by row.
+        scale: (n_out,) bfloat16 for the integers, else None.
+        bias: (n_out,) or None.
+        wiring: the topology, or (n_in, n_out) of a dense layer.
+
+    Raises:
+        ValueError: if the kind is unknown or a tensor has another type or shape.
+
+    Example:
+        >>> from prewired import generators
+        >>> layer = quantize(SparseLinear(generators.rotating(8, 4, fan_in=2)), "int4")
+        >>> layer, layer.values.shape
+        (QuantizedLinear(int4, 8 -> 4, 8 edges), torch.Size([4]))
+    """
+
+    values: torch.Tensor
+    scale: torch.Tensor | None
+    bias: torch.Tensor | None
+
+    def __init__(
+        self,
+        kind: str,
+        values: torch.Tensor,
+        scale: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        wiring: Topology | tuple[int, int],
+    ) -> None:
+        super().__init__()
+        check_kind(kind)
+        self.kind = kind
+        self.topology = wiring if isinstance(wiring, Topology) else None
+        sides = (wiring.n_in, wiring.n_out) if isinstance(wiring, Topology) else wiring
+        self.in_features, self.out_features = sides
+        self.n_edges = wiring.n_edges if isinstance(wiring, Topology) else self.in_features * self.out_features
+        for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):
+            self._check(name, tensor)
+            self.register_buffer(name, tensor)
+        if self.topology is not None:
+            p = plan(self.topology)
+            for name in ("starts", "indices", "rows", "groups"):
+                self.register_buffer(name, getattr(p, name), persistent=False)
+
+    def _check(self, name: str, tensor: torch.Tensor | None) -> None:
+        n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
+        of_values = {"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind]
+        wanted = {
+            "values": (of_values, n),
+            "scale": (torch.bfloat16, self.out_features) if self.kind in LARGEST else None,
+            "bias": None if tensor is None else (tensor.dtype, self.out_features),
+        }[name]
+        got = None if tensor is None else (tensor.dtype, *tensor.shape)
+        if got != wanted:
+            raise ValueError(f"expected {name} of an {self.kind} layer as {wanted}, got {got}")
+
+    @property
+    def integers(self) -> torch.Tensor:
+        """(n_edges,) int8: the values of an integer kind, unpacked.
+
+        Raises:
+            TypeError: for a floating-point kind.
+        """
+        if self.kind not in LARGEST:
+            raise TypeError(f"expected a layer of {' or '.join(LARGEST)}, got {self.kind}")
+        return unpacked(self.values, self.n_edges) if self.kind == "int4" else self.values
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weights in float32: (n_edges,) in edge order, or (n_out, n_in) of a dense layer."""
+        if self.scale is None:
+            weight = self.values.float()
+        elif self.topology is None:
+            weight = self.integers.float() * self.scale.float().repeat_interleave(self.in_features)
+        else:
+            fan_in = torch.tensor(self.topology.fan_in, device=self.values.device)
+            weight = self.integers.float() * self.scale.float().repeat_interleave(fan_in)
+        return weight if self.topology is not None else weight.view(self.out_features, self.in_features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the layer to x, (..., n_in) float32; returns (..., n_out).
+
+        Raises:
+            ValueError: if the last dimension is not n_in.
+            RuntimeError: if a gradient of x is wanted.
+        """
+        shape = x.shape
+        if len(shape) == 0 or shape[-1] != self.in_features:
+            raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
+        if torch.is_grad_enabled() and x.requires_grad:
+            raise RuntimeError("expected no gradients through a quantised layer; call it under torch.no_grad()")
+        bias = None if self.bias is None else self.bias.float()
+        if self.topology is None:
+            return functional.linear(x, self.weight, bias)
+        wiring = [self.get_buffer(name) for name in ("starts", "indices", "rows", "groups")]
+        y = run([Link(self.weight, bias, wiring, ())], x.reshape(-1, self.in_features), relu=False)
+        return y.reshape(*shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}, {self.in_features} -> {self.out_features}, {self.n_edges:,} edges"
+
+
+def quantize(net: nn.Module, kind: str) -> nn.Module:
+    """A copy of a network, for inference, whose linear layers hold their weights in fewer bits.
+
+    "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and a scale for
+    each output row, the one among 26 with the least squared error; scales and biases are bfloat16. All other
+    parameters and modules stay as they are.
+
+    Args:
+        net: a SparseLinear, an nn.Linear, or a module that contains some.
+        kind: one of KINDS.
+
+    Raises:
+        ValueError: if the kind is unknown, there is no linear layer, weights are not finite, or do not fit the kind.
+
+    Example:
+        >>> from prewired import networks
+        >>> net = networks.mlp([8, 8, 2], family="biregular", fan_in=4, seed=0)
+        >>> quantize(net, "int8")
+        Sequential(
+          (0): QuantizedLinear(int8, 8 -> 8, 32 edges)
+          (1): ReLU()
+          (2): QuantizedLinear(int8, 8 -> 2, 16 edges)
+        )
+    """
+    check_kind(kind)
+    if not any(type(module) in (SparseLinear, nn.Linear) for module in net.modules()):
+        raise ValueError(f"expected a network with SparseLinear or nn.Linear layers, got {type(net).__name__}")
+    return _replaced(copy.deepcopy(net), lambda layer: _quantized(layer, kind))
+
+
+def check_kind(kind: str) -> None:
+    """Raise a ValueError that lists the known kinds, unless it is one of them."""
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+
+
+def packed(integers: torch.Tensor) -> torch.Tensor:
+    """Integers from -8 to 7, (n,), as uint8, (ceil(n / 2),): two a byte, the first in the low four bits.
+
+    Example:
+        >>> packed(torch.tensor([1, -1, 7], dtype=torch.int8))
+        tensor([241,   7], dtype=torch.uint8)
+    """
+    nibbles = functional.pad(integers.to(torch.uint8) & 15, (0, len(integers) % 2)).view(-1, 2)
+    return nibbles[:, 0] | nibbles[:, 1] << 4
+
+
+def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
+    """The inverse of `packed`, int8."""
+    nibbles = torch.stack((values & 15, values >> 4), dim=1).reshape(-1)[:n].to(torch.int8)
+    return torch.where(nibbles > 7, nibbles - 16, nibbles)
+
+
+def _replaced(module: nn.Module, new: Callable[[SparseLinear | nn.Linear], nn.Module]) -> nn.Module:
+    """The module with its linear layers replaced; one that appears twice is replaced by one."""
+    made: dict[int, nn.Module] = {}
+
+    def walk(one: nn.Module) -> nn.Module:
+        if id(one) not in made:
+            if isinstance(one, SparseLinear | nn.Linear) and type(one) in (SparseLinear, nn.Linear):
+                made[id(one)] = new(one)
+            else:
+                made[id(one)] = one
+                for name, child in one._modules.items():
+                    one._modules[name] = child and walk(child)
+        return made[id(one)]
+
+    return walk(module)
+
+
+def _quantized(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:
+    weight = layer.weight.detach().reshape(-1)
+    bias = None if layer.bias is None else layer.bias.detach()
+    if not all(bool(torch.isfinite(p).all()) for p in (weight, bias) if p is not None):
+        raise ValueError("expected finite weights, got NaN or infinity; the training went astray")
+    wiring = layer.topology if isinstance(layer, SparseLinear) else (layer.in_features, layer.out_features)
+    if kind in FLOATS:
+        values, bias = (None if p is None else _fitting(p, FLOATS[kind]) for p in (weight, bias))
+        return QuantizedLinear(kind, values, None, bias, wiring)  # pyright: ignore[reportArgumentType]
+    fan_in = torch.tensor(wiring.fan_in) if isinstance(wiring, Topology) else torch.full((wiring[1],), wiring[0])
+    scale, integers = _rounded(weight, fan_in.to(weight.device), LARGEST[kind])
+    values = packed(integers) if kind == "int4" else integers
+    return QuantizedLinear(kind, values, scale, None if bias is None else _fitting(bias, torch.bfloat16), wiring)
+
+
+def _fitting(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The values in another type; raises ValueError where one becomes infinite."""
+    rounded = values.to(dtype)
+    if not torch.isfinite(rounded).all():
+        raise ValueError(f"expected weights that fit in {dtype}, got one of {values.abs().max():.3g}; take bfloat16")
+    return rounded
+
+
+def _rounded(weight: torch.Tensor, fan_in: torch.Tensor, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The scale of each row, (n_out,) bfloat16, and the integers, (n_edges,) int8, of least squared error."""
+    weight = weight.double()
+    row = torch.repeat_interleave(torch.arange(len(fan_in), device=weight.device), fan_in)
+    zeros = weight.new_zeros(len(fan_in))
+    most = zeros.scatter_reduce(0, row, weight.abs(), "amax")
+    best, least = zeros.bfloat16(), torch.full_like(zeros, torch.inf)
+
+    def integers(scale: torch.Tensor) -> torch.Tensor:
+        by = scale.double()[row]
+        return torch.where(by > 0, weight / by, 0).round().clamp(-largest, largest)
+
+    for clip in _CLIPS.tolist():
+        scale = _fitting(most * (clip / largest), torch.bfloat16)
+        error = zeros.index_add(0, row, (weight - integers(scale) * scale.double()[row]).square())
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+    return best, integers(best).to(torch.int8)
