@@ -1,8 +1,10 @@
 """prewired: neural networks whose wiring is a sparse bipartite graph, chosen before training."""
 
-from . import data, generators, init, masks, metrics, names, networks, study
+from . import compression, data, export, generators, init, masks, metrics, names, networks, saved, study
+from .compression import quantize
 from .layers import SparseLinear
 from .metrics import measure
+from .saved import load, save
 from .storage import load_topology, save_topology
 from .topology import Recipe, Topology
 from .training import Run, TrainConfig, train
@@ -15,16 +17,22 @@ __all__ = [
     "SparseLinear",
     "Topology",
     "TrainConfig",
+    "compression",
     "data",
+    "export",
     "generators",
     "init",
+    "load",
     "load_topology",
     "masks",
     "measure",
     "metrics",
     "names",
     "networks",
+    "quantize",
+    "save",
     "save_topology",
+    "saved",
     "study",
     "train",
 ]

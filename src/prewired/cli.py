@@ -1,4 +1,4 @@
-"""The command line: `prewired generate | measure | train | study | report | status | bench | families | ...`."""
+"""The command line: `prewired generate | measure | train | sizes | quantize | export | study | report | ...`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__
 from .cli_graphs import draw, families, generate
 from .cli_measure import measure, metrics
+from .cli_ship import add_export, add_quantize, add_sizes, export, quantize, sizes
 from .cli_study import add_report, add_status, add_study, report, status, study
 from .metrics import WEIGHTED_METRICS
 
@@ -122,6 +123,18 @@ def parser() -> Parser:
         f"{', '.join(WEIGHTED_METRICS)}",
     )
     one.add_argument("--picture", type=Path, metavar="FILE", help="draw them, as .png, .svg or .pdf")
+    one.add_argument("-o", "--output", type=Path, help="save the trained network, such as net.safetensors")
+
+    add_sizes(
+        add("sizes", sizes, "Tell what a saved network takes in memory, on disk and in arithmetic, and a dense one.")
+    )
+    add_quantize(
+        add(
+            "quantize", quantize, "Save a network with its weights in fewer bits, and tell what its test score becomes."
+        ),
+        _add_data,
+    )
+    add_export(add("export", export, "Write a saved network as ONNX, as C or as a program of torch, and verify it."))
 
     one = add(
         "study",
@@ -181,11 +194,13 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, the test score, and what was tracked as tables and a picture."""
-    from . import data, networks, plots, training
+    from . import data, networks, plots, saved, training
     from .study import parse_family
 
     if arguments.picture:
         _check_picture(arguments)  # now rather than after hours of training
+    if arguments.output and not arguments.output.parent.is_dir():
+        raise ValueError(f"expected --output in a folder that is there, got {arguments.output}; make the folder first")
     loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
     name, parameters = parse_family(arguments.family)
@@ -200,6 +215,9 @@ def train(arguments: argparse.Namespace) -> None:
     score_name = "accuracy" if loaded.task == "classification" else "R2"
     run = training.train(net, loaded, config, progress=epoch_line, track=arguments.track)
     print(f"test {score_name} {run.test_score:.4f}")
+    if arguments.output:
+        saved.save(net, arguments.output)
+        print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")
     for line in _tables(run):
         print(line)
     if arguments.picture:
@@ -229,11 +247,11 @@ def _tables(run: Run) -> Iterator[str]:
             yield f"{epoch:>5}" + "".join(f"{value:>12.5g}" for value in layers)
 
 
-def _add_training(one: Parser) -> None:
+def _add_data(one: argparse.ArgumentParser, *, required: bool) -> None:
     one.add_argument(
         "--data",
         action=Once,
-        required=True,
+        required=required,
         help="digits, mnist, fashion_mnist, cifar10, adult, or a .npz or .csv file",
     )
     one.add_argument("--target", metavar="COLUMN", help="the column to predict, for a .csv file")
@@ -243,6 +261,10 @@ def _add_training(one: Parser) -> None:
     one.add_argument(
         "--root", help="the folder of the data sets (default: $PREWIRED_DATA, else a cache filled by download)"
     )
+
+
+def _add_training(one: Parser) -> None:
+    _add_data(one, required=True)
     one.add_argument("--hidden", type=int, nargs="+", default=[1000, 1000], metavar="WIDTH", help="default: 1000 1000")
     one.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
     one.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: %(default)s")

@@ -2,25 +2,30 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from .chain import Link, run
+from .kernels import PER_LAYER
 from .layers import SparseLinear
-from .plan import plan
+from .plan import Plan
 from .topology import Topology
+from .wired import Wired
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 LARGEST = {"int8": 127, "int4": 7}
 """The largest integer of a kind; the smallest is its negative."""
 KINDS = (*FLOATS, *LARGEST)
+_FLOATING = (SparseLinear, nn.Linear)
+FORWARD = Plan._fields[:PER_LAYER]
 _CLIPS = torch.linspace(0.5, 1.0, 26)
 """Shares of a row's largest weight that are tried as the largest the integers can say."""
 
 
-class QuantizedLinear(nn.Module):
+class QuantizedLinear(Wired):
     """A linear layer, sparse or dense, that holds its weights in few bits and computes in float32; for inference.
 
     The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. It is
@@ -47,6 +52,8 @@ class QuantizedLinear(nn.Module):
     values: torch.Tensor
     scale: torch.Tensor | None
     bias: torch.Tensor | None
+    _planned = FORWARD
+    _values = "values"
 
     def __init__(
         self,
@@ -66,10 +73,7 @@ class QuantizedLinear(nn.Module):
         for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):
             self._check(name, tensor)
             self.register_buffer(name, tensor)
-        if self.topology is not None:
-            p = plan(self.topology)
-            for name in ("starts", "indices", "rows", "groups"):
-                self.register_buffer(name, getattr(p, name), persistent=False)
+        self._wire(values.device)
 
     def _check(self, name: str, tensor: torch.Tensor | None) -> None:
         n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
@@ -102,8 +106,8 @@ class QuantizedLinear(nn.Module):
         elif self.topology is None:
             weight = self.integers.float() * self.scale.float().repeat_interleave(self.in_features)
         else:
-            fan_in = torch.tensor(self.topology.fan_in, device=self.values.device)
-            weight = self.integers.float() * self.scale.float().repeat_interleave(fan_in)
+            rows = self.indptr.diff()
+            weight = self.integers.float() * self.scale.float().repeat_interleave(rows, output_size=self.n_edges)
         return weight if self.topology is not None else weight.view(self.out_features, self.in_features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -121,7 +125,7 @@ class QuantizedLinear(nn.Module):
         bias = None if self.bias is None else self.bias.float()
         if self.topology is None:
             return functional.linear(x, self.weight, bias)
-        wiring = [self.get_buffer(name) for name in ("starts", "indices", "rows", "groups")]
+        wiring = [self.get_buffer(name) for name in FORWARD]
         y = run([Link(self.weight, bias, wiring, ())], x.reshape(-1, self.in_features), relu=False)
         return y.reshape(*shape[:-1], self.out_features)
 
@@ -133,8 +137,8 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
     """A copy of a network, for inference, whose linear layers hold their weights in fewer bits.
 
     "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and a scale for
-    each output row, the one among 26 with the least squared error; scales and biases are bfloat16. All other
-    parameters and modules stay as they are.
+    each output row, the one among 26 with the least squared error; scales and biases are bfloat16. All other modules
+    stay as they are, and no parameter asks for gradients any more.
 
     Args:
         net: a SparseLinear, an nn.Linear, or a module that contains some.
@@ -154,9 +158,30 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
         )
     """
     check_kind(kind)
-    if not any(type(module) in (SparseLinear, nn.Linear) for module in net.modules()):
+    if not any(type(module) in _FLOATING for module in net.modules()):
         raise ValueError(f"expected a network with SparseLinear or nn.Linear layers, got {type(net).__name__}")
-    return _replaced(copy.deepcopy(net), lambda layer: _quantized(layer, kind))
+    return replaced(copy.deepcopy(net), _FLOATING, lambda layer: _quantized(layer, kind)).requires_grad_(False)
+
+
+def replaced(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
+    """The network with some of its modules replaced, in place; one that appears twice is replaced by one.
+
+    Args:
+        net: a module of one of these kinds, or one that contains some.
+        kinds: the classes to replace, but none derived from them.
+        new: from a module of these kinds, what takes its place.
+    """
+    made: dict[int, nn.Module] = {}
+
+    def walk(one: nn.Module) -> nn.Module:
+        if id(one) not in made:
+            made[id(one)] = new(one) if type(one) in kinds else one
+            if made[id(one)] is one:
+                for name, child in one._modules.items():
+                    one._modules[name] = child and walk(child)
+        return made[id(one)]
+
+    return walk(net)
 
 
 def check_kind(kind: str) -> None:
@@ -180,23 +205,6 @@ def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
     """The inverse of `packed`, int8."""
     nibbles = torch.stack((values & 15, values >> 4), dim=1).reshape(-1)[:n].to(torch.int8)
     return torch.where(nibbles > 7, nibbles - 16, nibbles)
-
-
-def _replaced(module: nn.Module, new: Callable[[SparseLinear | nn.Linear], nn.Module]) -> nn.Module:
-    """The module with its linear layers replaced; one that appears twice is replaced by one."""
-    made: dict[int, nn.Module] = {}
-
-    def walk(one: nn.Module) -> nn.Module:
-        if id(one) not in made:
-            if isinstance(one, SparseLinear | nn.Linear) and type(one) in (SparseLinear, nn.Linear):
-                made[id(one)] = new(one)
-            else:
-                made[id(one)] = one
-                for name, child in one._modules.items():
-                    one._modules[name] = child and walk(child)
-        return made[id(one)]
-
-    return walk(module)
 
 
 def _quantized(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from . import crossover, init, kernels
 from .chain import Link, Scattered, in_one_type, run
-from .plan import DENSE_LIMIT, Plan, plan
+from .plan import DENSE_LIMIT, Plan
 from .topology import Topology
+from .wired import Wired
 
 CHOICES = ("auto", "sparse", "dense")
 TYPICAL_BATCH = 128
@@ -21,7 +22,7 @@ _MANY = 1024
 _FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER : 2 * kernels.PER_LAYER]
 
 
-class SparseLinear(nn.Module):
+class SparseLinear(Wired):
     """y = x W^T + b, where W has a weight at every edge of the topology and nothing anywhere else.
 
     The parameter is the vector of the weights in edge order, so gradients and optimiser state have the size of the
@@ -48,10 +49,7 @@ class SparseLinear(nn.Module):
         (torch.Size([8]), torch.Size([5, 4]))
     """
 
-    n_in: torch.Tensor
-    indptr: torch.Tensor
-    indices: torch.Tensor
-    starts: torch.Tensor
+    topology: Topology
     mask: torch.Tensor
 
     def __init__(
@@ -78,19 +76,8 @@ class SparseLinear(nn.Module):
         self.reset_parameters()
         self._remember()
 
-    def _wire(self, device: Any) -> None:
-        """Register the index tensors; the topology alone decides what they are."""
-        for name in ("n_in", "indptr"):
-            self.register_buffer(name, torch.tensor(getattr(self.topology, name), device=device))
-        for name, tensor in plan(self.topology)._asdict().items():
-            self.register_buffer(name, tensor.to(device), persistent=name == "indices")
-
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """As every module, but layers that leave the meta device get their index tensors again, not empty ones."""
-        was_meta = self.indices.is_meta
         super()._apply(fn, recurse)
-        if was_meta and not self.indices.is_meta:
-            self._wire(self.indices.device)
         self._remember()
         return self
 
@@ -239,25 +226,6 @@ class SparseLinear(nn.Module):
             text = f"{text}, kernel={self.kernel!r}"
         return text if kernels.runs_natively(self.weight) else f"{text}, {self.explain()}"
 
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ):
-        """Refuse weights that belong to another wiring, even where the shapes agree; old ones may have no n_in."""
-        if prefix + "indptr" in state_dict:
-            state_dict.setdefault(prefix + "n_in", self.n_in)
-        for name in ("n_in", "indptr", "indices"):
-            loaded, own = state_dict.get(prefix + name), torch.tensor(getattr(self.topology, name))
-            if loaded is None:
-                continue
-            if not torch.is_tensor(loaded) or not torch.equal(loaded.to(own), own):
-                error_msgs.append(
-                    f"{prefix}{name}: expected the wiring {self.topology.digest[:12]} of this layer, got another one; "
-                    "build the layer from the topology that the weights were trained on"
-                )
-                return
-            state_dict[prefix + name] = getattr(self, name)
-        arguments = state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        super()._load_from_state_dict(*arguments)
-        if self.indices.is_meta and not self.weight.is_meta:
-            self._wire(self.weight.device)
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         self._remember()

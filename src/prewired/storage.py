@@ -8,6 +8,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from .files import replacing
 from .topology import Names, Recipe, Topology
 
 _FORMAT = "prewired topology 1"
@@ -30,7 +31,8 @@ def save_topology(t: Topology, path: str | Path) -> None:
     if t.names is not None:
         about["names"] = json.dumps(t.names)
     about["seal"] = _seal(about)
-    Path(path).write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
+    with replacing(path) as part:
+        part.write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
 
 
 def load_topology(path: str | Path) -> Topology:

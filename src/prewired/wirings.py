@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from . import generators, masks, storage, store
+from . import generators, masks, saved, storage, store
 from .topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
@@ -61,6 +61,8 @@ def load(paths: Sequence[str | Path]) -> list[Net]:
         return load_study(paths[0])
     if kinds[0] == "model":
         return [load_model(paths[0])]
+    if kinds[0] == "saved":
+        return [load_saved(paths[0])]
     topologies = [storage.load_topology(path) for path in paths]
     for k, (a, b) in enumerate(pairwise(topologies)):
         if a.n_out != b.n_in:
@@ -72,6 +74,18 @@ def load(paths: Sequence[str | Path]) -> list[Net]:
     if len(set(titles)) < len(titles):
         titles = [f"layer {k}" for k in range(1, len(titles) + 1)]
     return [Net(dict(zip(titles, topologies, strict=True)), {})]
+
+
+def load_saved(path: str | Path) -> Net:
+    """The wiring of a network saved by prewired.save, each wiring checked against its digest.
+
+    Raises:
+        FileNotFoundError, ValueError: as `prewired.load`, or if no layer in it has a wiring.
+    """
+    _, state, topologies = saved.read(path)
+    net = from_state_dict(state)
+    named = {name or "layer": t for name, t in topologies.items()}
+    return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()})
 
 
 def load_model(path: str | Path) -> Net:
@@ -197,7 +211,9 @@ def _kind(path: Path) -> str:
         if path.suffix in MODELS:
             return "model"
         raise ValueError(f"expected {KINDS}, got {str(path)!r}: {error}; make one with prewired generate") from None
-    return "topology" if about.get("format", "").startswith("prewired topology") else "model"
+    made_by = about.get("format", "")
+    kinds = {"prewired topology": "topology", "prewired model": "saved"}
+    return next((kind for start, kind in kinds.items() if made_by.startswith(start)), "model")
 
 
 def _plain(value: Any) -> Any:

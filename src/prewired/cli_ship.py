@@ -1,0 +1,105 @@
+"""The verbs of the command line for trained networks in files: what they take, fewer bits, other formats."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .data import Data
+
+FORMATS = (".onnx", ".c", ".pt2")
+
+
+def add_sizes(one: argparse.ArgumentParser) -> None:
+    """The options of `prewired sizes`."""
+    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
+    one.add_argument("--batch", type=int, default=128, metavar="N", help="rows of a batch (default: %(default)s)")
+    one.add_argument("--optimizer", default="adam", help="adam or sgd, with momentum (default: %(default)s)")
+    one.add_argument("--json", action="store_true", help="print JSON")
+
+
+def sizes(arguments: argparse.Namespace) -> None:
+    """`prewired sizes FILE`."""
+    from . import saved
+    from .sizes import sizes
+
+    report = sizes(saved.load(arguments.file), batch=arguments.batch, optimizer=arguments.optimizer)
+    if arguments.json:
+        print(report.to_json())
+        return
+    print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes\n\n{report}")
+
+
+def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) -> None:
+    """The options of `prewired quantize`."""
+    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
+    one.add_argument("kind", metavar="KIND", help="float16, bfloat16, int8 or int4")
+    one.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as small.safetensors")
+    add_data(one, required=False)
+
+
+def quantize(arguments: argparse.Namespace) -> None:
+    """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
+    from . import compression, data, saved
+
+    loaded = None
+    if arguments.data:
+        loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
+    net = saved.load(arguments.file)
+    smaller = compression.quantize(net, arguments.kind)
+    scores = [None if loaded is None else _score(one, loaded) for one in (net, smaller)]
+    saved.save(smaller, arguments.output)
+    for path, score in zip((arguments.file, arguments.output), scores, strict=True):
+        print(f"{path}: {path.stat().st_size:,} bytes{'' if score is None else f', {score}'}")
+
+
+def add_export(one: argparse.ArgumentParser) -> None:
+    """The options of `prewired export`."""
+    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
+    one.add_argument(
+        "output", metavar="OUT", type=Path, help="the file to write: .onnx, .c, or .pt2 for torch.export.load"
+    )
+    one.add_argument(
+        "--form",
+        help="of sparse layers in .onnx: auto (the fastest here, the default), smallest, dense, sparse, packed, "
+        "gather, gather_batch or blocks",
+    )
+    one.add_argument("--batch", type=int, metavar="N", help="rows that --form auto measures with (default: 1)")
+    one.add_argument("--indices", help="in .c: auto (the smallest, the default), rule, gaps or table")
+    one.add_argument("--name", help="of the C function (default: the file's)")
+    one.add_argument("--compile", action="store_true", help="compile .pt2 ahead of time, for processors like this one")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """`prewired export FILE OUT`, in the format that OUT ends in."""
+    from . import export, saved
+
+    kind = arguments.output.suffix
+    if kind not in FORMATS:
+        raise ValueError(f"expected a file to write that ends in {', '.join(FORMATS)}, got {str(arguments.output)!r}")
+    own = {".onnx": ("form", "batch"), ".c": ("indices", "name"), ".pt2": ("compile",)}
+    for ending, options in own.items():
+        for option in options:
+            if ending != kind and getattr(arguments, option):
+                raise ValueError(f"expected --{option} with a {ending} file, got {str(arguments.output)!r}; drop it")
+    given = {name: getattr(arguments, name) for name in own[kind] if getattr(arguments, name)}
+    net = saved.load(arguments.file)
+    if kind == ".onnx":
+        print(export.onnx(net, arguments.output, **given))
+    elif kind == ".c":
+        print(export.c(net, arguments.output, **given))
+    else:
+        path = (export.package if arguments.compile else export.program)(net, arguments.output)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def _score(net: nn.Module, loaded: Data) -> str:
+    from .training import evaluate
+
+    name = "accuracy" if loaded.task == "classification" else "R2"
+    return f"test {name} {evaluate(net, loaded, loaded.x_test, loaded.y_test)[1]:.4f}"

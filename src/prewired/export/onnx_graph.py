@@ -1,0 +1,114 @@
+"""An ONNX graph in the making: nodes, and constants that take few bytes in a file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+LARGEST_FILE = 2**31 - 2**20
+"""Bytes of constants that a model in one file can have: protobuf ends at 2 GB."""
+
+
+class Graph:
+    """The nodes and constants of an ONNX model in the making; its methods return the names of tensors.
+
+    All that depends on constants alone is computed once, when onnxruntime loads the file.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.sparse: list[Any] = []
+        self.bytes = 0
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node with one output."""
+        from onnx import helper
+
+        name = f"{op}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, values: Any, kind: str = "") -> str:
+        """Add a constant of the type of its values; or in few bits, of kind float16 or bfloat16."""
+        self.constants.append(self._tensor(values, kind, f"constant_{len(self.constants)}"))
+        return self.constants[-1].name
+
+    def sparse_constant(self, values: np.ndarray, kind: str, cells: np.ndarray, shape: tuple[int, int]) -> str:
+        """Add a constant that is zero but in the cells given, numbered row by row."""
+        from onnx import helper
+
+        name = f"sparse_{len(self.sparse)}"
+        tensors = self._tensor(values, kind, name), self._tensor(cells, "", f"{name}_cells")
+        self.sparse.append(helper.make_sparse_tensor(*tensors, shape))
+        return name
+
+    def _tensor(self, values: Any, kind: str, name: str) -> Any:
+        from onnx import TensorProto, numpy_helper
+
+        values = np.ascontiguousarray(values)
+        if kind == "float16":
+            values = values.astype(np.float16)
+        elif kind == "bfloat16":
+            values = (values.view(np.uint32) >> 16).astype(np.uint16)
+        self.bytes += values.nbytes
+        if self.bytes > LARGEST_FILE:
+            raise ValueError(
+                f"expected a model of at most {LARGEST_FILE / 1e9:.1f} GB, as ONNX can hold in one file, got "
+                f"{self.bytes / 1e9:.1f} GB or more; take form='smallest', or quantise the network"
+            )
+        tensor = numpy_helper.from_array(values, name)
+        if kind == "bfloat16":
+            tensor.data_type = TensorProto.BFLOAT16
+        return tensor
+
+    def floats(self, values: np.ndarray, kind: str) -> str:
+        """Add weights, which take in the file the bits of their kind, as a float32 tensor."""
+        if kind == "int4":
+            return self._nibbles(values)
+        return self.cast(self.constant(values, kind), "FLOAT") if kind != "float32" else self.constant(values)
+
+    def _nibbles(self, values: np.ndarray) -> str:
+        """Integers from -7 to 7, two a byte: those of the first half in the low four bits, by plain bit operations.
+
+        The type INT4 would need onnxruntime 1.23 for Cast, and its DequantizeLinear is not computed at loading.
+        """
+        n = math.ceil(values.size / 2)
+        flat = np.zeros(2 * n, np.uint8)
+        flat[: values.size] = values.reshape(-1) + 8
+        both = self.constant(flat[:n] | flat[n:] << 4)
+        low = self.add("BitwiseAnd", both, self.constant(np.uint8(15)))
+        high = self.add("BitShift", both, self.constant(np.uint8(4)), direction="RIGHT")
+        all_of_them = self.add("Concat", low, high, axis=0)
+        if values.size % 2:
+            ends = (self.constant(np.array([at])) for at in (0, values.size))
+            all_of_them = self.add("Slice", all_of_them, *ends)
+        signed = self.add("Sub", self.cast(all_of_them, "FLOAT"), self.constant(np.float32(8)))
+        return self.reshape(signed, values.shape)
+
+    def cast(self, name: str, to: str) -> str:
+        from onnx import TensorProto
+
+        return self.add("Cast", name, to=getattr(TensorProto, to))
+
+    def reshape(self, name: str, shape: tuple[int, ...]) -> str:
+        return self.add("Reshape", name, self.constant(np.array(shape, np.int64)))
+
+    def scaled(self, name: str, scale: np.ndarray | None) -> str:
+        """The tensor times the scale, which has its shape but for ones; without scale the tensor itself."""
+        return name if scale is None else self.add("Mul", name, self.constant(scale))
+
+    def whole(self, numbers: np.ndarray, to: str) -> str:
+        """Add whole numbers, which take in the file as few bytes as they need, as a tensor of another type."""
+        return self.cast(self.constant(numbers.astype(np.min_scalar_type(numbers.max(initial=0)))), to)
+
+    def sums(self, gaps: np.ndarray, to: str) -> str:
+        """Add the sums of whole numbers along the last axis."""
+        return self.add("CumSum", self.whole(gaps, to), self.constant(np.int64(gaps.ndim - 1)))
+
+    def rising(self, numbers: np.ndarray) -> str:
+        """Add whole numbers that do not fall along the last axis: the first, and the gaps from there on."""
+        first = numbers[..., :1]
+        return self.add("Add", self.sums(np.diff(numbers, prepend=first), "INT32"), self.whole(first, "INT32"))

@@ -1,0 +1,269 @@
+"""What a network takes, in memory, on disk and in arithmetic, beside a dense one of equal width: measured."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .compression import QuantizedLinear, replaced
+from .kernels import NATIVE
+from .layers import SparseLinear
+from .saved import save
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9),
+}
+
+
+class Sizes(NamedTuple):
+    """What one network takes; bytes, and floating-point operations of one batch (a multiplication and an addition: 2).
+
+    Attributes:
+        weights: parameters, and buffers that are no wiring, such as the integers of a quantised layer.
+        indices: the wiring in memory: the topology, and all that the kernels read.
+        gradients: of the parameters; None where there is nothing to train, as in the three below.
+        optimizer: the optimiser's state after a step.
+        activations: what a batch's forward pass keeps for the backward pass, its input included.
+        training_flops: of a forward and backward pass.
+        forward_flops: of a forward pass.
+        file: on disk, as `prewired.save` writes it; None of a dense twin, whose file would be its weights.
+        file_with_edges: the same with edges instead of recipes.
+    """
+
+    weights: int
+    indices: int
+    gradients: int | None
+    optimizer: int | None
+    activations: int | None
+    training_flops: int | None
+    forward_flops: int
+    file: int | None
+    file_with_edges: int | None
+
+
+class Report(NamedTuple):
+    """The sizes of a network and of its dense twin, and of each layer; prints as tables.
+
+    Attributes:
+        batch: rows of a batch.
+        optimizer: the optimiser's name.
+        net: the network.
+        dense: the same network with nn.Linear in the place of every sparse or quantised layer, in float32 where it was
+            quantised.
+        layers: name -> (n_in, n_out, edges, bytes of weights, bytes of indices) of each linear layer.
+    """
+
+    batch: int
+    optimizer: str
+    net: Sizes
+    dense: Sizes
+    layers: dict[str, tuple[int, int, int, int, int]]
+
+    def __str__(self) -> str:
+        return "\n".join([*_table(self), "", *_layer_table(self.layers)])
+
+    def to_json(self) -> str:
+        """The figures as JSON."""
+        return json.dumps({**self._asdict(), "net": self.net._asdict(), "dense": self.dense._asdict()})
+
+
+def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example: torch.Tensor | None = None) -> Report:
+    """What a network takes: weights, indices, gradients, optimiser state, activations, arithmetic, file.
+
+    A copy of the network is trained for one step and counted: the tensors that exist afterwards, those that autograd
+    kept, the operations that ran. Its dense twin, with nn.Linear in the place of each sparse layer, goes through the
+    same on the meta device, so it may be larger than the memory.
+
+    Args:
+        net: any module with linear layers; it is left as it is.
+        batch: rows of a batch.
+        optimizer: "adam", or "sgd" with momentum.
+        example: the input of one batch, if not (batch, n_in of the first linear layer).
+
+    Raises:
+        ValueError: if batch or optimizer is none, or the network does not take such an input.
+
+    Example:
+        >>> from prewired import networks
+        >>> report = sizes(networks.mlp([64, 32, 10], family="biregular", density=0.25, seed=0))
+        >>> report.net.weights, report.dense.weights, report.net.optimizer
+        (3496, 9640, 7008)
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"expected an integer batch >= 1, got batch={batch!r}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    own = copy.deepcopy(net)
+    x = _input(own, batch) if example is None else example
+    layers = {name: _layer(module) for name, module in net.named_modules() if _is_linear(module)}
+    with tempfile.TemporaryDirectory() as folder:
+        files = [_file(net, Path(folder) / "net", indices) for indices in (False, True)]
+    with torch.random.fork_rng(devices=[]):
+        mine = _measured(own, x, optimizer, *files)
+        quantized = _quantized(own)
+        twin = replaced(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
+        dense = _measured(twin.requires_grad_() if quantized else twin, x.to("meta"), optimizer)
+    return Report(len(x), optimizer, mine, dense, layers)
+
+
+def _measured(
+    net: nn.Module, x: torch.Tensor, optimizer: str, file: int | None = None, file_with_edges: int | None = None
+) -> Sizes:
+    indices = {id(tensor) for module in net.modules() for tensor in _wiring(module)}
+    weights = sum(_nbytes(t) for t in (*net.parameters(), *net.buffers()) if id(t) not in indices)
+    wiring = sum(map(_wiring_bytes, net.modules()))
+    with torch.no_grad(), _counter() as forward:
+        net(x)
+    trained = [None] * 4
+    parameters = [p for p in net.parameters() if p.requires_grad]
+    if parameters and not _quantized(net):
+        trained = _trained(net, x, parameters, optimizer)
+    gradients, state, activations, flops = trained
+    return Sizes(
+        weights, wiring, gradients, state, activations, flops, forward.get_total_flops(), file, file_with_edges
+    )
+
+
+def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int | None]:
+    """Bytes of gradients, of the optimiser's state and of what is kept for backward; operations of the step."""
+    kept: dict[int, int] = {}
+    permanent = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers())}
+    alive = []  # storages must not be freed and their addresses used again while they are counted
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in permanent:
+            kept[storage._cdata] = storage.nbytes()
+            alive.append(storage)
+        return tensor
+
+    steps = OPTIMIZERS[optimizer](parameters)
+    with _counter() as training:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            y = net(x)
+        y.backward(torch.ones_like(y))
+    steps.step()
+    states = [t for one in steps.state.values() for t in one.values() if isinstance(t, torch.Tensor)]
+    gradients = sum(_nbytes(p.grad) for p in parameters if p.grad is not None)
+    return [gradients, sum(map(_nbytes, states)), sum(kept.values()), training.get_total_flops()]
+
+
+def _counter() -> FlopCounterMode:
+    """Counts operations, those of the sparse operators too."""
+    ops = torch.ops.prewired
+    own = {ops.forward: _forward_flops, ops.backward: _backward_flops} if NATIVE else {}
+    return FlopCounterMode(display=False, custom_mapping=own)
+
+
+def _forward_flops(x: Any, wiring: Any, parameters: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    return sum(2 * x[0] * weight[0] for weight in parameters[::2])
+
+
+def _backward_flops(
+    g: Any,
+    y: Any,
+    kept: Any,
+    wiring: Any,
+    by_input: Any,
+    parameters: Any,
+    relu: Any,
+    needs_x: bool,
+    needs_w: bool,
+    **_: Any,
+) -> int:
+    per_weight = [2 * g[0] * weight[0] for weight in parameters[::2]]
+    return needs_w * sum(per_weight) + sum(per_weight[0 if needs_x else 1 :])
+
+
+def _input(net: nn.Module, batch: int) -> torch.Tensor:
+    first = next((module for module in net.modules() if _is_linear(module)), None)
+    if first is None:
+        raise ValueError("expected a network with a linear layer, got none; pass example=, the input of a batch")
+    like = next((p for p in net.parameters()), torch.empty(0))
+    n_in: Any = first.in_features
+    return torch.ones(batch, n_in, dtype=like.dtype, device=like.device)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, SparseLinear | QuantizedLinear | nn.Linear)
+
+
+def _quantized(net: nn.Module) -> bool:
+    return any(isinstance(module, QuantizedLinear) for module in net.modules())
+
+
+def _wiring(module: nn.Module) -> Iterator[torch.Tensor]:
+    """The buffers of a layer that say how it is wired."""
+    if isinstance(module, SparseLinear):
+        yield from module._buffers.values()  # pyright: ignore[reportReturnType]
+    elif isinstance(module, QuantizedLinear):
+        yield from (
+            t for name, t in module._buffers.items() if name not in ("values", "scale", "bias") and t is not None
+        )
+
+
+def _wiring_bytes(module: nn.Module) -> int:
+    topology = getattr(module, "topology", None) if _is_linear(module) else None
+    arrays = 0 if topology is None else topology.indptr.nbytes + topology.indices.nbytes
+    return arrays + sum(map(_nbytes, _wiring(module)))
+
+
+def _dense(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
+    """The dense layer of equal width, without memory."""
+    dtype = layer.weight.dtype
+    return nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta", dtype=dtype)
+
+
+def _layer(module: Any) -> tuple[int, int, int, int, int]:
+    wiring = {id(tensor) for tensor in _wiring(module)}
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    edges = module.in_features * module.out_features if wiring == set() else module.topology.n_edges
+    weights = sum(_nbytes(t) for t in tensors if id(t) not in wiring)
+    return module.in_features, module.out_features, edges, weights, _wiring_bytes(module)
+
+
+def _file(net: nn.Module, path: Path, indices: bool) -> int:
+    save(net, path, indices=indices)
+    return path.stat().st_size
+
+
+def _nbytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _table(report: Report) -> Iterator[str]:
+    per_batch = f"batch of {report.batch}"
+    rows = {
+        "weights": "weights",
+        "indices": "wiring, in memory",
+        "gradients": "gradients",
+        "optimizer": f"state of {report.optimizer}",
+        "activations": f"kept for backward, {per_batch}",
+        "file": "file, recipes",
+        "file_with_edges": "file, edges",
+        "forward_flops": f"operations forward, {per_batch}",
+        "training_flops": f"operations of a step, {per_batch}",
+    }
+    yield f"{'':<36}{'this':>16}{'dense':>16}{'share':>9}"
+    for name, title in rows.items():
+        mine, dense = getattr(report.net, name), getattr(report.dense, name)
+        if mine is not None:
+            share = f"{mine / dense:>9.1%}" if dense else ""
+            yield f"{title:<36}{mine:>16,}{'' if dense is None else f'{dense:,}':>16}{share}".rstrip()
+
+
+def _layer_table(layers: Mapping[str, tuple[int, int, int, int, int]]) -> Iterator[str]:
+    width = max(5, *map(len, layers))
+    yield f"{'layer':<{width}}{'inputs':>11}{'outputs':>11}{'edges':>14}{'density':>9}{'weights':>14}{'wiring':>14}"
+    for name, (n_in, n_out, edges, weights, indices) in layers.items():
+        sides = f"{name:<{width}}{n_in:>11,}{n_out:>11,}{edges:>14,}{edges / (n_in * n_out):>9.2%}"
+        yield f"{sides}{weights:>14,}{indices:>14,}"
