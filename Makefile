@@ -35,7 +35,7 @@ test-all: install
 .venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)
 	$(PYTHON) -m venv .venv-peers
 	$(PEERS)/pip install --quiet "$(TORCH)" "setuptools>=77" "pybind11<3" threadpoolctl
-	$(PEERS)/pip install --quiet --no-build-isolation --editable ".[study]"
+	$(PEERS)/pip install --quiet --no-build-isolation --editable ".[study,export]"
 	for peer in $(PEER_PACKAGES); do \
 	  PATH="$(CURDIR)/$(PEERS):$$PATH" $(PEERS)/pip install --quiet --no-build-isolation --no-cache-dir $$peer \
 	  || echo "$$peer: not installed" >&2; \

@@ -12,9 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import generation, layer, machine, network, plot, report, spectra, sweep, wide
+from . import generation, layer, machine, network, plot, report, shipping, spectra, sweep, wide
 
-PARTS = {"layer": layer, "network": network, "wide": wide, "sweep": sweep, "generation": generation, "spectra": spectra}
+PARTS = {
+    "layer": layer,
+    "network": network,
+    "wide": wide,
+    "sweep": sweep,
+    "generation": generation,
+    "spectra": spectra,
+    "shipping": shipping,
+}
 DEFAULT = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

@@ -12,7 +12,7 @@ import torch
 
 from prewired import kernels
 
-PACKAGES = ("torch", "numpy", "scipy", "mkl", "sparseprop", "sparselab", "networkx", "igraph")
+PACKAGES = ("torch", "numpy", "scipy", "mkl", "sparseprop", "sparselab", "networkx", "igraph", "onnx", "onnxruntime")
 
 
 def describe() -> dict[str, str]:

@@ -28,8 +28,8 @@ _CLIPS = torch.linspace(0.5, 1.0, 26)
 class QuantizedLinear(Wired):
     """A linear layer, sparse or dense, that holds its weights in few bits and computes in float32; for inference.
 
-    The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. It is
-    made anew in every call, so between calls the layer takes no more memory than its values and its wiring.
+    The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. The
+    values become float32 anew in every call, so between calls the layer takes no more memory than they and the wiring.
 
     Args:
         kind: one of KINDS.
@@ -122,12 +122,16 @@ class QuantizedLinear(Wired):
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
         if torch.is_grad_enabled() and x.requires_grad:
             raise RuntimeError("expected no gradients through a quantised layer; call it under torch.no_grad()")
-        bias = None if self.bias is None else self.bias.float()
+        x = x.reshape(-1, self.in_features)
+        values = (self.values if self.scale is None else self.integers).float()
         if self.topology is None:
-            return functional.linear(x, self.weight, bias)
-        wiring = [self.get_buffer(name) for name in FORWARD]
-        y = run([Link(self.weight, bias, wiring, ())], x.reshape(-1, self.in_features), relu=False)
-        return y.reshape(*shape[:-1], self.out_features)
+            y = functional.linear(x, values.view(self.out_features, self.in_features))
+        else:
+            wiring = [self.get_buffer(name) for name in FORWARD]
+            y = run([Link(values, None, wiring, ())], x, relu=False)
+        if self.scale is not None:
+            y = y * self.scale
+        return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, {self.in_features} -> {self.out_features}, {self.n_edges:,} edges"
@@ -161,6 +165,50 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
     if not any(type(module) in _FLOATING for module in net.modules()):
         raise ValueError(f"expected a network with SparseLinear or nn.Linear layers, got {type(net).__name__}")
     return replaced(copy.deepcopy(net), _FLOATING, lambda layer: _quantized(layer, kind)).requires_grad_(False)
+
+
+def replaced(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
+    """The network with some of its modules replaced, in place; one that appears twice is replaced by one.
+
+    Args:
+        net: a module of one of these kinds, or one that contains some.
+        kinds: the classes to replace, but none derived from them.
+        new: from a module of these kinds, what takes its place.
+    """
+    made: dict[int, nn.Module] = {}
+
+    def walk(one: nn.Module) -> nn.Module:
+        if id(one) not in made:
+            made[id(one)] = new(one) if type(one) in kinds else one
+            if made[id(one)] is one:
+                for name, child in one._modules.items():
+                    one._modules[name] = child and walk(child)
+        return made[id(one)]
+
+    return walk(net)
+
+
+def check_kind(kind: str) -> None:
+    """Raise a ValueError that lists the known kinds, unless it is one of them."""
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+
+
+def packed(integers: torch.Tensor) -> torch.Tensor:
+    """Integers from -8 to 7, (n,), as uint8, (ceil(n / 2),): two a byte, the first in the low four bits.
+
+    Example:
+        >>> packed(torch.tensor([1, -1, 7], dtype=torch.int8))
+        tensor([241,   7], dtype=torch.uint8)
+    """
+    nibbles = functional.pad(integers.to(torch.uint8) & 15, (0, len(integers) % 2)).view(-1, 2)
+    return nibbles[:, 0] | nibbles[:, 1] << 4
+
+
+def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
+    """The inverse of `packed`, int8."""
+    both = values.view(torch.int8)
+    return torch.stack((both << 4 >> 4, both >> 4), dim=1).view(-1)[:n]  # a shift to the right keeps the sign
 
 
 def replaced(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:

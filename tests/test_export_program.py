@@ -1,0 +1,168 @@
+"""Programs of torch.export and AOTInductor packages: written here, run in another process."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from prewired import SparseLinear, generators, networks
+from prewired.compression import KINDS, quantize
+from prewired.export.program import package, program
+
+ELSEWHERE = """
+import sys, torch, prewired
+kind, path, at = sys.argv[1:]
+load = torch.export.load if kind == "program" else torch._inductor.aoti_load_package
+for k, path in enumerate(path.split(",")):
+    one = load(path)
+    one = one.module() if kind == "program" else one
+    pairs = torch.load(f"{at}{k}")
+    with torch.no_grad():
+        torch.testing.assert_close([one(x) for x, _ in pairs], [y for _, y in pairs])
+print("the same")
+"""
+
+
+@pytest.fixture(autouse=True)
+def afresh():
+    """Nothing compiled in a test before."""
+    torch._dynamo.reset()
+
+
+def mixed(dtype=torch.float32):
+    """Sparse and dense layers, a batch normalisation with statistics, and another activation."""
+    net = nn.Sequential(
+        SparseLinear(generators.biregular(24, 32, fan_in=4, seed=0)),
+        nn.BatchNorm1d(32),
+        nn.GELU(),
+        SparseLinear(generators.rotating(32, 20, fan_in=9), kernel="dense"),
+        nn.ReLU(),
+        nn.Linear(20, 5),
+    ).to(dtype)
+    net(torch.randn(50, 24, dtype=dtype))
+    return net
+
+
+def mlp():
+    return networks.mlp([24, 32, 40, 5], family="biregular", fan_in=4, seed=0)
+
+
+def same_elsewhere(kind, paths, nets, inputs, tmp_path):
+    """Files give in a new process what the networks give here."""
+    for k, (net, rows) in enumerate(zip(nets, inputs, strict=True)):
+        with torch.no_grad():
+            torch.save([(x, net.eval()(x)) for x in rows], f"{tmp_path}/pairs{k}")
+    words = [kind, ",".join(map(str, paths)), f"{tmp_path}/pairs"]
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", ELSEWHERE, *words], capture_output=True, text=True)
+    assert done.stdout == "the same\n", done.stderr
+
+
+def test_programs_run_in_another_process(tmp_path):
+    nets = [mlp(), mixed(), mixed(torch.float64), quantize(mlp(), "int8"), quantize(mlp(), "int4")]
+    paths = [program(net, tmp_path / f"net{k}.pt2") for k, net in enumerate(nets)]
+    kinds = [torch.float64 if k == 2 else torch.float32 for k in range(5)]
+    inputs = [[torch.randn(batch, 24, dtype=kind) for batch in (1, 2, 33)] for kind in kinds]
+    same_elsewhere("program", paths, nets, inputs, tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_quantised_network_becomes_a_program(kind, tmp_path):
+    net = quantize(mlp(), kind)
+    loaded = torch.export.load(program(net, tmp_path / "net.pt2")).module()
+    x = torch.randn(7, 24)
+    torch.testing.assert_close(loaded(x), net(x))
+
+
+def test_a_program_holds_what_it_reads_and_no_example(tmp_path):
+    net = networks.mlp([300, 200, 5], family="biregular", fan_in=40, seed=0)
+    path = program(net, tmp_path / "net.pt2", example=torch.full((64, 300), 0.125))
+    exported = torch.export.load(path)
+    read = {node.name for node in exported.graph.find_nodes(op="placeholder") if node.users}
+    assert {one.arg.name for one in exported.graph_signature.input_specs} == read
+    names = exported.state_dict.keys() | exported.constants.keys()
+    assert {"0.weight", "0.indices", "2.bias"} <= names
+    assert not any("by_input" in name or "mask" in name for name in names)
+    with zipfile.ZipFile(path) as file:
+        sizes = {one.filename: one.file_size for one in file.infolist()}
+    assert all(name.startswith("net/") for name in sizes)
+    assert sum(sizes.values()) < 200 * 40 * 8 + 64 * 300 * 4  # not even the rest is as large as the example
+
+
+def test_the_network_stays_as_it_was_and_a_batch_may_be_fixed(tmp_path):
+    net = mixed().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    loaded = torch.export.load(program(net, tmp_path / "net.pt2", batch=1)).module()
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    x = torch.randn(1, 24)
+    torch.testing.assert_close(loaded(x), net.eval()(x))
+    with pytest.raises(RuntimeError, match="to be equal to 1, but got 2"):
+        loaded(torch.randn(2, 24))
+
+
+def test_any_module_goes_with_an_example(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv1d(2, 3, 3, padding=1)
+            self.sparse = SparseLinear(generators.biregular(24, 6, fan_in=4, seed=0))
+
+        def forward(self, x):
+            return self.sparse(self.convolution(x).flatten(1)).softmax(-1), x.shape[0]
+
+    net = Net()
+    loaded = torch.export.load(program(net, tmp_path / "net.pt2", example=torch.randn(1, 2, 8))).module()
+    x = torch.randn(9, 2, 8)
+    torch.testing.assert_close(loaded(x), net(x))
+
+
+class Branching(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else x
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + torch.rand_like(x[:, :5])
+
+
+def fails(*_, **__):
+    raise OSError("no g++\nand more")
+
+
+def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "net.pt2"
+    path.write_text("before")
+    with pytest.raises(ValueError, match=r"expected a network that torch.export takes, got .*; give an input"):
+        program(Branching(4, 4), path)
+    with pytest.raises(ValueError, match=r"expected a network that torch.export takes, got .*; give an input"):
+        program(nn.Linear(4, 4), path, example=torch.randn(3, 5))
+    with pytest.raises(ValueError, match=r"expected a path that ends in .pt2, .*net.onnx"):
+        program(mlp(), tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match="expected example=, an input of the network"):
+        program(nn.Conv1d(2, 3, 3), path)
+    with pytest.raises(ValueError, match="expected batch of at least 1, got 0"):
+        program(mlp(), path, batch=0)
+    with pytest.raises(ValueError, match=r"expected example of shape \(batch, ...\), at least one row, got \(0, 24\)"):
+        program(mlp(), path, example=torch.empty(0, 24))
+    with pytest.raises(FileNotFoundError, match="expected a folder"):
+        program(mlp(), tmp_path / "nowhere" / "net.pt2")
+    with pytest.raises(RuntimeError, match=r"expected what the network computes, got another result at batch 4"):
+        program(Noisy(24, 5), path)
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
+    with pytest.raises(RuntimeError, match=r"expected a network and a C\+\+ compiler .*OSError: no g\+\+; .*program"):
+        package(mlp(), path)
+    assert [one.name for one in tmp_path.iterdir()] == ["net.pt2"]
+    assert path.read_text() == "before"
+
+
+@pytest.mark.slow
+def test_packages_run_in_another_process(tmp_path):
+    nets = [mlp(), quantize(mlp(), "int8"), mixed(torch.float64)]
+    paths = [package(net, tmp_path / f"net{k}.pt2") for k, net in enumerate(nets)]
+    kinds = [torch.float32, torch.float32, torch.float64]
+    inputs = [[torch.randn(batch, 24, dtype=kind) for batch in (1, 2, 33)] for kind in kinds]
+    same_elsewhere("package", paths, nets, inputs, tmp_path)
