@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import generation, layer, machine, network, plot, report, shipping, spectra, sweep, wide
+from . import files, generation, layer, machine, network, plot, report, runtimes, spectra, sweep, wide
 
 PARTS = {
     "layer": layer,
@@ -21,7 +21,8 @@ PARTS = {
     "sweep": sweep,
     "generation": generation,
     "spectra": spectra,
-    "shipping": shipping,
+    "files": files,
+    "runtimes": runtimes,
 }
 DEFAULT = Path(__file__).parents[1] / "docs" / "benchmarks"
 

@@ -22,18 +22,24 @@ ARROWS = {
     "chain.py": {"kernels"},
     "crossover.py": {"kernels"},
     "init.py": {"topology"},
-    "layers.py": {"chain", "crossover", "init", "kernels", "plan", "topology"},
+    "wired.py": {"plan"},
+    "layers.py": {"chain", "crossover", "init", "kernels", "plan", "topology", "wired"},
     "networks.py": {"chain", "generators", "init", "kernels", "layers", "plan", "random_bits", "topology"},
     "bench.py": {"crossover", "generators", "layers"},
     "data/": {"random_bits"},
     "training.py": {"data", "generators", "layers", "metrics", "networks", "random_bits", "topology"},
-    "storage.py": {"topology"},
+    "files.py": set(),
+    "storage.py": {"files", "topology"},
+    "compression.py": {"chain", "kernels", "layers", "plan", "topology", "wired"},
+    "saved/": {"compression", "files", "generators", "layers", "networks", "topology", "wired"},
+    "footprint.py": {"compression", "kernels", "layers", "saved"},
+    "export/": {"__version__", "compression", "crossover", "files", "layers", "plan", "topology"},
     "names.py": {"topology"},
     "masks.py": {"names", "topology"},
     "store.py": {"__version__"},
     "statistics/": {"random_bits", "training"},
     "signals.py": {"data", "layers", "training"},
-    "wirings.py": {"generators", "masks", "storage", "store", "topology"},
+    "wirings.py": {"generators", "masks", "saved", "storage", "store", "topology"},
     "plots/": {"generators", "metrics", "statistics", "topology", "training"},
     "page/": {"plots", "statistics", "topology"},
     "study/": {
@@ -47,6 +53,8 @@ ARROWS = {
 GRAPH_HALF = ("topology.py", "random_bits.py", "generators/", "metrics/", "names.py", "masks.py")
 ONLY_IN = {
     "matplotlib": ("plots/",),
+    "onnx": ("export/",),
+    "onnxruntime": ("export/",),
     "plotly": ("plots/", "page/"),
     "pooch": ("data/",),
     "pyarrow": ("report/",),
@@ -116,7 +124,19 @@ def test_no_arrow_leads_back():
 
 
 def test_import_is_light():
-    extras = "matplotlib", "sklearn", "rich", "pooch", "pandas", "plotly", "statsmodels", "ray", "pyarrow"
+    extras = (
+        "matplotlib",
+        "sklearn",
+        "rich",
+        "pooch",
+        "pandas",
+        "plotly",
+        "statsmodels",
+        "ray",
+        "pyarrow",
+        "onnx",
+        "onnxruntime",
+    )
     code = f"import sys, prewired; print([m for m in {extras} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

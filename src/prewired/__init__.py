@@ -2,6 +2,7 @@
 
 from . import compression, data, export, generators, init, masks, metrics, names, networks, saved, study
 from .compression import quantize
+from .footprint import sizes
 from .layers import SparseLinear
 from .metrics import measure
 from .saved import load, save
@@ -33,6 +34,7 @@ __all__ = [
     "save",
     "save_topology",
     "saved",
+    "sizes",
     "study",
     "train",
 ]

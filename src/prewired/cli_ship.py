@@ -26,7 +26,7 @@ def add_sizes(one: argparse.ArgumentParser) -> None:
 def sizes(arguments: argparse.Namespace) -> None:
     """`prewired sizes FILE`."""
     from . import saved
-    from .sizes import sizes
+    from .footprint import sizes
 
     report = sizes(saved.load(arguments.file), batch=arguments.batch, optimizer=arguments.optimizer)
     if arguments.json:

@@ -21,7 +21,7 @@ LARGEST = {"int8": 127, "int4": 7}
 KINDS = (*FLOATS, *LARGEST)
 _FLOATING = (SparseLinear, nn.Linear)
 FORWARD = Plan._fields[:PER_LAYER]
-_CLIPS = torch.linspace(0.5, 1.0, 26)
+_CLIPS = torch.linspace(0.5, 1.02, 27)
 """Shares of a row's largest weight that are tried as the largest the integers can say."""
 
 
@@ -141,7 +141,7 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
     """A copy of a network, for inference, whose linear layers hold their weights in fewer bits.
 
     "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and a scale for
-    each output row, the one among 26 with the least squared error; scales and biases are bfloat16. All other modules
+    each output row, the one among 27 with the least squared error; scales and biases are bfloat16. All other modules
     stay as they are, and no parameter asks for gradients any more.
 
     Args:
@@ -209,50 +209,6 @@ def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
     """The inverse of `packed`, int8."""
     both = values.view(torch.int8)
     return torch.stack((both << 4 >> 4, both >> 4), dim=1).view(-1)[:n]  # a shift to the right keeps the sign
-
-
-def replaced(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
-    """The network with some of its modules replaced, in place; one that appears twice is replaced by one.
-
-    Args:
-        net: a module of one of these kinds, or one that contains some.
-        kinds: the classes to replace, but none derived from them.
-        new: from a module of these kinds, what takes its place.
-    """
-    made: dict[int, nn.Module] = {}
-
-    def walk(one: nn.Module) -> nn.Module:
-        if id(one) not in made:
-            made[id(one)] = new(one) if type(one) in kinds else one
-            if made[id(one)] is one:
-                for name, child in one._modules.items():
-                    one._modules[name] = child and walk(child)
-        return made[id(one)]
-
-    return walk(net)
-
-
-def check_kind(kind: str) -> None:
-    """Raise a ValueError that lists the known kinds, unless it is one of them."""
-    if kind not in KINDS:
-        raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
-
-
-def packed(integers: torch.Tensor) -> torch.Tensor:
-    """Integers from -8 to 7, (n,), as uint8, (ceil(n / 2),): two a byte, the first in the low four bits.
-
-    Example:
-        >>> packed(torch.tensor([1, -1, 7], dtype=torch.int8))
-        tensor([241,   7], dtype=torch.uint8)
-    """
-    nibbles = functional.pad(integers.to(torch.uint8) & 15, (0, len(integers) % 2)).view(-1, 2)
-    return nibbles[:, 0] | nibbles[:, 1] << 4
-
-
-def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
-    """The inverse of `packed`, int8."""
-    nibbles = torch.stack((values & 15, values >> 4), dim=1).reshape(-1)[:n].to(torch.int8)
-    return torch.where(nibbles > 7, nibbles - 16, nibbles)
 
 
 def _quantized(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:

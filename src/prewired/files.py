@@ -20,7 +20,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"expected a folder to write to, got {str(path.parent)!r}, which does not exist")
+        raise FileNotFoundError(
+            f"expected a folder to write to, got {str(path.parent)!r}, which does not exist; check the path"
+        )
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part

@@ -31,7 +31,7 @@ _WORDS = (
 
 
 class Exported(NamedTuple):
-    """What `c` wrote.
+    """What `c` wrote; its text is a few lines.
 
     Attributes:
         path: the file.
@@ -52,6 +52,16 @@ class Exported(NamedTuple):
     ram_single: int
     wirings: tuple[str, ...]
     verified: str
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.path}: {self.source:,} bytes of C",
+                f"in a program: weights {self.weights:,} bytes, indices {self.indices:,} ({', '.join(self.wirings)})",
+                f"static memory: {self.ram:,} bytes, {self.ram_single:,} with a tile of 1",
+                f"verified {self.verified}".replace("verified not", "not"),
+            ]
+        )
 
 
 def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str = "auto") -> Exported:

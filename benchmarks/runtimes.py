@@ -1,0 +1,122 @@
+"""Time per image of each way to run one network: torch, prewired, onnxruntime with each form, C."""
+
+import ctypes
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import prewired as pw
+from prewired import export
+from prewired.export.c_file import compiler
+from prewired.export.onnx_file import session
+from prewired.export.onnx_forms import FORMS
+
+from .files import DENSITY, SIZES
+from .timing import record, set_threads, take_turns
+
+ROUNDS, MINUTES = 41, 2
+FAMILIES = ("biregular", "grouped")
+BATCHES = (1, 64)
+TOLERANCE = 1e-5
+DENSE = "torch, dense"
+FLAGS = {"C, -O3": ("-O3",), "C, -O3 -march=native": ("-O3", "-march=native")}
+Way = Callable[[np.ndarray], np.ndarray]
+ROUNDED = ("prewired, int8", "C, int8, -O3")
+
+
+def run(rounds: int, quick: bool) -> dict[str, Any]:
+    """A record for each family, batch and way; every way is compared on all test images of MNIST before it is timed."""
+    set_threads(1)
+    data = pw.data.load("mnist")
+    images = data.x_test.numpy()
+    records, differences = [], {}
+    for family in FAMILIES:
+        print(f"runtimes: {family}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            net = pw.networks.mlp(SIZES, family=family, density=DENSITY, seed=0)
+            pw.train(net, data, pw.TrainConfig(epochs=1))
+            ways = _ways(net, Path(folder))
+            differences[family] = _differences(ways, images)
+            for batch in BATCHES:
+                x = np.ascontiguousarray(images[:batch])
+                timed = take_turns({name: partial(way, x) for name, way in ways.items()}, rounds)
+                own = {"family": family, "batch": batch}
+                records += [{**own, "way": way, **record(timing, timed[DENSE])} for way, timing in timed.items()]
+    return {"sizes": SIZES, "density": DENSITY, "n_images": len(images), "differences": differences, "records": records}
+
+
+def _ways(net: nn.Module, folder: Path) -> dict[str, Way]:
+    """Each way to run a network, from a batch in NumPy to its outputs."""
+    dense = nn.Sequential(*(_dense(layer) if isinstance(layer, pw.SparseLinear) else layer for layer in net))
+    rounded = pw.quantize(net, "int8")
+    ways = {DENSE: _torch(dense), "prewired": _torch(net), "prewired, int8": _torch(rounded)}
+    for form in FORMS:
+        with suppress(ValueError):  # no such form for this wiring
+            ways[f"onnxruntime, {form}"] = _onnx(net, folder, form, 1)[0]
+    for batch in BATCHES:
+        way, taken = _onnx(net, folder, "auto", batch)
+        ways[f"onnxruntime, auto for {batch}: {', '.join(taken)}"] = way
+    if compiler():
+        ways |= {name: _c(net, folder, flags) for name, flags in FLAGS.items()}
+        ways["C, int8, -O3"] = _c(rounded, folder, ("-O3",))
+    return ways
+
+
+def _differences(ways: dict[str, Way], images: np.ndarray) -> dict[str, float]:
+    """The largest difference from prewired in any output, relative to the largest; raises if it is too large."""
+
+    def outputs(way: Way) -> np.ndarray:
+        return np.concatenate([way(images[at : at + 64]) for at in range(0, len(images), 64)])
+
+    expected, found = outputs(ways["prewired"]), {}
+    for name, way in ways.items():
+        found[name] = float(f"{np.abs(outputs(way) - expected).max() / np.abs(expected).max():.2g}")
+        if name not in ROUNDED and found[name] > TOLERANCE:
+            raise RuntimeError(f"{name} differs from prewired by {found[name]}")
+    return found
+
+
+def _dense(layer: pw.SparseLinear) -> nn.Linear:
+    dense = nn.Linear(layer.in_features, layer.out_features)
+    with torch.no_grad():
+        dense.weight.copy_(layer.to_dense())
+        dense.bias.copy_(layer.bias)
+    return dense
+
+
+def _torch(net: nn.Module) -> Way:
+    @torch.inference_mode()
+    def call(x: np.ndarray) -> np.ndarray:
+        return net(torch.from_numpy(x)).numpy()
+
+    return call
+
+
+def _onnx(net: nn.Module, folder: Path, form: str, batch: int) -> tuple[Way, list[str]]:
+    """The session of an ONNX file, and the form that each layer has in it."""
+    exported = export.onnx(net, folder / "net.onnx", form=form, batch=batch)
+    one = session(exported.path.read_bytes())
+    return lambda x: one.run(None, {"x": x})[0], [layer.form for layer in exported.layers]
+
+
+def _c(net: nn.Module, folder: Path, flags: tuple[str, ...]) -> Way:
+    """The function of the C file, called through ctypes."""
+    export.c(net, folder / "net.c", name="net")
+    library = Path(tempfile.mkdtemp(dir=folder)) / "net.so"
+    subprocess.run([compiler(), *flags, "-shared", "-fPIC", folder / "net.c", "-o", library, "-lm"], check=True)
+    function, pointer = ctypes.CDLL(library).net_batch, ctypes.c_void_p
+
+    def call(x: np.ndarray) -> np.ndarray:
+        y = np.empty((len(x), SIZES[-1]), np.float32)
+        function(pointer(x.ctypes.data), pointer(y.ctypes.data), len(x))
+        return y
+
+    return call
