@@ -293,7 +293,7 @@ def test_arguments_are_checked(arguments, message, tmp_path):
 
 def test_a_missing_folder_and_a_missing_package(tmp_path, monkeypatch):
     net = nn.Linear(2, 2)
-    with pytest.raises(FileNotFoundError, match="make the folder first"):
+    with pytest.raises(FileNotFoundError, match="check the path"):
         onnx(net, tmp_path / "nowhere" / "net.onnx")
     monkeypatch.setattr(onnx_file, "find_spec", lambda package: None)
     with pytest.raises(ImportError, match=r"pip install 'prewired\[export\]'"):
