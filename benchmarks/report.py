@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import spectra
+from . import shipped, spectra
 from .generation import LIBRARIES, OWN
 from .goals import (
     GENERATION_GOALS,
@@ -63,6 +63,8 @@ def markdown(parts: dict[str, Any]) -> str:
         "sweep": _sweep,
         "generation": _generation,
         "spectra": _spectra,
+        "files": shipped.files,
+        "runtimes": shipped.runtimes,
     }
     blocks = ["# Benchmarks", HEAD, *_machine(parts)]
     for name, section in sections.items():

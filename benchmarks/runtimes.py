@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +29,16 @@ BATCHES = (1, 64)
 TOLERANCE = 1e-5
 DENSE = "torch, dense"
 FLAGS = {"C, -O3": ("-O3",), "C, -O3 -march=native": ("-O3", "-march=native")}
-Way = Callable[[np.ndarray], np.ndarray]
 ROUNDED = ("prewired, int8", "C, int8, -O3")
+
+
+class Way(NamedTuple):
+    """A way to run a network."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    """From a batch to its outputs."""
+    bytes: int
+    """Of the network's file; of a C file, once it is compiled."""
 
 
 def run(rounds: int, quick: bool) -> dict[str, Any]:
@@ -47,17 +56,26 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
             differences[family] = _differences(ways, images)
             for batch in BATCHES:
                 x = np.ascontiguousarray(images[:batch])
-                timed = take_turns({name: partial(way, x) for name, way in ways.items()}, rounds)
+                timed = take_turns({name: partial(way.run, x) for name, way in ways.items()}, rounds)
                 own = {"family": family, "batch": batch}
-                records += [{**own, "way": way, **record(timing, timed[DENSE])} for way, timing in timed.items()]
-    return {"sizes": SIZES, "density": DENSITY, "n_images": len(images), "differences": differences, "records": records}
+                sized = {name: {"way": name, "bytes": way.bytes} for name, way in ways.items()}
+                records += [{**own, **sized[name], **record(timing, timed[DENSE])} for name, timing in timed.items()]
+    about = {"sizes": SIZES, "density": DENSITY, "n_images": len(images), "library": _library()}
+    return {**about, "differences": differences, "records": records}
+
+
+def _library() -> int:
+    """Bytes of onnxruntime's own library."""
+    folder = Path(find_spec("onnxruntime").origin).parent / "capi"
+    return max(path.stat().st_size for path in folder.iterdir())
 
 
 def _ways(net: nn.Module, folder: Path) -> dict[str, Way]:
     """Each way to run a network, from a batch in NumPy to its outputs."""
     dense = nn.Sequential(*(_dense(layer) if isinstance(layer, pw.SparseLinear) else layer for layer in net))
     rounded = pw.quantize(net, "int8")
-    ways = {DENSE: _torch(dense), "prewired": _torch(net), "prewired, int8": _torch(rounded)}
+    nets = {DENSE: dense, "prewired": net, "prewired, int8": rounded}
+    ways = {name: _torch(one, folder) for name, one in nets.items()}
     for form in FORMS:
         with suppress(ValueError):  # no such form for this wiring
             ways[f"onnxruntime, {form}"] = _onnx(net, folder, form, 1)[0]
@@ -74,7 +92,7 @@ def _differences(ways: dict[str, Way], images: np.ndarray) -> dict[str, float]:
     """The largest difference from prewired in any output, relative to the largest; raises if it is too large."""
 
     def outputs(way: Way) -> np.ndarray:
-        return np.concatenate([way(images[at : at + 64]) for at in range(0, len(images), 64)])
+        return np.concatenate([way.run(images[at : at + 64]) for at in range(0, len(images), 64)])
 
     expected, found = outputs(ways["prewired"]), {}
     for name, way in ways.items():
@@ -92,25 +110,29 @@ def _dense(layer: pw.SparseLinear) -> nn.Linear:
     return dense
 
 
-def _torch(net: nn.Module) -> Way:
+def _torch(net: nn.Module, folder: Path) -> Way:
+    pw.save(net, folder / "net")
+
     @torch.inference_mode()
     def call(x: np.ndarray) -> np.ndarray:
         return net(torch.from_numpy(x)).numpy()
 
-    return call
+    return Way(call, (folder / "net").stat().st_size)
 
 
 def _onnx(net: nn.Module, folder: Path, form: str, batch: int) -> tuple[Way, list[str]]:
     """The session of an ONNX file, and the form that each layer has in it."""
     exported = export.onnx(net, folder / "net.onnx", form=form, batch=batch)
     one = session(exported.path.read_bytes())
-    return lambda x: one.run(None, {"x": x})[0], [layer.form for layer in exported.layers]
+    forms = [layer.form for layer in exported.layers]
+    return Way(lambda x: one.run(None, {"x": x})[0], exported.bytes), forms
 
 
 def _c(net: nn.Module, folder: Path, flags: tuple[str, ...]) -> Way:
     """The function of the C file, called through ctypes."""
     export.c(net, folder / "net.c", name="net")
     library = Path(tempfile.mkdtemp(dir=folder)) / "net.so"
+    subprocess.run([compiler(), *flags, "-c", folder / "net.c", "-o", folder / "net.o"], check=True)
     subprocess.run([compiler(), *flags, "-shared", "-fPIC", folder / "net.c", "-o", library, "-lm"], check=True)
     function, pointer = ctypes.CDLL(library).net_batch, ctypes.c_void_p
 
@@ -119,4 +141,4 @@ def _c(net: nn.Module, folder: Path, flags: tuple[str, ...]) -> Way:
         function(pointer(x.ctypes.data), pointer(y.ctypes.data), len(x))
         return y
 
-    return call
+    return Way(call, (folder / "net.o").stat().st_size)
