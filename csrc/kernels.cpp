@@ -109,6 +109,17 @@ struct Spmm {
   bool relu;
 };
 
+// The same for a batch of one: activations are plain vectors, parameters are read as they are stored.
+template <typename S>
+struct Spmv {
+  Pattern pattern;
+  const S* weights;
+  const S* bias;  // null: none
+  const S* x;
+  S* y;
+  bool relu;
+};
+
 template <typename S>
 struct Dots {
   typedef typename Compute<S>::type T;
@@ -384,21 +395,53 @@ Tensor filled(const Tensor& like, int64_t n, int64_t batch, const F& run) {
 
 constexpr int64_t kPerLayer = 4;  // tensors of a wiring: starts, indices, rows, groups; by input, order for groups
 
+void check_parameters(const Tensor& weight, const Tensor& bias, ScalarType dtype, const Pattern& p) {
+  check_vector(weight, "weight", dtype, p.n_edges);
+  if (bias.numel() > 0) check_vector(bias, "bias", dtype, p.n_rows);
+}
+
+// y of a chain for a batch of one, of which nothing is kept. Nothing is packed or padded.
+template <typename S>
+Tensor forward_of_one(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters,
+                      bool relu) {
+  STD_TORCH_CHECK(x.is_contiguous(), "x: expected a contiguous row");
+  const int64_t n_layers = wiring.size() / kPerLayer;
+  const auto* at = static_cast<const S*>(x.const_data_ptr());
+  std::unique_ptr<S[]> hidden;
+  for (int64_t k = 0;; ++k) {
+    const Pattern p = pattern_of(wiring[k * kPerLayer], wiring[k * kPerLayer + 1]);
+    const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
+    check_parameters(weight, bias, x.scalar_type(), p);
+    const bool last = k + 1 == n_layers;
+    const auto run = [&](S* y) {
+      const Spmv<S> a{p, static_cast<const S*>(weight.const_data_ptr()),
+                      bias.numel() > 0 ? static_cast<const S*>(bias.const_data_ptr()) : nullptr, at, y, relu || !last};
+      for_rows(p, 1, [&](int64_t begin, int64_t end) { DISPATCH(spmv<S>, a, begin, end); });
+    };
+    if (last) {
+      Tensor y = feature_major(x, p.n_rows, 1);
+      run(static_cast<S*>(y.mutable_data_ptr()));
+      return y;
+    }
+    auto y = std::make_unique_for_overwrite<S[]>(p.n_rows);
+    run(y.get());
+    hidden = std::move(y);
+    at = hidden.get();
+  }
+}
+
 template <typename S>
 std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters,
                                bool relu, bool keep) {
-  const ScalarType dtype = x.scalar_type();
   const int64_t batch = x.size(0), n_layers = wiring.size() / kPerLayer;
-  const bool single = batch == 1 && !keep;
-  STD_TORCH_CHECK(!single || x.is_contiguous(), "x: expected a contiguous row");
+  if (batch == 1 && !keep) return {forward_of_one<S>(x, wiring, parameters, relu)};
   std::vector<Tensor> kept;
-  Tensor at = single ? x : pack<S>(x, "x");
+  Tensor at = pack<S>(x, "x");
   for (int64_t k = 0; k < n_layers; ++k) {
     const Tensor* w = &wiring[k * kPerLayer];
     const Pattern p = pattern_of(w[0], w[1], &w[2], &w[3], worth_panels(x, batch));
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
-    check_vector(weight, "weight", dtype, p.n_edges);
-    if (bias.numel() > 0) check_vector(bias, "bias", dtype, p.n_rows);
+    check_parameters(weight, bias, x.scalar_type(), p);
     const Values<S> values(weight), biases(bias);
     const bool last = k + 1 == n_layers;
     Spmm<S> a{p, values.data, bias.numel() > 0 ? biases.data : nullptr, blocks_of<S>(at, at.size(0), padded<S>(batch), true),
@@ -408,12 +451,7 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
       for_rows(p, a.x.batch, [&](int64_t begin, int64_t end) { DISPATCH(spmm<S>, a, begin, end); });
     };
     Tensor y = at;
-    if (single) {
-      a.pattern.groups = a.pattern.rows = nullptr;
-      y = feature_major(x, p.n_rows, 1);
-      a.y.data = static_cast<S*>(y.mutable_data_ptr());
-      for_rows(a.pattern, 1, [&](int64_t begin, int64_t end) { DISPATCH(spmv<S>, a, begin, end); });
-    } else if (last) {
+    if (last) {
       y = filled<S>(x, p.n_rows, batch, run);
     } else {
       y = new_packed<S>(x, p.n_rows, batch);

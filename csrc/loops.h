@@ -212,21 +212,42 @@ static void spmm(const Spmm<S>& a, int64_t begin, int64_t end) {
   }
 }
 
-// y[row] = bias + W x for a batch of one: products of single values.
+// What as many edges read of x as fill a vector. The inputs of a row rise, so the first and the last tell whether all are
+// neighbours, as in bands, groups and complete graphs: they are loaded as they lie. Others are loaded one by one, which
+// takes less time than a gather instruction (measured on Zen 4).
+template <typename S, int bytes>
+static inline __attribute__((always_inline)) typename Lanes<S, bytes>::vector read_by(const int32_t* indices, const S* x) {
+  using L = Lanes<S, bytes>;
+  if (indices[L::count - 1] - indices[0] == L::count - 1) return L::load(x + indices[0]);
+  typename L::vector v;
+#pragma GCC unroll 8
+  for (int64_t k = 0; k < L::count; ++k) v[k] = typename L::T(x[indices[k]]);
+  return v;
+}
+
+// y = (relu of) W x + bias for the rows [begin, end) and a batch of one. Vectors run along the edges of a row; two sums,
+// so that an addition need not wait for the one before.
 template <typename S>
-static void spmv(const Spmm<S>& a, int64_t begin, int64_t end) {
-  typedef typename Compute<S>::type T;
-  const Pattern& p = a.pattern;
-  const int64_t* last = p.last + (p.n_panels - 1) * p.n_rows;
+static void spmv(const Spmv<S>& a, int64_t begin, int64_t end) {
+  constexpr int bytes = VECTOR_BYTES < 32 ? VECTOR_BYTES : 32;
+  using L = Lanes<S, bytes>;
+  const int32_t* indices = a.pattern.indices;
   for (int64_t row = begin; row < end; ++row) {
-    T sum[4] = {a.bias ? a.bias[row] : T(0), 0, 0, 0};
-    int64_t e = p.first[row];
-    for (; e + 4 <= last[row]; e += 4)
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) sum[u] += a.values[e + u] * T(a.x.data[p.indices[e + u]]);
-    for (; e < last[row]; ++e) sum[0] += a.values[e] * T(a.x.data[p.indices[e]]);
-    const T y = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    a.y.data[row] = S(a.relu && y < 0 ? T(0) : y);
+    int64_t e = a.pattern.first[row];
+    const int64_t last = a.pattern.last[row];
+    typename L::vector sum[2] = {};
+    typename L::T total = a.bias ? typename L::T(a.bias[row]) : 0;
+    const auto add = [&](typename L::vector& to) __attribute__((always_inline)) {
+      to += L::load(a.weights + e) * read_by<S, bytes>(indices + e, a.x);
+      e += L::count;
+    };
+    while (e + 2 * L::count <= last) add(sum[0]), add(sum[1]);
+    if (e + L::count <= last) add(sum[0]);
+    for (; e < last; ++e) total += typename L::T(a.weights[e]) * typename L::T(a.x[indices[e]]);
+    sum[0] += sum[1];
+#pragma GCC unroll 8
+    for (int64_t k = 0; k < L::count; ++k) total += sum[0][k];
+    a.y[row] = S(a.relu && total < 0 ? typename L::T(0) : total);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from itertools import accumulate, product
@@ -55,6 +56,15 @@ PATTERNS = {
     "ragged panels": Topology.from_mask(np.arange(40)[:, None] * np.arange(500) % 7 < 2),
     "panels and groups": sharing([3, 4, 1, 6], 500, 160),
 }
+ALONE = {
+    **PATTERNS,
+    "a band around a ring": generators.rotating(67, 53, fan_in=21),
+    "runs and gaps": Topology.from_mask(np.arange(90) // (1 + np.arange(23)[:, None]) % 2 == 0),
+    "a gap in eight": Topology.from_mask(
+        (np.arange(70) - np.arange(48)[:, None]) % 48 < np.where(np.arange(70) % 9, 17, 0)
+    ),
+}
+"""Those on which a batch of one is tried as well: with edges that lie side by side, or nearly so."""
 PANELS = {"one long row", "panels", "ragged panels", "panels and groups"}
 NOT_GROUPED = {"constant", "biregular", "ragged", "one edge", "one long row", "groups of inputs", "panels"}
 FAR = generators.constant_fan_in(17_000, 5, fan_in=101, seed=0)
@@ -197,6 +207,20 @@ def test_battery_of_what_is_asked_for(name, batch, pattern, dtype):
             torch.testing.assert_close(grad, want if needed else want.new_empty(0), **close)
 
 
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("graphs", [*([t] for t in ALONE.values()), *CHAINS.values()], ids=[*ALONE, *CHAINS])
+@pytest.mark.parametrize(("name", "batch"), [(name, batch) for name in kernels.KERNELS for batch in (1, 2, 3)])
+def test_battery_of_few_rows_without_gradients(name, batch, graphs, bias, dtype):
+    c = case(graphs, batch, dtype, bias=bias)
+    for relu, x in ((False, c.x), (True, c.x.t().contiguous().t())):
+        (y,) = kernels.KERNELS[name].forward(x, c.wiring, c.parameters, relu, False)
+        want, _ = expected(c, relu)
+        assert y.dtype == dtype
+        assert y.stride() == (1, batch)
+        torch.testing.assert_close(y.double(), want, rtol=ROUNDING[dtype], atol=ROUNDED_BETWEEN[dtype])
+
+
 @pytest.mark.parametrize("batch", [1, 33, 131])
 def test_a_chain_whose_input_needs_no_gradient(batch):
     c = case(CHAINS["regular"], batch, torch.float32)
@@ -296,6 +320,25 @@ def test_the_number_of_threads_changes_no_bit(graphs, dtype, threads):
         results.append([found(SPARSE, c, relu=True, needs_x=x, needs_weights=weights) for x, weights in asked])
     for result in results[:-1]:
         torch.testing.assert_close(result, results[-1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("family", ["biregular", "rotating"])
+def test_the_number_of_threads_changes_no_bit_of_a_row_alone(family, dtype, threads):
+    """Large enough that threads share every layer: from 65,536 edges on."""
+    graphs = [
+        generators.make(family, n_in=n_in, n_out=n_out, fan_in=140, **({"seed": 0} if family == "biregular" else {}))
+        for n_in, n_out in ((500, 701), (701, 600))
+    ]
+    c = case(graphs, 1, dtype)
+    results = []
+    for n in (3, 2, 1):
+        threads(n)
+        results.append(SPARSE.forward(c.x, c.wiring, c.parameters, False, False)[0])
+    for result in results[:-1]:
+        torch.testing.assert_close(result, results[-1], rtol=0, atol=0)
+    atol = ROUNDED_BETWEEN[dtype]
+    torch.testing.assert_close(results[0].double(), expected(c, False)[0], rtol=ROUNDING[dtype], atol=atol)
 
 
 def packed_mask(t):
@@ -424,6 +467,15 @@ def test_wrong_arguments_are_refused_before_memory_is_read(what):
     operator, name, bad = WRONG[what]
     with pytest.raises(RuntimeError, match="expected"):
         getattr(kernels, operator)(**{**RIGHT[operator], name: bad})
+
+
+@pytest.mark.parametrize(
+    "what", [what for what in WRONG if re.search("^forward: .*(starts|indices|weight|bias) ", what)]
+)
+def test_wrong_arguments_are_refused_for_a_row_alone(what):
+    _, name, bad = WRONG[what]
+    with pytest.raises(RuntimeError, match="expected"):
+        kernels.forward(**{**RIGHT["forward"], "x": RIGHT["forward"]["x"][:1], name: bad})
 
 
 @pytest.mark.parametrize("graphs", [[PATTERNS["panels and groups"]], CHAINS["regular"]], ids=["layer", "chain"])

@@ -2,10 +2,12 @@
 
 A layer is y = x W^T + b, where W is a vector of one value per edge of a topology. `forward` runs a chain of layers,
 with a ReLU between them, and `backward` finds all its gradients, so that a whole network costs two calls. A chain of
-one is a layer. Shapes and dtypes are checked; that every index lies inside its side is not, Topology has seen to it.
+one is a layer. Shapes and dtypes are checked; that the inputs of an output rise and lie inside their side is not,
+Topology has seen to it.
 
 Activations go in as (batch, n), row-major or feature-major (strides (1, batch)), and come out feature-major. Every
-number is computed by one thread in one order: results do not depend on the number of threads, bit for bit.
+number is computed by one thread in one order: results do not depend on the number of threads, bit for bit. They may
+depend on the batch in their last bits: a row alone, without gradients, has loops of its own.
 """
 
 import importlib.util

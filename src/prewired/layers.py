@@ -36,7 +36,8 @@ class SparseLinear(Wired):
         device, dtype: of the parameters, as in nn.Linear; float32, float64 and bfloat16 run on compiled kernels.
         kernel: "auto" takes, for each batch, what is faster on this machine: loops over the edges ("sparse") or a dense
             matrix made from the weights ("dense"); a name asks for one of the two. Any gives the same numbers, up to
-            rounding, and a checkpoint belongs to none.
+            rounding, and a checkpoint belongs to none; a row alone and the same row in a batch are equal up to rounding
+            too.
 
     Raises:
         TypeError: if topology is not a Topology.
