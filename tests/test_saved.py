@@ -14,10 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, compression, generators, names, networks, saved
-from prewired.saved import gaps
+from prewired.saved import gaps, modules
 from prewired.saved.file import _seal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -131,11 +132,113 @@ def test_any_module_is_loaded_into_one_of_its_class(path):
         pw.load(path)
 
 
+def test_into_a_module_without_memory(path):
+    pw.save(Own(), path)
+    with pytest.raises(ValueError, match=r"for meta; give it memory with to_empty\(\)"):
+        pw.load(path, into=Own().to("meta"))
+
+
+def buffered():
+    net = nn.Sequential(nn.Linear(3, 3))
+    net.register_buffer("mean", torch.zeros(3))
+    return net
+
+
+def tied():
+    layer = SparseLinear(generators.rotating(6, 6, fan_in=2))
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+def tied_parameter():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[1].weight = net[0].weight
+    return net
+
+
+INTO_ONLY = {
+    "pruned": lambda: nn.Sequential(prune.l1_unstructured(nn.Linear(3, 3), "weight", 2)),
+    "weight norm": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))),
+    "a buffer of a sequence": buffered,
+    "tied": tied,
+    "a tied parameter": tied_parameter,
+    "a subclass": lambda: nn.Sequential(type("Mine", (nn.Linear,), {})(3, 3)),
+}
+
+
+@pytest.mark.parametrize("make", INTO_ONLY.values(), ids=INTO_ONLY)
+def test_what_would_come_back_as_something_else_needs_a_module(make, path):
+    net, other = make(), make()
+    pw.save(net, path)
+    with pytest.raises(ValueError, match="into=net"):
+        pw.load(path)
+    same(net, pw.load(path, into=other))
+
+
+PLAIN = [
+    nn.BatchNorm1d(6, eps=1e-3, momentum=0.3),
+    nn.BatchNorm1d(6, affine=False, momentum=None),
+    nn.BatchNorm1d(6, track_running_stats=False),
+    nn.Dropout(0.25),
+    nn.ELU(0.5),
+    nn.Flatten(0, -1),
+    nn.GELU("tanh"),
+    nn.Identity(),
+    nn.LayerNorm(6, eps=1e-3),
+    nn.LayerNorm([2, 3], elementwise_affine=False),
+    nn.LayerNorm(6, bias=False),
+    nn.LeakyReLU(0.3),
+    nn.LogSoftmax(0),
+    nn.ReLU(),
+    nn.SiLU(),
+    nn.Sigmoid(),
+    nn.Softmax(0),
+    nn.Softplus(2.0, 10.0),
+    nn.Tanh(),
+]
+
+
+def test_every_known_module_is_tried():
+    assert {type(module).__name__ for module in PLAIN} == {*modules.PLAIN}
+
+
+@pytest.mark.parametrize("module", PLAIN, ids=repr)
+def test_known_modules_come_back_with_their_arguments(module, path):
+    net = nn.Sequential(nn.Linear(6, 6), module, nn.Sequential())
+    net[0].weight.requires_grad_(False)
+    net[1].eval()
+    pw.save(net, path)
+    again = pw.load(path)
+    assert repr(again) == repr(net)
+    assert {k: v for k, v in vars(again[1]).items() if k[0] != "_"} == {
+        k: v for k, v in vars(module).items() if k[0] != "_"
+    }
+    assert [m.training for m in again.modules()] == [m.training for m in net.modules()]
+    assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in net.parameters()]
+    same(net, again)
+
+
+def test_a_shared_activation_is_no_tie(path):
+    relu = nn.ReLU()
+    net = nn.Sequential(nn.Linear(3, 3), relu, nn.Linear(3, 3), relu).eval()
+    pw.save(net, path)
+    again = pw.load(path)
+    assert repr(again) == repr(net)
+    assert not any(module.training for module in again.modules())
+
+
+def test_loading_on_another_default_device(path):
+    pw.save(mlp(), path)
+    with torch.device("meta"):
+        net = pw.load(path)
+    same(net, mlp())
+
+
 @pytest.mark.parametrize(
     ("into", "error"),
     [
         (lambda: Own(seed=1), "expected the wiring .* in layer sparse"),
-        (lambda: Own(width=5), "expected recurrent.weight_ih_l0 of shape"),
+        (lambda: Own(width=5), r"expected recurrent.weight_ih_l0 as \(torch.float32, \(20, 20\)\)"),
+        (lambda: Own().double(), r"expected .* as \(torch.float64, .* got \(torch.float32"),
         (mlp, "got another set: 0.bias: it has no such tensor"),
         (lambda: nn.Module(), "again.bias: it has it, the network has not"),
     ],
@@ -154,10 +257,22 @@ def test_what_cannot_be_saved(path):
         def get_extra_state(self):
             return {"a": 1}
 
-    with pytest.raises(ValueError, match="expected dense tensors in the state_dict, got _extra_state, dict"):
+    with pytest.raises(
+        ValueError, match="expected dense tensors with values in the state_dict, got _extra_state, dict"
+    ):
         pw.save(Odd(), path)
-    with pytest.raises(ValueError, match="units for 1 edges"):
+    with pytest.raises(ValueError, match="expected fewer units in layers of so few edges"):
         pw.save(_wide(), path)
+    with pytest.raises(ValueError, match=r"expected dense tensors with values in the state_dict, got 0.weight, meta"):
+        pw.save(mlp().to("meta"), path)
+    renamed = mlp()
+    renamed.register_state_dict_post_hook(lambda net, state, *_: state.update(w=state.pop("0.weight")))
+    with pytest.raises(ValueError, match="expected weights and wiring of layer 0 under their own names"):
+        pw.save(renamed, path)
+    taken = SparseLinear(PATTERN)
+    taken.register_buffer("gaps", torch.ones(1))
+    with pytest.raises(ValueError, match="under their own names"):
+        pw.save(taken, path)
     with pytest.raises(FileNotFoundError, match="which does not exist"):
         pw.save(mlp(), path.parent / "none" / "net")
     assert [*path.parent.iterdir()] == []
@@ -362,6 +477,32 @@ def swapped_names(about, tensors):
         tensors[f"0.{name}"], tensors[f"4.{name}"] = tensors[f"4.{name}"], tensors[f"0.{name}"]
 
 
+def many_wide_layers(about, tensors):
+    t = Topology(1, 2**23, np.zeros(2**23 + 1, np.int64), [])
+    layer = {"n_in": 1, "n_out": 2**23, "n_edges": 0, "digest": t.digest, "gaps": 0}
+    for k in range(3):
+        about["layers"][f"wide{k}"] = layer
+        tensors |= {f"wide{k}.weight": torch.zeros(0), f"wide{k}.gaps": torch.zeros(0, dtype=torch.uint8)}
+
+
+def module_more(**description):
+    return lambda about, tensors: about["network"]["modules"].update(z=description)
+
+
+def dense_quantized(n_in, n_out):
+    def change(about, tensors):
+        tensors["z.values"] = torch.zeros(4, dtype=torch.float16)
+        about["state"].append("z.values")
+        sides = {"n_in": n_in, "n_out": n_out}
+        about["network"]["modules"]["z"] = {"type": "QuantizedLinear", "kind": "float16", **sides}
+
+    return change
+
+
+def slow(family, **parameters):
+    return replaced({"family": family, "n_in": 10**5, "n_out": 10**5, "fan_in": 8, **parameters})
+
+
 HUGE = {"family": "dense", "n_in": 2**31 - 1, "n_out": 2**31 - 1}
 HOSTILE = {
     "a wrong digest": (at_layer("digest", "0" * 64), "has digest .*, expected 000000000000"),
@@ -397,17 +538,28 @@ HOSTILE = {
     "a fan-in that is no number": (at_recipe(fan_in=float("nan")), "asks for more|expected|cannot"),
     "a density without end": (replaced({**HUGE, "family": "erdos_renyi", "density": 1e-3, "seed": 0}), "asks for more"),
     "wide sides": (at_layer("n_out", 2**40), "cannot have 12 inputs"),
-    "other sides": (at_layer("n_in", -1), "layer 0 is to have -1 inputs, 10 outputs and 40 edges, but gets"),
-    "many edges": (at_layer("n_edges", 2**40), "cannot have 12 inputs"),
-    "deep": (replaced(json.loads('{"family": "cut", "t": ' * 200 + "1" + "}" * 200)), "it takes t, n_in"),
+    "other sides": (at_layer("n_in", 13), "layer 0 is to have 13 inputs, 10 outputs and 40 edges, but gets"),
+    "many edges": (at_layer("n_edges", 2**40), "layer 0 cannot have 1099511627776 edges"),
+    "deep": (replaced(json.loads('{"family": "cut", "t": ' * 200 + "1" + "}" * 200)), "asks for more"),
     "no layer": (lambda about, tensors: about["layers"].pop("0"), "0.n_in"),
     "a layer more": (lambda about, tensors: about["layers"].update(x=about["layers"]["0"]), "cannot have"),
     "a module more": (lambda about, tensors: about["network"]["modules"].update(z={"type": "Linear"}), "z.weight"),
     "an unknown module": (lambda about, tensors: about["network"]["modules"].update(z={"type": "eval"}), "'eval'"),
     "a huge module": (
-        lambda about, tensors: about["network"]["modules"].update(z={"type": "BatchNorm1d", "num_features": 2**40}),
-        "z.weight",
+        module_more(type="LayerNorm", normalized_shape=2**28, eps=1, elementwise_affine=True, bias=True),
+        "z.w",
     ),
+    "a module elsewhere": (
+        module_more(type="LayerNorm", normalized_shape=2**28, device="cpu"),
+        "expected normalized_shape, eps",
+    ),
+    "no sides": (dense_quantized(-2, -2), "expected n_in and n_out"),
+    "endless sides": (dense_quantized(float("inf"), 1), "expected n_in and n_out"),
+    "many wide layers": (many_wide_layers, "layer wide1 cannot have 1 inputs"),
+    "the best of many": (slow("lift", best_of=10**7, seed=0), "asks for more"),
+    "a huge plane cut to size": (slow("projective_plane", fit="level"), "asks for more"),
+    "slow edges": (slow("peg", seed=0), "asks for more"),
+    "a tensor more": (lambda about, tensors: tensors.update(more=torch.ones(1)), "tensors that it does not name: more"),
     "a tensor less": (lambda about, tensors: tensors.pop("0.weight"), "cannot have"),
     "another shape": (lambda about, tensors: tensors.update({"0.bias": torch.ones(11)}), "size mismatch"),
     "no text": (lambda about, tensors: about.update(layers=[1]), "makes no sense"),

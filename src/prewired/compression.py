@@ -68,6 +68,8 @@ class QuantizedLinear(Wired):
         self.kind = kind
         self.topology = wiring if isinstance(wiring, Topology) else None
         sides = (wiring.n_in, wiring.n_out) if isinstance(wiring, Topology) else wiring
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise ValueError(f"expected n_in and n_out of a dense layer, integers >= 1, got {sides}")
         self.in_features, self.out_features = sides
         self.n_edges = wiring.n_edges if isinstance(wiring, Topology) else self.in_features * self.out_features
         for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):

@@ -18,9 +18,17 @@ from ..files import replacing
 from ..topology import Topology
 from ..wired import WIRING, Wired
 from . import modules
-from .wirings import described, rebuilt
+from .budget import Budget
+from .wirings import described, n_edges_of, rebuilt
 
 FORMAT = "prewired model 1"
+_LARGEST_TEXT = 90_000_000
+"""Bytes of descriptions and names; safetensors reads a hundred million."""
+_UNSOUND = (
+    *(safetensors.SafetensorError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError),
+    *(RuntimeError, MemoryError),
+)
+"""What reading a file that is none may raise."""
 
 
 class Contents(NamedTuple):
@@ -42,7 +50,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
 
     A wiring whose recipe rebuilds it takes a line of text. Others, and with `indices` all, are stored as a code of
     about six bits an edge (at 5 % density). Names of units are kept. A network of known modules (`modules.PLAIN`,
-    linear layers, sequences of them) is kept whole; of another, tensors and wirings.
+    linear layers, sequences of them, no weights tied) is kept whole; of another, tensors and wirings.
 
     Args:
         net: any module whose state_dict holds tensors; the wiring of every SparseLinear and QuantizedLinear in it is
@@ -51,7 +59,8 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         indices: store edges rather than recipes, for readers that cannot make them.
 
     Raises:
-        ValueError: if the state_dict holds something else, or a wiring is too wide for its edges.
+        ValueError: if the state_dict holds something else, or does not hold the weights of a sparse layer under their
+            names; if a wiring is too wide for its edges, or names take too much room.
 
     Example:
         >>> import tempfile
@@ -65,25 +74,36 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
     """
     topologies = {
         name: layer.topology
-        for name, layer in net.named_modules(remove_duplicate=False)
+        for name, layer in _all_modules(net)
         if isinstance(layer, Wired) and layer.topology is not None
     }
     state = net.state_dict()
     implied = {_dotted(layer, one) for layer in topologies for one in WIRING}
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
-        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
-            raise ValueError(f"expected dense tensors in the state_dict, got {name}, {type(tensor).__name__}")
+        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            kind = tensor.device if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            raise ValueError(f"expected dense tensors with values in the state_dict, got {name}, {kind}")
         if name not in implied:
             tensors[name] = tensor.detach().cpu().contiguous().clone()
     layers: dict[str, dict[str, Any]] = {}
+    budget = Budget(sum(t.n_edges for t in topologies.values()))
     for name, t in topologies.items():
-        layers[name], code = described(t, indices)
+        if _values(name, tensors) is None or _dotted(name, "gaps") in tensors or not implied <= state.keys():
+            raise ValueError(
+                f"expected weights and wiring of layer {name} under their own names, got {', '.join(state)}"
+            )
+        layers[name], code = described(t, indices, budget)
         if code is not None:
             tensors[_dotted(name, "gaps")] = torch.from_numpy(code)
     about = {"format": FORMAT, "state": json.dumps([*state]), "layers": json.dumps(layers)}
     if (network := modules.describe(net)) is not None:
-        about |= {"network": json.dumps(network), "training": json.dumps(net.training)}
+        evaluating = [name for name, module in _all_modules(net) if not module.training]
+        frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
+        kept = {"network": network, "evaluating": evaluating, "frozen": frozen}
+        about |= {key: json.dumps(value) for key, value in kept.items()}
+    if (size := sum(map(len, about.values()))) > _LARGEST_TEXT:
+        raise ValueError(f"expected names and recipes of at most {_LARGEST_TEXT:,} bytes, got {size:,}; drop the names")
     about["seal"] = _seal(about, tensors)
     with replacing(path) as part:
         part.write_bytes(safetensors.torch.save(tensors, about))
@@ -112,14 +132,19 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
         return into
     if "network" not in about:
         raise ValueError(
-            f"expected a network of known modules in {str(path)!r}, got the tensors of another; make the network and "
-            "load them into it: load(path, into=net)"
+            f"expected a network of known modules, none of them tied, in {str(path)!r}, got the tensors of another; "
+            "make the network and load them into it: load(path, into=net)"
         )
     try:
         net = modules.build(json.loads(about["network"]), state, topologies)
-        return net.train(json.loads(about["training"]) is True)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        evaluating, frozen = (frozenset(json.loads(about[key])) for key in ("evaluating", "frozen"))
+    except _UNSOUND as error:
         raise _unsound(path, error) from None
+    for name, module in net.named_modules():
+        module.training = name not in evaluating
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    return net
 
 
 def read(path: str | Path) -> Contents:
@@ -139,17 +164,16 @@ def read(path: str | Path) -> Contents:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, it is no dict
         if about.pop("seal", None) != _seal(about, tensors):
             raise ValueError("its content is not what was written")
-        topologies: dict[str, Topology] = {}
-        for name, layer in json.loads(about["layers"]).items():
-            code = tensors.pop(_dotted(name, "gaps"), None)
-            values = tensors.get(_dotted(name, "weight"), tensors.get(_dotted(name, "values")))
-            t = topologies[name] = rebuilt(name, layer, code, 0 if values is None else 2 * values.numel())
-            tensors |= {_dotted(name, one): torch.tensor(getattr(t, one)) for one in WIRING}
-        state = {name: tensors[name] for name in json.loads(about["state"])}
-    except (
-        *(safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError),
-        *(RuntimeError, RecursionError, OverflowError, ZeroDivisionError),
-    ) as error:
+        layers, topologies = json.loads(about["layers"]), {}
+        counts = [n_edges_of(name, layer, _values(name, tensors)) for name, layer in layers.items()]
+        budget = Budget(sum(counts))
+        for name, layer in layers.items():
+            t = topologies[name] = rebuilt(name, layer, tensors.pop(_dotted(name, "gaps"), None), budget)
+            tensors |= {_dotted(name, one): torch.tensor(getattr(t, one), device="cpu") for one in WIRING}
+        state = {name: tensors.pop(name) for name in json.loads(about["state"])}
+        if tensors:
+            raise ValueError(f"it has tensors that it does not name: {', '.join(tensors)}")
+    except _UNSOUND as error:
         raise _unsound(path, error) from None
     return Contents(about, state, topologies)
 
@@ -169,10 +193,20 @@ def _check_fit(path: str | Path, net: nn.Module, state: Mapping[str, Any], topol
                 "it was trained on, prewired.saved.read(path).topologies"
             )
     for name, tensor in own.items():
-        if tensor.shape != state[name].shape:
-            raise ValueError(
-                f"expected {name} of shape {tuple(tensor.shape)} in {str(path)!r}, got {tuple(state[name].shape)}"
-            )
+        wanted, got = ((one.dtype, tuple(one.shape)) for one in (tensor, state[name]))
+        if wanted != got or tensor.is_meta:
+            remedy = "give it memory with to_empty()" if tensor.is_meta else "make it like the one that was saved"
+            raise ValueError(f"expected {name} as {wanted} in {str(path)!r}, got {got}, for {tensor.device}; {remedy}")
+
+
+def _all_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules by all their names."""
+    return net.named_modules(remove_duplicate=False)
+
+
+def _values(layer: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """The tensor with a value for each edge."""
+    return tensors.get(_dotted(layer, "weight"), tensors.get(_dotted(layer, "values")))
 
 
 def _dotted(layer: str, name: str) -> str:
@@ -194,6 +228,6 @@ def _bytes(tensors: Mapping[str, torch.Tensor]) -> Iterator[Any]:
 
 
 def _unsound(path: str | Path, error: Exception) -> ValueError:
-    plain = isinstance(error, ValueError | RuntimeError | safetensors.SafetensorError)
+    plain = isinstance(error, ValueError | RuntimeError | MemoryError | safetensors.SafetensorError)
     reason = " ".join(str(error).split()) if plain else f"its description makes no sense ({error!r})"
     return ValueError(f"{str(path)!r} is not a sound prewired network: {reason}; save it again with prewired.save")

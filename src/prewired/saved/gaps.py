@@ -38,22 +38,23 @@ def encode(t: Topology) -> tuple[int, np.ndarray]:
 
 
 def decode(n_in: int, n_out: int, n_edges: int, k: int, code: np.ndarray) -> Topology:
-    """The inverse of `encode`; its memory is in proportion to the code's and n_out.
+    """The inverse of `encode`; its memory is in proportion to n_edges, n_out and the code, which is not too long.
 
     Raises:
         ValueError: if the code is not one of such a topology.
     """
+    cells = n_in * n_out
     n_low = -(-n_edges * k // 8)
-    ends = np.flatnonzero(np.unpackbits(code[n_low:], bitorder="little"))
-    if len(code) < n_low or len(ends) != n_edges or not 0 <= k <= (n_in * n_out).bit_length():
+    if not 0 <= k <= cells.bit_length() or not 0 <= 8 * (len(code) - n_low) <= n_edges + (cells >> k) + 7:
         raise ValueError(f"its gaps are no Rice code of {n_edges} edges, k={k}")
+    ends = np.flatnonzero(np.unpackbits(code[n_low:], bitorder="little"))
+    if len(ends) != n_edges:
+        raise ValueError(f"its gaps are those of {len(ends)} edges, expected {n_edges}")
     high = np.diff(ends, prepend=-1) - 1
-    if int(high.sum()) << k > n_in * n_out:
+    at = np.cumsum((high << k) + _unpacked_low(code[:n_low], n_edges, k) + 1) - 1
+    if n_edges and not 0 <= at[0] <= at[-1] < cells:
         raise ValueError("its gaps lead outside the layer")
-    cells = np.cumsum((high << k) + _unpacked_low(code[:n_low], n_edges, k) + 1) - 1
-    if n_edges and not 0 <= cells[0] <= cells[-1] < n_in * n_out:
-        raise ValueError("its gaps lead outside the layer")
-    return Topology(n_in, n_out, *csr_from_cells(n_in, n_out, cells))
+    return Topology(n_in, n_out, *csr_from_cells(n_in, n_out, at))
 
 
 def _bits(gaps: np.ndarray, k: int) -> int:

@@ -10,6 +10,7 @@ from ..compression import QuantizedLinear
 from ..layers import SparseLinear
 from ..networks import Sequential
 from ..topology import Topology
+from ..wired import WIRING, Wired
 
 CONTAINERS: dict[str, type[nn.Sequential]] = {"Sequential": Sequential, "nn.Sequential": nn.Sequential}
 PLAIN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
@@ -19,7 +20,7 @@ PLAIN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "Flatten": (nn.Flatten, ("start_dim", "end_dim")),
     "GELU": (nn.GELU, ("approximate",)),
     "Identity": (nn.Identity, ()),
-    "LayerNorm": (nn.LayerNorm, ("normalized_shape", "eps", "elementwise_affine")),
+    "LayerNorm": (nn.LayerNorm, ("normalized_shape", "eps", "elementwise_affine", "bias")),
     "LeakyReLU": (nn.LeakyReLU, ("negative_slope",)),
     "LogSoftmax": (nn.LogSoftmax, ("dim",)),
     "ReLU": (nn.ReLU, ()),
@@ -29,16 +30,35 @@ PLAIN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "Softplus": (nn.Softplus, ("beta", "threshold")),
     "Tanh": (nn.Tanh, ()),
 }
-"""Name -> class, and the attributes of a module that are the arguments of its class."""
+"""Name -> class, and the attributes of a module that are the arguments of its class; of a bias whether there is one."""
 
 
-def describe(module: nn.Module) -> dict[str, Any] | None:
-    """What `build` needs to make a module again, apart from its tensors; None where a part of it is of another kind.
+def describe(net: nn.Module) -> dict[str, Any] | None:
+    """What `build` needs to make a network again, apart from its tensors.
+
+    None where it could not: a module of another kind, tensors that are not its kind's own (a weight that was split by
+    pruning, say), or that appear twice, since tied weights would come back as two.
 
     Example:
         >>> describe(nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.1)))["modules"]["1"]
         {'type': 'LeakyReLU', 'negative_slope': 0.1}
     """
+    tensors = [tensor for walk in (net.named_parameters, net.named_buffers) for _, tensor in walk("", True, False)]
+    return None if len({id(tensor) for tensor in tensors}) < len(tensors) else _described(net)
+
+
+def _described(module: nn.Module) -> dict[str, Any] | None:
+    for name, container in CONTAINERS.items():
+        if type(module) is container:
+            children = {key: _described(child) for key, child in module._modules.items() if child is not None}
+            own = module._parameters or module._buffers
+            return None if own or None in children.values() else {"type": name, "modules": children}
+    description = _of_one(module)
+    return description if description is None or _tensors(module) == _expected(module, description) else None
+
+
+def _of_one(module: nn.Module) -> dict[str, Any] | None:
+    """The description of a module without others in it."""
     kind = type(module)
     if isinstance(module, SparseLinear) and kind is SparseLinear:
         return {"type": "SparseLinear", "kernel": module.kernel}
@@ -47,14 +67,28 @@ def describe(module: nn.Module) -> dict[str, Any] | None:
         return {"type": "QuantizedLinear", "kind": module.kind, **sides}
     if kind is nn.Linear:
         return {"type": "Linear"}
-    for name, container in CONTAINERS.items():
-        if kind is container:
-            children = {child_name: describe(child) for child_name, child in module._modules.items() if child}
-            return None if None in children.values() else {"type": name, "modules": children}
     for name, (plain, attributes) in PLAIN.items():
         if kind is plain:
-            return {"type": name, **{attribute: getattr(module, attribute) for attribute in attributes}}
+            values = {key: getattr(module, key) for key in attributes}
+            return {"type": name, **{k: v is not None if k == "bias" else v for k, v in values.items()}}
     return None
+
+
+def _tensors(module: nn.Module) -> set[str]:
+    return {*module.state_dict()}
+
+
+def _expected(module: nn.Module, description: Mapping[str, Any]) -> set[str]:
+    """The tensors that a module of such a description has."""
+    if description["type"] in PLAIN:
+        with torch.device("meta"):
+            return _tensors(_plain(description))
+    biased = {"bias"} if getattr(module, "bias", None) is not None else set()
+    if isinstance(module, QuantizedLinear):
+        biased |= {"values"} if module.scale is None else {"values", "scale"}
+    else:
+        biased |= {"weight"}
+    return biased | {*WIRING} if isinstance(module, Wired) and module.topology is not None else biased
 
 
 def build(
@@ -75,31 +109,39 @@ def build(
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         module = _built(description, state, wirings, "")
     module.load_state_dict(state, assign=True)
-    quantized = any(isinstance(one, QuantizedLinear) for one in module.modules())
-    return module.requires_grad_(False) if quantized else module
+    return module
 
 
 def _built(
     description: Mapping[str, Any], state: Mapping[str, torch.Tensor], wirings: Mapping[str, Topology], prefix: str
 ) -> nn.Module:
-    own = {name: value for name, value in description.items() if name != "type"}
     kind, layer = description["type"], prefix.removesuffix(".")
     if kind in CONTAINERS:
         container = CONTAINERS[kind]()
-        for name, child in own["modules"].items():
+        for name, child in description["modules"].items():
             container.add_module(name, _built(child, state, wirings, f"{prefix}{name}."))
         return container
     if kind in PLAIN:
-        return PLAIN[kind][0](**own)
+        return _plain(description)
     bias = state.get(f"{prefix}bias")
     if kind == "SparseLinear":
         dtype = state[f"{prefix}weight"].dtype
-        return SparseLinear(wirings[layer], bias is not None, device="cpu", dtype=dtype, kernel=own["kernel"])
+        return SparseLinear(wirings[layer], bias is not None, device="cpu", dtype=dtype, kernel=description["kernel"])
     if kind == "QuantizedLinear":
-        wiring = wirings[layer] if layer in wirings else (int(own["n_in"]), int(own["n_out"]))
+        wiring = wirings[layer] if layer in wirings else (description["n_in"], description["n_out"])
         scale = state.get(f"{prefix}scale")
-        return QuantizedLinear(own["kind"], state[f"{prefix}values"], scale, bias, wiring)
+        return QuantizedLinear(description["kind"], state[f"{prefix}values"], scale, bias, wiring)
     if kind == "Linear":
         n_out, n_in = state[f"{prefix}weight"].shape
         return nn.Linear(n_in, n_out, bias is not None)
-    raise ValueError(f"expected a module among Linear, SparseLinear, ..., got {kind!r}")
+    known = ", ".join(sorted({*CONTAINERS, *PLAIN, "Linear", "SparseLinear", "QuantizedLinear"}))
+    raise ValueError(f"expected a module among {known}, got {kind!r}")
+
+
+def _plain(description: Mapping[str, Any]) -> nn.Module:
+    """A module of torch.nn with just the arguments of the table: another, such as a device, would not be harmless."""
+    kind, attributes = PLAIN[description["type"]]
+    given = {name: value for name, value in description.items() if name != "type"}
+    if given.keys() != {*attributes}:
+        raise ValueError(f"expected {', '.join(attributes) or 'no argument'} of {kind.__name__}, got {[*given]}")
+    return kind(**given)

@@ -1,7 +1,6 @@
 """A wiring as a file holds it: its recipe or, where none rebuilds it, its edges in few bits; and its digest."""
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,25 +10,26 @@ import torch
 from .. import generators
 from ..topology import Names, Recipe, Topology
 from . import gaps
+from .budget import Budget
 
-_ROOM = 2**24
-"""Edges, units or steps that rebuilding any wiring may take; more only in proportion to its edges, which are there."""
-_PER_EDGE = 16
 _SHORT = 1024
-_PRODUCTS = ("kronecker", "block_lift")
-"""Operations whose graph is as large as the product of what they are made of."""
 
 
-def described(t: Topology, indices: bool) -> tuple[dict[str, Any], np.ndarray | None]:
-    """What a file says of a wiring, and the code of its edges where no recipe rebuilds it."""
-    if max(t.n_in, t.n_out) > _limit(t.n_edges):
+def described(t: Topology, indices: bool, budget: Budget) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What a file says of a wiring, and the code of its edges where no recipe rebuilds it.
+
+    Raises:
+        ValueError: if it has too many units for the edges in the file.
+    """
+    if not budget.pays_for_sides(t.n_in, t.n_out):
         raise ValueError(
-            f"expected sides of at most {_limit(t.n_edges):,} units for {t.n_edges:,} edges, got {t}; cut unused units"
+            f"expected fewer units in layers of so few edges, together at most {budget.room:,}, got {t}; leave out "
+            "units without edges"
         )
     about: dict[str, Any] = {"n_in": t.n_in, "n_out": t.n_out, "n_edges": t.n_edges, "digest": t.digest}
     if t.names is not None:
         about["names"] = t.names
-    if not indices and t.recipe is not None and _cost(t.recipe) <= _limit(t.n_edges) and _rebuilds(t):
+    if not indices and t.recipe is not None and _rebuilds(t, budget):
         recipe = t.recipe.to_json()
         if len(recipe) <= max(_SHORT, t.n_edges):  # a longer one is likely to take more than the edges
             return {**about, "recipe": json.loads(recipe)}, None
@@ -37,21 +37,33 @@ def described(t: Topology, indices: bool) -> tuple[dict[str, Any], np.ndarray | 
     return {**about, "gaps": k}, code
 
 
-def rebuilt(name: str, about: Mapping[str, Any], code: torch.Tensor | None, most: int) -> Topology:
-    """The topology that a file tells of; `most` bounds the edges, since each has a value in the file."""
-    n_in, n_out, n_edges = (int(about[key]) for key in ("n_in", "n_out", "n_edges"))
-    if not 0 <= n_edges <= most or not 0 < max(n_in, n_out) <= _limit(n_edges):
-        raise ValueError(f"layer {name} cannot have {n_in} inputs, {n_out} outputs and {n_edges} edges")
+def n_edges_of(name: str, about: Mapping[str, Any], values: torch.Tensor | None) -> int:
+    """The number of edges that a file claims for a layer, each of which has a value in the file.
+
+    Raises:
+        ValueError: if there are more than values, two in a byte at most.
+    """
+    n_edges = about["n_edges"]
+    if not isinstance(n_edges, int) or values is None or not 0 <= n_edges <= 2 * values.numel():
+        raise ValueError(f"layer {name} cannot have {n_edges!r} edges")
+    return n_edges
+
+
+def rebuilt(name: str, about: Mapping[str, Any], code: torch.Tensor | None, budget: Budget) -> Topology:
+    """The topology that a file tells of."""
+    n_in, n_out, n_edges = sides = about["n_in"], about["n_out"], about["n_edges"]
+    if not all(isinstance(side, int) for side in sides) or not budget.pays_for_sides(n_in, n_out):
+        raise ValueError(f"layer {name} cannot have {n_in!r} inputs and {n_out!r} outputs")
     if code is not None:
-        if code.dtype != torch.uint8 or code.ndim != 1:
+        if code.dtype != torch.uint8 or code.ndim != 1 or not isinstance(about["gaps"], int):
             raise ValueError(f"the edges of layer {name} are no bytes")
-        t = gaps.decode(n_in, n_out, n_edges, int(about["gaps"]), code.numpy())
+        t = gaps.decode(n_in, n_out, n_edges, about["gaps"], code.numpy())
     else:
         recipe = Recipe.from_json(json.dumps(about["recipe"]))
-        if not _cost(recipe) <= _limit(n_edges):
+        if not budget.pays_for(recipe):
             raise ValueError(f"the recipe of layer {name} asks for more than {n_edges} edges need")
         t = generators.from_recipe(recipe)
-    if (t.n_in, t.n_out, t.n_edges) != (n_in, n_out, n_edges):
+    if (t.n_in, t.n_out, t.n_edges) != sides:
         raise ValueError(f"layer {name} is to have {n_in} inputs, {n_out} outputs and {n_edges} edges, but gets {t}")
     if t.digest != about["digest"]:
         raise ValueError(f"the wiring of layer {name} has digest {t.digest[:12]}, expected {about['digest'][:12]}")
@@ -59,36 +71,11 @@ def rebuilt(name: str, about: Mapping[str, Any], code: torch.Tensor | None, most
     return Topology(t.n_in, t.n_out, t.indptr, t.indices, t.recipe, names)
 
 
-def _limit(n_edges: int) -> int:
-    return max(_ROOM, _PER_EDGE * n_edges)
-
-
-def _cost(recipe: Recipe) -> float:
-    """A bound of the work a recipe asks for: its edges, or more, and all its counts but seeds; inner recipes too."""
-    given = dict(recipe.parameters)
-    sides = [abs(given[side]) for side in ("n_in", "n_out") if isinstance(given.get(side), int)]
-    edges = abs(float(sides[0])) * sides[1] if len(sides) == 2 else 0.0
-    if isinstance(given.get("n_edges"), int):
-        edges = given["n_edges"]
-    elif isinstance(given.get("fan_in"), int) and sides:
-        edges = given["fan_in"] * sides[-1]
-    elif isinstance(given.get("density"), float):
-        edges *= given["density"]
-    counts = [_count(value) for name, value in recipe.parameters if name != "seed"]
-    return math.prod(max(count, 1) for count in counts) if recipe.family in _PRODUCTS else abs(edges) + sum(counts)
-
-
-def _count(value: Any) -> float:
-    if isinstance(value, Recipe):
-        return _cost(value)
-    if isinstance(value, tuple):
-        return len(value) + max(map(_count, value), default=0)
-    return abs(float(value)) if isinstance(value, int | float) else 0
-
-
-def _rebuilds(t: Topology) -> bool:
-    """Whether the recipe gives the graph, as it does unless somebody made one by hand."""
+def _rebuilds(t: Topology, budget: Budget) -> bool:
+    """Whether the recipe gives the graph, as it does unless somebody made one by hand, and how a file would hold it."""
+    assert t.recipe is not None
     try:
-        return t.recipe is not None and generators.from_recipe(t.recipe) == t
-    except (ValueError, TypeError):
+        recipe = Recipe.from_json(t.recipe.to_json())
+        return budget.pays_for(recipe) and generators.from_recipe(recipe) == t
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
         return False
