@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
@@ -144,6 +145,50 @@ def test_state_dict_copies_pickles_and_devices():
     assert torch.equal(away(x), rounded(x))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cast", ["double", "half", "bfloat16", "float"])
+def test_casts_leave_a_layer_as_it_is(kind, cast):
+    rounded = quantize(layers()["sparse"], kind)
+    other = getattr(copy.deepcopy(rounded), cast)()
+    assert torch.equal(other.weight, rounded.weight)
+    assert [t.dtype for t in other.state_dict().values()] == [t.dtype for t in rounded.state_dict().values()]
+    with pytest.raises(TypeError, match=r"expected x in torch.float32, .* use x.float\(\)"):
+        rounded(torch.ones(1, 30).double())
+
+
+def test_all_of_a_double_network_becomes_single():
+    net = nn.Sequential(layers()["sparse"], nn.BatchNorm1d(20), nn.Linear(20, 3)).double().eval()
+    rounded = quantize(net, "bfloat16")
+    assert rounded[1].weight.dtype == torch.float32
+    x = torch.randn(4, 30)
+    torch.testing.assert_close(rounded(x), net(x.double()).float(), rtol=0.02, atol=0.02)
+
+
+def test_modes_are_kept():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)).eval())
+    assert [module.training for module in quantize(net, "int8").modules()] == [m.training for m in net.modules()]
+
+
+def test_modules_that_count_as_false_are_searched_too():
+    class Empty(nn.Sequential):
+        def __len__(self):
+            return 0
+
+    net = nn.ModuleDict({"a": Empty(nn.Linear(3, 3))})
+    assert type(next(quantize(net, "int8")["a"].children())) is QuantizedLinear
+
+
+def test_the_scale_is_searched():
+    """Clipping the largest weights of a row is better for the rest than a scale by the largest weight."""
+    torch.manual_seed(0)
+    layer = SparseLinear(generators.biregular(400, 300, fan_in=50, seed=0))
+    nn.init.normal_(layer.weight)
+    weight = layer.weight.detach().view(300, 50)
+    plain = weight.abs().amax(1, keepdim=True) / 7
+    error = (weight - (weight / plain).round() * plain).square().mean()
+    assert (quantize(layer, "int4").weight - layer.weight).square().mean() < 0.9 * error
+
+
 def test_a_gradient_is_refused_rather_than_lost():
     rounded = quantize(layers()["sparse"], "int8")
     x = torch.randn(3, 30, requires_grad=True)
@@ -161,6 +206,11 @@ def test_a_gradient_is_refused_rather_than_lost():
         (lambda: filled(1e6), "float16", "fit in torch.float16, got one of 1e.06; take bfloat16"),
         (lambda: filled(float("nan")), "int8", "expected finite weights, got NaN"),
         (lambda: quantize(nn.Linear(2, 2), "int8"), "int4", "got QuantizedLinear"),
+        (lambda: filled(0.5, bias=1e39), "float16", "expected biases that fit in torch.float16, got one of 1e.39"),
+        (lambda: filled(0.5, bias=1e39), "int8", "biases that fit in torch.bfloat16, got one of 1e.39; make them"),
+        (lambda: nn.Linear(2, 2, device="meta"), "int8", "got some on the meta device"),
+        (lambda: hooked(), "int8", "expected layers without hooks"),
+        (lambda: prune.l1_unstructured(nn.Linear(3, 3), "weight", 2), "int8", "make pruning or a parametrisation perm"),
     ],
 )
 def test_what_cannot_be_quantised(make, kind, error):
@@ -168,9 +218,16 @@ def test_what_cannot_be_quantised(make, kind, error):
         quantize(make(), kind)
 
 
-def filled(value):
-    layer = nn.Linear(2, 2)
+def filled(value, bias=0.0):
+    layer = nn.Linear(2, 2, dtype=torch.float64)
     nn.init.constant_(layer.weight, value)
+    nn.init.constant_(layer.bias, bias)
+    return layer
+
+
+def hooked():
+    layer = nn.Linear(2, 2)
+    layer.register_forward_hook(lambda *_: None)
     return layer
 
 

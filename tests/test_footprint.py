@@ -129,6 +129,61 @@ def test_the_network_stays_as_it_is():
     assert net.training
 
 
+def test_types_without_compiled_operators_are_counted_as_float32():
+    half, single = (pw.sizes(net, batch=8) for net in (mlp().half(), mlp()))
+    assert half.net.forward_flops == single.net.forward_flops
+    assert half.net.training_flops == single.net.training_flops
+    assert half.net.weights == single.net.weights / 2
+    assert half.dense.forward_flops == single.dense.forward_flops
+
+
+def test_frozen_layers_are_frozen_in_the_dense_twin_too():
+    net = mlp()
+    net[0].requires_grad_(False)
+    report = pw.sizes(net, batch=8)
+    assert report.dense.gradients == 4 * (61 * 40 + 41 * 10)
+    assert report.dense.training_flops == 2 * 8 * (6000 + 2 * 2400 + 3 * 400)
+    net.requires_grad_(False)
+    assert pw.sizes(net).net.gradients is None
+
+
+def test_a_network_in_evaluation_mode_is_measured_as_it_trains():
+    net = nn.Sequential(nn.Linear(20, 10), nn.Dropout(0.5), nn.Linear(10, 5))
+    assert pw.sizes(net.eval()).net.activations == pw.sizes(net.train()).net.activations
+    assert pw.sizes(net.train()).net.activations > 4 * 128 * (20 + 10)
+
+
+def test_a_topology_of_two_layers_is_there_once():
+    t = generators.rotating(50, 50, fan_in=5)
+    one, two = (pw.sizes(nn.Sequential(*(SparseLinear(t) for _ in range(n)))).net.indices for n in (1, 2))
+    assert two == 2 * one - t.indptr.nbytes - t.indices.nbytes
+
+
+def test_under_no_grad_and_with_an_input_that_wants_gradients():
+    expected = pw.sizes(mlp(), batch=4)
+    with torch.no_grad():
+        assert pw.sizes(mlp(), batch=4) == expected
+    assert pw.sizes(mlp(), example=torch.ones(4, 100, requires_grad=True)) == expected
+
+
+class Pair(nn.Linear):
+    def forward(self, x):
+        return super().forward(x), x
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [
+        (lambda: Pair(3, 3), {}),
+        (lambda: nn.Linear(3, 3), {"example": torch.ones(2, 4)}),
+        (lambda: nn.Sequential(nn.Embedding(3, 3), nn.Linear(3, 3)), {}),
+    ],
+)
+def test_networks_that_are_fed_something_else(net, options):
+    with pytest.raises(ValueError, match=r"expected a network that gives a tensor for a batch of inputs, .* example="):
+        pw.sizes(net(), **options)
+
+
 def test_double_and_frozen_parameters():
     net = mlp().double()
     net[0].requires_grad_(False)

@@ -14,9 +14,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .compression import QuantizedLinear, replaced
-from .kernels import NATIVE
+from .kernels import NATIVE, runs_natively
 from .layers import SparseLinear
 from .saved import save
+from .topology import Topology
+from .wired import Wired
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -32,9 +34,9 @@ class Sizes(NamedTuple):
         indices: the wiring in memory: the topology, and all that the kernels read.
         gradients: of the parameters; None where there is nothing to train, as in the three below.
         optimizer: the optimiser's state after a step.
-        activations: what a batch's forward pass keeps for the backward pass, its input included.
+        activations: what a batch's forward pass in training mode keeps for the backward pass, its input included.
         training_flops: of a forward and backward pass.
-        forward_flops: of a forward pass.
+        forward_flops: of a forward pass; None where this build of the package has no compiled operators to count.
         file: on disk, as `prewired.save` writes it; None of a dense twin, whose file would be its weights.
         file_with_edges: the same with edges instead of recipes.
     """
@@ -45,7 +47,7 @@ class Sizes(NamedTuple):
     optimizer: int | None
     activations: int | None
     training_flops: int | None
-    forward_flops: int
+    forward_flops: int | None
     file: int | None
     file_with_edges: int | None
 
@@ -81,7 +83,8 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
 
     A copy of the network is trained for one step and counted: the tensors that exist afterwards, those that autograd
     kept, the operations that ran. Its dense twin, with nn.Linear in the place of each sparse layer, goes through the
-    same on the meta device, so it may be larger than the memory.
+    same on the meta device, so it may be larger than the memory. Not counted: the dense matrix that a layer keeps
+    between calls without gradients if it runs as a dense one.
 
     Args:
         net: any module with linear layers; it is left as it is.
@@ -90,7 +93,8 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
         example: the input of one batch, if not (batch, n_in of the first linear layer).
 
     Raises:
-        ValueError: if batch or optimizer is none, or the network does not take such an input.
+        ValueError: if batch or optimizer is none, the network does not take such an input or returns no tensor, or it
+            cannot be copied or saved.
 
     Example:
         >>> from prewired import networks
@@ -102,16 +106,21 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
         raise ValueError(f"expected an integer batch >= 1, got batch={batch!r}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    own = copy.deepcopy(net)
-    x = _input(own, batch) if example is None else example
     layers = {name: _layer(module) for name, module in net.named_modules() if _is_linear(module)}
     with tempfile.TemporaryDirectory() as folder:
         files = [_file(net, Path(folder) / "net", indices) for indices in (False, True)]
-    with torch.random.fork_rng(devices=[]):
-        mine = _measured(own, x, optimizer, *files)
-        quantized = _quantized(own)
-        twin = replaced(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
-        dense = _measured(twin.requires_grad_() if quantized else twin, x.to("meta"), optimizer)
+    try:
+        own = copy.deepcopy(net)
+        x = _input(own, batch) if example is None else example.detach()
+        with torch.random.fork_rng(devices=[]):
+            mine = _measured(own, x, optimizer, *files)
+            twin = replaced(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
+            dense = _measured(twin.requires_grad_() if _quantized(net) else twin, x.to("meta"), optimizer)
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"expected a network that gives a tensor for a batch of inputs, got {type(error).__name__}: {error}; pass "
+            "such a batch as example="
+        ) from error
     return Report(len(x), optimizer, mine, dense, layers)
 
 
@@ -120,21 +129,34 @@ def _measured(
 ) -> Sizes:
     indices = {id(tensor) for module in net.modules() for tensor in _wiring(module)}
     weights = sum(_nbytes(t) for t in (*net.parameters(), *net.buffers()) if id(t) not in indices)
-    wiring = sum(map(_wiring_bytes, net.modules()))
-    with torch.no_grad(), _counter() as forward:
-        net(x)
-    trained = [None] * 4
+    topologies = {id(t): t for module in net.modules() if (t := _topology(module)) is not None}
+    wiring = sum(_nbytes(t) for t in net.buffers() if id(t) in indices) + sum(map(_array_bytes, topologies.values()))
+    gradients = state = activations = operations = None
     parameters = [p for p in net.parameters() if p.requires_grad]
+    forward = _operations(net, x, training=False)
     if parameters and not _quantized(net):
-        trained = _trained(net, x, parameters, optimizer)
-    gradients, state, activations, flops = trained
-    return Sizes(
-        weights, wiring, gradients, state, activations, flops, forward.get_total_flops(), file, file_with_edges
-    )
+        operations = _operations(net, x, training=True)
+        gradients, state, activations = _trained(net, x, parameters, optimizer)
+    return Sizes(weights, wiring, gradients, state, activations, operations, forward, file, file_with_edges)
 
 
-def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int | None]:
-    """Bytes of gradients, of the optimiser's state and of what is kept for backward; operations of the step."""
+def _operations(net: nn.Module, x: torch.Tensor, *, training: bool) -> int | None:
+    """Operations of a pass; counted in float32 where the sparse layers would run as plain PyTorch."""
+    sparse = [module for module in net.modules() if isinstance(module, SparseLinear)]
+    if (sparse or _quantized(net)) and not NATIVE:
+        return None
+    if not all(runs_natively(layer.weight) for layer in sparse):
+        net, x = copy.deepcopy(net).float(), x.float() if x.is_floating_point() else x
+    with torch.set_grad_enabled(training), _counter() as counter:
+        y = net.train(training)(x)
+        if training:
+            y.backward(torch.ones_like(y))
+    net.zero_grad()
+    return counter.get_total_flops()
+
+
+def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int]:
+    """Bytes of gradients, of the optimiser's state and of what is kept for backward."""
     kept: dict[int, int] = {}
     permanent = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers())}
     alive = []  # storages must not be freed and their addresses used again while they are counted
@@ -147,14 +169,14 @@ def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], op
         return tensor
 
     steps = OPTIMIZERS[optimizer](parameters)
-    with _counter() as training:
+    with torch.enable_grad():
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            y = net(x)
+            y = net.train()(x)
         y.backward(torch.ones_like(y))
     steps.step()
     states = [t for one in steps.state.values() for t in one.values() if isinstance(t, torch.Tensor)]
     gradients = sum(_nbytes(p.grad) for p in parameters if p.grad is not None)
-    return [gradients, sum(map(_nbytes, states)), sum(kept.values()), training.get_total_flops()]
+    return [gradients, sum(map(_nbytes, states)), sum(kept.values())]
 
 
 def _counter() -> FlopCounterMode:
@@ -201,34 +223,36 @@ def _quantized(net: nn.Module) -> bool:
     return any(isinstance(module, QuantizedLinear) for module in net.modules())
 
 
-def _wiring(module: nn.Module) -> Iterator[torch.Tensor]:
-    """The buffers of a layer that say how it is wired."""
-    if isinstance(module, SparseLinear):
-        yield from module._buffers.values()  # pyright: ignore[reportReturnType]
-    elif isinstance(module, QuantizedLinear):
-        yield from (
-            t for name, t in module._buffers.items() if name not in ("values", "scale", "bias") and t is not None
-        )
+def _wiring(module: nn.Module) -> list[torch.Tensor]:
+    return module.wiring() if isinstance(module, Wired) else []
 
 
-def _wiring_bytes(module: nn.Module) -> int:
-    topology = getattr(module, "topology", None) if _is_linear(module) else None
-    arrays = 0 if topology is None else topology.indptr.nbytes + topology.indices.nbytes
-    return arrays + sum(map(_nbytes, _wiring(module)))
+def _topology(module: nn.Module) -> Topology | None:
+    return module.topology if isinstance(module, Wired) else None
+
+
+def _array_bytes(t: Topology) -> int:
+    return t.indptr.nbytes + t.indices.nbytes
 
 
 def _dense(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
     """The dense layer of equal width, without memory."""
     dtype = layer.weight.dtype
-    return nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta", dtype=dtype)
+    dense = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta", dtype=dtype)
+    dense.weight.requires_grad_(layer.weight.requires_grad)
+    if layer.bias is not None:
+        dense.bias.requires_grad_(layer.bias.requires_grad)
+    return dense
 
 
 def _layer(module: Any) -> tuple[int, int, int, int, int]:
-    wiring = {id(tensor) for tensor in _wiring(module)}
+    t, wiring = _topology(module), _wiring(module)
+    of_wiring = {id(tensor) for tensor in wiring}
     tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    edges = module.in_features * module.out_features if wiring == set() else module.topology.n_edges
-    weights = sum(_nbytes(t) for t in tensors if id(t) not in wiring)
-    return module.in_features, module.out_features, edges, weights, _wiring_bytes(module)
+    weights = sum(_nbytes(t) for t in tensors if id(t) not in of_wiring)
+    indices = sum(map(_nbytes, wiring)) + (0 if t is None else _array_bytes(t))
+    n_edges = module.in_features * module.out_features if t is None else t.n_edges
+    return module.in_features, module.out_features, n_edges, weights, indices
 
 
 def _file(net: nn.Module, path: Path, indices: bool) -> int:

@@ -41,6 +41,14 @@ class Wired(nn.Module):
         for name in self._planned:
             self.register_buffer(name, getattr(planned, name).to(device), persistent=name == "indices")
 
+    def wiring(self) -> list[torch.Tensor]:
+        """The index tensors."""
+        return (
+            []
+            if self.topology is None
+            else [self.get_buffer(name) for name in dict.fromkeys((*WIRING, *self._planned))]
+        )
+
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """As every module, but layers that leave the meta device get their index tensors again, not empty ones."""
         was_meta = getattr(self, self._values).is_meta

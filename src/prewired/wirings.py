@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from . import generators, masks, saved, storage, store
+from . import compression, generators, masks, saved, storage, store
 from .topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
@@ -84,8 +84,14 @@ def load_saved(path: str | Path) -> Net:
     """
     _, state, topologies = saved.read(path)
     net = from_state_dict(state)
+    weights = dict(net.weights)
+    for name, t in topologies.items():
+        dots = f"{name}." if name else ""
+        if f"{dots}values" in state:
+            parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
+            weights[name or "layer"] = _in_double(compression.dequantized(*parts))
     named = {name or "layer": t for name, t in topologies.items()}
-    return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()})
+    return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
 
 
 def load_model(path: str | Path) -> Net:
