@@ -10,6 +10,7 @@ from torch import nn
 import prewired as pw
 from prewired import compression
 from prewired.training import evaluate
+from prewired.wired import WIRING
 
 from .timing import set_threads
 
@@ -59,6 +60,5 @@ def _row(name: str, path: Path, net: nn.Module, data: pw.data.Data) -> dict[str,
 
 def _bytes(net: nn.Module) -> int:
     """Of the weights alone."""
-    wiring = ("n_in", "indptr", "indices")
     state = net.state_dict().items()
-    return sum(t.numel() * t.element_size() for name, t in state if name.rpartition(".")[2] not in wiring)
+    return sum(t.numel() * t.element_size() for name, t in state if name.rpartition(".")[2] not in WIRING)
