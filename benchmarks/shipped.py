@@ -12,11 +12,11 @@ lowest and highest of the seeds; and the largest change from the network that wa
 {images:,} images is known to about 0.3 points: rows of one network can be compared, dense and sparse hardly."""
 RUNTIMES = """The same sizes and density, one thread, each way on the same images of MNIST; before it was timed each
 gave the outputs of prewired on all {images:,} test images, as far as "difference" says (largest difference over
-largest output; 1e-5 was allowed; int8 in C is compared with int8 in prewired, and that with float32). Microseconds an image at batch 1 and 64, and in brackets time of
-`torch, dense` / time of the way. Bytes of the network's file, of a C file once it is compiled; onnxruntime's own
-library takes {library:,} bytes more. `onnxruntime, dense` is how ONNX files usually come, [shipping.md](shipping.md)
-explains the other forms; "auto for" says which form each layer took when the best was chosen for that batch. C is the
-file of `pw.export.c`."""
+largest output; 1e-5 was allowed; int8 in C is compared with int8 in prewired, and that with float32). Microseconds an
+image at batch 1 and 64, and in brackets time of `torch, dense` / time of the way. Bytes of the network's file, of a C
+file once it is compiled; onnxruntime's own library takes {library:,} bytes more. `onnxruntime, dense` is how ONNX
+files usually come, [shipping.md](shipping.md) explains the other forms; "auto for" says which form each layer took
+when the best was chosen for that batch. C is the file of `pw.export.c`."""
 
 
 def files(part: dict[str, Any]) -> list[str]:
