@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,17 +46,21 @@ def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) ->
 
 def quantize(arguments: argparse.Namespace) -> None:
     """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
-    from . import compression, data, saved
+    from . import compression, data, files, saved
 
+    files.check(arguments.output)
+    options = [name for name in ("target", "task", "root") if getattr(arguments, name)]
+    if options and not arguments.data:
+        raise ValueError(f"expected --data with --{options[0]}, got none; name the data set")
     loaded = None
     if arguments.data:
         loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     net = saved.load(arguments.file)
     smaller = compression.quantize(net, arguments.kind)
-    scores = [None if loaded is None else _score(one, loaded) for one in (net, smaller)]
+    before, after = (f", {_score(one, loaded)}" if loaded else "" for one in (net, smaller))
+    print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes{before}")
     saved.save(smaller, arguments.output)
-    for path, score in zip((arguments.file, arguments.output), scores, strict=True):
-        print(f"{path}: {path.stat().st_size:,} bytes{'' if score is None else f', {score}'}")
+    print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes{after}")
 
 
 def add_export(one: argparse.ArgumentParser) -> None:
@@ -72,7 +77,9 @@ def add_export(one: argparse.ArgumentParser) -> None:
     one.add_argument("--batch", type=int, metavar="N", help="rows that --form auto measures with (default: 1)")
     one.add_argument("--indices", help="in .c: auto (the smallest, the default), rule, gaps or table")
     one.add_argument("--name", help="of the C function (default: the file's)")
-    one.add_argument("--compile", action="store_true", help="compile .pt2 ahead of time, for processors like this one")
+    one.add_argument(
+        "--compile", action="store_true", default=None, help="compile .pt2 ahead of time, for processors like this one"
+    )
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -85,9 +92,9 @@ def export(arguments: argparse.Namespace) -> None:
     own = {".onnx": ("form", "batch"), ".c": ("indices", "name"), ".pt2": ("compile",)}
     for ending, options in own.items():
         for option in options:
-            if ending != kind and getattr(arguments, option):
+            if ending != kind and getattr(arguments, option) is not None:
                 raise ValueError(f"expected --{option} with a {ending} file, got {str(arguments.output)!r}; drop it")
-    given = {name: getattr(arguments, name) for name in own[kind] if getattr(arguments, name)}
+    given = {name: value for name in own[kind] if (value := getattr(arguments, name)) is not None}
     net = saved.load(arguments.file)
     if kind == ".onnx":
         print(export.onnx(net, arguments.output, **given))
@@ -99,7 +106,10 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def _score(net: nn.Module, loaded: Data) -> str:
-    from .training import evaluate
+    """The test score of a copy, which computes in float32 as the data are."""
+    from .training import check_fit, evaluate
 
+    net = copy.deepcopy(net).float()
+    check_fit(net, loaded)
     name = "accuracy" if loaded.task == "classification" else "R2"
     return f"test {name} {evaluate(net, loaded, loaded.x_test, loaded.y_test)[1]:.4f}"

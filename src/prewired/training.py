@@ -175,7 +175,7 @@ def train(
         (4, 2)
     """
     loss_between = loss_of(data.task)
-    _check_fit(net, data)
+    check_fit(net, data)
     tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
     layers = _layers_to_track(net, tracked) if tracked else []
     _follow(tracked, layers)
@@ -268,7 +268,8 @@ def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tu
 
 
 @torch.inference_mode()
-def _check_fit(net: nn.Module, data: Data) -> None:
+def check_fit(net: nn.Module, data: Data) -> None:
+    """Raise a ValueError unless the network takes the rows of a data set and gives what it has for targets."""
     net.eval()
     shape = tuple(net(data.x_train[:2]).shape)
     if shape != (2, data.n_outputs):

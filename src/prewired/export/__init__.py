@@ -1,4 +1,7 @@
-"""Networks for elsewhere: ONNX files, C files, programs of torch; each verified before it takes its place."""
+"""Networks for elsewhere: ONNX files, C files, programs of torch; each is run and compared before it takes its place.
+
+Without a C compiler a C file is not, which its result says.
+"""
 
 from .c_file import c
 from .layers import Layer, layers

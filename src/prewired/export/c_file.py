@@ -1,8 +1,5 @@
 """A network as one C file: for microcontrollers, and for any program that is to run it without a library."""
 
-import copy
-import math
-import re
 import shutil
 import subprocess
 import tempfile
@@ -13,24 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..files import replacing
+from .. import files
+from .agreement import check_chain
+from .c_names import check_name
 from .c_text import text
 from .c_wiring import WAYS, wiring
-from .layers import layers
+from .layers import Layer, layers
 
-TOLERANCE = 1e-5
-"""Largest difference from torch's outputs, as a share of the largest of them, with which a file is accepted."""
-_WORDS = (
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|int|long|register|"
-    "restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while|bool|true|false|"
-    "alignas|alignof|constexpr|nullptr|static_assert|thread_local|typeof|asm|class|catch|delete|explicit|export|friend|"
-    "mutable|namespace|new|operator|private|protected|public|template|this|throw|try|typename|using|virtual|and|or|not|"
-    "xor|main|x|y|n|m|i|t|got"
-)
-"""Words of C and C++, and variables of the file; those of <math.h> are the names in Python's math and with an f."""
+LIMIT = 60
+"""Seconds that a program compiled from the file may take."""
 
 
-class Exported(NamedTuple):
+class CFile(NamedTuple):
     """What `c` wrote; its text is a few lines.
 
     Attributes:
@@ -41,7 +32,7 @@ class Exported(NamedTuple):
         ram: bytes of its buffers, for batches.
         ram_single: the same if it is compiled with a tile of 1.
         wirings: for each layer how its inputs are found: "rule", "gaps" or "table"; "none" where all are read.
-        verified: by which compiler, and the largest difference from torch's outputs; or why it was not.
+        verified: by which compiler, and the largest difference from torch; or why it was not.
     """
 
     path: Path
@@ -64,15 +55,16 @@ class Exported(NamedTuple):
         )
 
 
-def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str = "auto") -> Exported:
+def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str = "auto") -> CFile:
     """Write a network as one self-contained C99 file, compile it, and compare it with torch.
 
     The file has `void NAME(const float *x, float *y)` for one sample and `void NAME_batch(const float *x, float *y, int
     n)` for n of them, row by row, and the constants NAME_INPUTS and NAME_OUTPUTS, in capitals. It allocates nothing;
     a batch is worked on in tiles of 32 samples, and compiled with -D NAME_TILE=1 the file takes the least memory.
     Weights are kept as they are in the network (float32; float16, bfloat16, int8 or int4 of a quantised one) and
-    computed with in float32. Where a compiler is found (cc, gcc or clang), the file is compiled and has to give torch's
-    outputs up to TOLERANCE; one that is at `path` already is replaced only after that.
+    computed with in float32. x and y must not overlap. Where a compiler works (cc, gcc or clang), the file is compiled,
+    run, and has to give the network's outputs, see `export.agreement`; only then does it replace one at `path`.
+    Elsewhere the result says that it is not verified.
 
     Args:
         net: a chain of layers, see `export.layers.layers`.
@@ -82,8 +74,10 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
             output reads translates of one list of inputs; "gaps", about a byte an edge; "table", an index an edge.
 
     Raises:
+        TypeError: for anything but a module.
         ValueError: for a network that cannot be written, a name that is none in C, or a rule where there is none.
-        RuntimeError: if the file does not compile or does not give the same outputs.
+        FileNotFoundError, IsADirectoryError: if there can be no such file.
+        RuntimeError: if the file does not compile, run, or give the same outputs.
 
     Example:
         >>> from prewired import networks
@@ -94,17 +88,18 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
         (('rule', 'none'), 0, 120)
     """
     path = Path(path)
-    name = _checked(path.stem if name is None else name)
+    files.check(path)
+    name = check_name(path.stem if name is None else name)
     if indices not in ("auto", *WAYS):
         raise ValueError(f"expected indices to be one of auto, {', '.join(WAYS)}, got {indices!r}")
     found = layers(net)
     wirings = [wiring(layer, indices) for layer in found]
     written = text(name, found, wirings)
-    with replacing(path) as part:
+    with files.replacing(path) as part:
         part.write_text(written.source, encoding="ascii")
-        verified = _verified(part, name, net, found[0].n_in)
+        verified = _verified(part, name, net, found)
     sizes = written.weights, written.indices, written.ram, written.ram_single
-    return Exported(path, len(written.source), *sizes, tuple(one.way for one in wirings), verified)
+    return CFile(path, len(written.source), *sizes, tuple(one.way for one in wirings), verified)
 
 
 def compiler() -> str | None:
@@ -112,34 +107,49 @@ def compiler() -> str | None:
     return next((which for one in ("cc", "gcc", "clang") if (which := shutil.which(one))), None)
 
 
-def _checked(name: str) -> str:
-    taken = re.fullmatch(_WORDS, name) or name in dir(math) or name.removesuffix("f") in dir(math)
-    if taken or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ValueError(
-            f"expected a name of letters, digits and underscores that is no word of C, got {name!r}; pass name='net'"
-        )
-    return name
-
-
-def _verified(file: Path, name: str, net: nn.Module, n_in: int) -> str:
-    """Compile the file and compare it with the network on random samples; what to say of it."""
+def _verified(file: Path, name: str, net: nn.Module, found: list[Layer]) -> str:
+    """Compile the file and compare it with the network; what to say of it."""
     cc = compiler()
     if cc is None:
         return "not verified: no C compiler found"
-    x = torch.randn(35, n_in, generator=torch.Generator().manual_seed(0))  # a tile, and single samples
-    with torch.no_grad():
-        expected = copy.deepcopy(net).cpu().float().eval()(x).numpy()
     with tempfile.TemporaryDirectory() as folder:
-        command = [cc, "-std=c99", "-O1", "-D", f"{name.upper()}_MAIN", "-x", "c", str(file), "-o", f"{folder}/net"]
-        compiled = subprocess.run([*command, "-lm"], capture_output=True, text=True)
-        if compiled.returncode:
-            raise RuntimeError(f"expected C that {cc} compiles, got: {compiled.stderr[:500]}; try another name=")
-        out = subprocess.run([f"{folder}/net"], input=x.numpy().tobytes(), capture_output=True, check=True).stdout
-    got = np.frombuffer(out, np.float32).reshape(expected.shape)
-    difference = np.abs(got - expected).max() / max(1.0, np.abs(expected).max())
-    if not difference <= TOLERANCE:
-        raise RuntimeError(
-            f"expected outputs of {name} within {TOLERANCE} of torch's, got a difference of {difference:.3g}; no file "
-            "was written; please report it"
-        )
-    return f"by {Path(cc).name}, largest difference from torch {difference:.1e}"
+        program = f"{folder}/net"
+
+        def run(x: torch.Tensor) -> torch.Tensor:
+            out = subprocess.run([program], input=x.numpy().tobytes(), capture_output=True, check=True, timeout=LIMIT)
+            return torch.from_numpy(np.frombuffer(out.stdout, np.float32).reshape(len(x), -1).copy())
+
+        try:
+            _compile(cc, file, program, "-std=c99", "-O1", "-D", f"{name.upper()}_MAIN")
+            difference = check_chain(run, net, found, what=f"{name} in C", remedy="take prewired.export.program")
+        except (OSError, subprocess.SubprocessError) as error:
+            if reason := _unusable(cc, folder):
+                return f"not verified: {cc} makes no programs here, {reason}"
+            raise RuntimeError(
+                f"expected C that {cc} compiles and that runs, got {_reason(error)}; nothing was written; try another "
+                "name=, or report it with the network"
+            ) from error
+    return f"by {Path(cc).name}, largest difference {difference:.1e} of the scale of the outputs"
+
+
+def _compile(cc: str, source: Path, program: str, *flags: str) -> None:
+    command = [cc, *flags, "-x", "c", str(source), "-o", program, "-lm"]
+    subprocess.run(command, capture_output=True, check=True)
+
+
+def _unusable(cc: str, folder: str) -> str:
+    """Why no program that it makes runs, not even an empty one; "" if one does."""
+    source, program = Path(folder, "empty.c"), f"{folder}/empty"
+    source.write_text("int main(void) { return 0; }\n")
+    try:
+        _compile(cc, source, program)
+        subprocess.run([program], capture_output=True, check=True, timeout=LIMIT)
+    except (OSError, subprocess.SubprocessError) as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """What a failed command said, in one line."""
+    said = getattr(error, "stderr", None) or b""
+    return " ".join(said.decode(errors="replace").split())[:300] or str(error)

@@ -7,7 +7,7 @@ import numpy as np
 from ..topology import Topology
 from .layers import Layer
 
-WAYS = ("rule", "table", "gaps")
+WAYS = ("rule", "gaps", "table")
 
 
 class Wiring(NamedTuple):
@@ -15,7 +15,7 @@ class Wiring(NamedTuple):
 
     Attributes:
         way: "none" of a dense layer, or one of WAYS: "rule", where every output reads translates of one list of
-            offsets; "table", an index an edge; "gaps", about a byte an edge: the inputs skipped since the edge before.
+            offsets; "gaps", about a byte an edge: the inputs skipped since the edge before; "table", an index an edge.
         order: (n_edges,) the edges in the order in which the code reads their weights.
         fan_in: of every output, or -1 where they differ.
         tables: what the file holds, each in the fewest bytes: fan_ins, offsets, bases, inputs, gaps.

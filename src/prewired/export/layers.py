@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid",
     nn.Tanh: "tanh",
 }
+LINEAR = (SparseLinear, nn.Linear, QuantizedLinear)
+NORMS = (nn.BatchNorm1d, nn.SyncBatchNorm)
 WITHOUT_EFFECT = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 """Modules that do nothing once training is over."""
 
@@ -62,47 +65,67 @@ def layers(net: nn.Module) -> list[Layer]:
     Args:
         net: a SparseLinear, nn.Linear or QuantizedLinear, or an nn.Sequential, nested or not, of these, of the
             modules in ACTIVATIONS, nn.BatchNorm1d behind a linear layer (which goes into its weights), and modules
-            without effect after training.
+            without effect after training. A module may appear several times.
 
     Raises:
-        ValueError: for any other module, widths that do not follow each other, or weights that are not finite.
+        TypeError: for anything but a module.
+        ValueError: for any other module, widths that do not follow each other, numbers that are not finite, or a
+            network on the meta device.
 
     Example:
         >>> from prewired import networks
         >>> [(layer.n_out, layer.activation) for layer in layers(networks.mlp([8, 4, 2], family="dense"))]
         [(4, 'relu'), (2, '')]
     """
+    check_module(net)
     found: list[Layer] = []
-    for name, module in _flat(net, ""):
+    for name, module in flat(net):
         if type(module) in WITHOUT_EFFECT:
             continue
-        if isinstance(module, SparseLinear | nn.Linear | QuantizedLinear):
+        if isinstance(module, LINEAR):
             found.append(_linear(name, module))
             _check_width(found)
-        elif not found or type(module) not in (*ACTIVATIONS, nn.BatchNorm1d) or found[-1].activation:
+        elif not found or type(module) not in (*ACTIVATIONS, *NORMS) or found[-1].activation:
             where = "in front of the first layer" if not found else f"behind layer {found[-1].name}"
             raise ValueError(
                 f"expected linear layers, each followed by at most one of "
                 f"{', '.join(kind.__name__ for kind in ACTIVATIONS)}, got {module} {where}; export it with "
                 "prewired.export.program, which takes any module"
             )
-        elif isinstance(module, nn.BatchNorm1d):
+        elif isinstance(module, NORMS):
             found[-1] = _normalized(found[-1], module)
         else:
             found[-1] = found[-1]._replace(activation=ACTIVATIONS[type(module)], parameter=_parameter(module))
     if not found:
-        raise ValueError("expected a network with at least one linear layer, got none")
+        raise ValueError(
+            "expected a network with at least one linear layer, got none; prewired.export.program takes any"
+        )
     for layer in found:
-        if not all(np.isfinite(p).all() for p in (layer.weight, layer.bias) if p is not None):
-            raise ValueError(f"expected finite weights in layer {layer.name}, got NaN, infinity or beyond float32")
+        if not all(
+            np.isfinite(p).all() for p in (layer.weight, layer.bias, layer.scale, layer.parameter) if p is not None
+        ):
+            raise ValueError(
+                f"expected finite numbers in layer {layer.name}, got NaN, infinity or beyond float32; train it again"
+            )
     return found
 
 
-def _flat(net: nn.Module, name: str) -> Any:
-    """(name, module) of everything in nested nn.Sequentials, in order."""
+def check_module(net: Any) -> None:
+    """Raise a TypeError unless it is a module, and a ValueError unless its tensors hold numbers."""
+    if not isinstance(net, nn.Module):
+        raise TypeError(
+            f"expected an nn.Module, got {type(net).__name__}; prewired.load reads a file, load_state_dict a state_dict"
+        )
+    if any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
+        raise ValueError("expected a network with weights, got one on the meta device; load its weights first")
+
+
+def flat(net: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """(name, module) of everything in nested nn.Sequentials, in order, as often as it is there."""
     if isinstance(net, nn.Sequential):
-        for child_name, child in net.named_children():
-            yield from _flat(child, f"{name}.{child_name}" if name else child_name)
+        for child_name, child in net._modules.items():
+            if child is not None:
+                yield from flat(child, f"{name}.{child_name}" if name else child_name)
     else:
         yield name or "layer", net
 
@@ -118,12 +141,16 @@ def _linear(name: str, module: SparseLinear | nn.Linear | QuantizedLinear) -> La
     return Layer(name, module.in_features, module.out_features, topology, weight, bias, integers, scale, kind)
 
 
-def _normalized(layer: Layer, norm: nn.BatchNorm1d) -> Layer:
+def _normalized(layer: Layer, norm: nn.BatchNorm1d | nn.SyncBatchNorm) -> Layer:
     """The layer with a batch normalisation by running statistics behind it made part of it."""
     if norm.running_mean is None or norm.running_var is None:
-        raise ValueError(f"expected BatchNorm1d with running statistics behind layer {layer.name}, got {norm}")
+        raise ValueError(
+            f"expected running statistics behind layer {layer.name}, got {norm}; train it with track_running_stats=True"
+        )
     if norm.num_features != layer.n_out:
-        raise ValueError(f"expected {layer.n_out} features in BatchNorm1d behind layer {layer.name}, got {norm}")
+        raise ValueError(
+            f"expected {layer.n_out} features behind layer {layer.name}, got {norm}; give it the width of the layer"
+        )
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     shift = -norm.running_mean.double() * factor
     if norm.affine:
@@ -153,4 +180,6 @@ def _array(tensor: Any) -> np.ndarray:
 def _check_width(found: list[Layer]) -> None:
     if len(found) > 1 and found[-2].n_out != found[-1].n_in:
         a, b = found[-2:]
-        raise ValueError(f"expected layer {b.name} to read {a.n_out} features, got n_in={b.n_in}")
+        raise ValueError(
+            f"expected layer {b.name} to read {a.n_out} features, got n_in={b.n_in}; make it as wide as layer {a.name}"
+        )

@@ -118,6 +118,11 @@ FORMS: dict[str, Callable[[Graph, Layer, str], str]] = {
 """The forms of a layer: functions that add its nodes to a graph, without its activation, and return the output."""
 
 
+ONE_ONCE_LOADED = ("dense", "sparse", "packed")
+"""Forms that onnxruntime runs as the same dense product: they differ in the file alone."""
+_OPERATORS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+
+
 def activate(g: Graph, layer: Layer, x: str) -> str:
     """Add the activation of a layer, if it has one."""
     match layer.activation:
@@ -127,11 +132,10 @@ def activate(g: Graph, layer: Layer, x: str) -> str:
             return g.add("Mul", x, g.add("Sigmoid", x))
         case "gelu":
             return g.add("Gelu", x, approximate="tanh" if layer.parameter else "none")
-        case "leaky_relu" | "elu":
-            op = {"leaky_relu": "LeakyRelu", "elu": "Elu"}[layer.activation]
-            return g.add(op, x, alpha=layer.parameter)
+        case "leaky_relu" | "elu" as name:
+            return g.add(_OPERATORS[name], x, alpha=layer.parameter)
         case name:
-            return g.add(name.capitalize(), x)
+            return g.add(_OPERATORS[name], x)
 
 
 def _values(layer: Layer) -> np.ndarray:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.export.graph_signature import InputKind
 
+from .. import files
 from ..compression import QuantizedLinear
-from ..files import replacing
-from ..layers import SparseLinear
+from .agreement import ROWS, Call, check, check_batch, inputs
+from .layers import LINEAR, check_module
 
 _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
@@ -20,21 +21,24 @@ _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 def program(net: nn.Module, path: str | Path, *, batch: int | None = None, example: torch.Tensor | None = None) -> Path:
     """Write a network, in evaluation mode, as a program of torch.export, load it, and compare it with the network.
 
-    What the program does not read (the wiring by input, for gradients) is left out. `torch.export.load(path).module()`
-    runs it, after `import prewired`, which registers the operators.
+    What the program does not read (the wiring by input, for gradients) is left out, and so is where the source of the
+    network lies. `torch.export.load(path).module()` runs it, after `import prewired`, which registers the operators. It
+    is for inference: its parameters ask for no gradients, and its sparse layers pass none on, of which torch warns.
 
     Args:
         net: any module that takes a tensor (batch, ...) and that torch.export takes.
         path: of the file, ending in ".pt2"; one that is there is replaced only when the new one is verified.
-        batch: rows of every call; any number of them if not given.
+        batch: rows of every call, >= 1; any number of them if not given.
         example: an input of the network; else (batch, n_in) random numbers, n_in those of its first linear layer.
 
     Returns:
         The path.
 
     Raises:
+        TypeError: for anything but a module.
         ValueError: for a network that torch.export does not take, with its reason, or a path that does not end in .pt2.
-        RuntimeError: if the program does not compute what the network does.
+        FileNotFoundError, IsADirectoryError: if there can be no such file.
+        RuntimeError: if the program does not compute what the network does, up to 1e-5 of its largest output (float32).
 
     Example:
         >>> import tempfile
@@ -45,13 +49,14 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
         ...     y = torch.export.load(program(net, f"{folder}/net.pt2")).module()(x)
         >>> torch.testing.assert_close(y, net(x))
     """
-    path, net, rows = _checked(path), _in_evaluation(net), _example(net, batch, example)
-    exported = _exported(net, rows, batch)
+    path = _checked(path)
+    net, x, rows = _prepared(net, batch, example)
+    exported = _exported(net, x, batch)
     exported.example_inputs = None  # or they would be in the file
-    with replacing(path) as part, tempfile.TemporaryDirectory() as folder:
+    with files.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
         file = Path(folder, path.name)  # its name is in the file too
         torch.export.save(exported, file)
-        _verify(torch.export.load(file).module(), net, rows, batch)
+        _verify(torch.export.load(file).module(), net, x, rows)
         shutil.copyfile(file, part)
     return path
 
@@ -60,7 +65,8 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
     """Compile a network ahead of time (AOTInductor), for processors like this one; load it and compare it.
 
     `torch._inductor.aoti_load_package(path)` runs it from Python after `import prewired`, and a C++ program after
-    loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes none.
+    loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes none. The
+    file has the generated C++, with paths of this machine.
 
     Args:
         net, path, batch, example: as in `program`.
@@ -69,12 +75,13 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
         The path.
 
     Raises:
-        ValueError: as in `program`.
+        TypeError, ValueError, FileNotFoundError, IsADirectoryError: as in `program`.
         RuntimeError: if it cannot be compiled, or does not compute what the network does.
     """
-    path, net, rows = _checked(path), _in_evaluation(net), _example(net, batch, example)
-    exported = _exported(net, rows, batch)
-    with replacing(path) as part, tempfile.TemporaryDirectory() as folder:
+    path = _checked(path)
+    net, x, rows = _prepared(net, batch, example)
+    exported = _exported(net, x, batch)
+    with files.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/{path.name}"
         try:
             torch._inductor.aoti_compile_and_package(exported, package_path=file)
@@ -83,7 +90,7 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
                 f"expected a network and a C++ compiler that AOTInductor can work with, got {_line(error)}; "
                 "prewired.export.program needs no compiler"
             ) from error
-        _verify(torch._inductor.aoti_load_package(file), net, rows, batch)
+        _verify(torch._inductor.aoti_load_package(file), net, x, rows)
         shutil.copyfile(file, part)
     return path
 
@@ -91,41 +98,36 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
 def _checked(path: str | Path) -> Path:
     if Path(path).suffix != ".pt2":
         raise ValueError(f"expected a path that ends in .pt2, as torch wants it, got {str(path)!r}; add the ending")
+    files.check(path)
     return Path(path)
 
 
-def _in_evaluation(net: nn.Module) -> nn.Module:
-    return copy.deepcopy(net).eval()
+def _prepared(
+    net: nn.Module, batch: int | None, example: torch.Tensor | None
+) -> tuple[nn.Module, torch.Tensor, tuple[int, ...]]:
+    """A copy for inference, an input of it, and the batches to try, the largest of which the input has rows for."""
+    check_module(net)
+    rows = ROWS if batch is None else (check_batch(batch),)
+    net = copy.deepcopy(net).eval().requires_grad_(False)
+    x = (_example(net) if example is None else example).detach()
+    if x.ndim == 0 or not len(x):
+        raise ValueError(f"expected example of shape (batch, ...), at least one row, got {tuple(x.shape)}; give more")
+    return net, x[torch.arange(rows[0], device=x.device) % len(x)], rows
 
 
-def _example(net: nn.Module, batch: int | None, example: torch.Tensor | None) -> torch.Tensor:
-    """An input of `batch` rows, or of a few: torch.export would take a single row for the only number possible."""
-    if batch is not None and batch < 1:
-        raise ValueError(f"expected batch of at least 1, got {batch}; leave it out for batches of any size")
-    if example is None:
-        layer = next((m for m in net.modules() if isinstance(m, SparseLinear | nn.Linear | QuantizedLinear)), None)
-        if layer is None:
-            raise ValueError("expected example=, an input of the network, got a network without a linear layer")
-        like: Any = {
-            "device": next(layer.buffers() if isinstance(layer, QuantizedLinear) else layer.parameters()).device
-        }
-        like["dtype"] = torch.float32 if isinstance(layer, QuantizedLinear) else layer.weight.dtype
-        example = torch.randn(4, layer.in_features, **like)
-    if example.ndim == 0 or not len(example):
-        raise ValueError(f"expected example of shape (batch, ...), at least one row, got {tuple(example.shape)}")
-    return _of_size(example, batch or max(2, len(example)))
+def _example(net: nn.Module) -> torch.Tensor:
+    layer: Any = next((module for module in net.modules() if isinstance(module, LINEAR)), None)
+    if layer is None:
+        raise ValueError("expected example=, an input of the network, got a network without a linear layer")
+    x = inputs(ROWS[0], layer.in_features)
+    return x.to(layer.values.device) if isinstance(layer, QuantizedLinear) else x.to(layer.weight)
 
 
-def _of_size(rows: torch.Tensor, n: int) -> torch.Tensor:
-    """The first n rows, from the beginning again where there are fewer."""
-    return rows[torch.arange(n, device=rows.device) % len(rows)]
-
-
-def _exported(net: nn.Module, rows: torch.Tensor, batch: int | None) -> torch.export.ExportedProgram:
+def _exported(net: nn.Module, x: torch.Tensor, batch: int | None) -> torch.export.ExportedProgram:
     shapes = None if batch else ({0: torch.export.Dim.DYNAMIC},)
     try:
         with torch.no_grad():
-            exported = torch.export.export(net, (rows,), dynamic_shapes=shapes)
+            exported = torch.export.export(net, (x,), dynamic_shapes=shapes)
     except Exception as error:
         raise ValueError(
             f"expected a network that torch.export takes, got {_line(error)}; give an input of it as example=, and "
@@ -135,7 +137,11 @@ def _exported(net: nn.Module, rows: torch.Tensor, batch: int | None) -> torch.ex
 
 
 def _pruned(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The program without the tensors that it does not read."""
+    """The program without the tensors that it does not read, and without the lines of source that it came from."""
+    graphs = [one.graph for one in exported.graph_module.modules() if isinstance(one, torch.fx.GraphModule)]
+    for graph in graphs:
+        for node in graph.nodes:
+            node.meta.pop("stack_trace", None)
     specs = exported.graph_signature.input_specs
     for node in exported.graph.find_nodes(op="placeholder"):
         spec = next(one for one in specs if one.arg.name == node.name)
@@ -148,22 +154,22 @@ def _pruned(exported: torch.export.ExportedProgram) -> torch.export.ExportedProg
     return exported
 
 
-def _verify(loaded: Any, net: nn.Module, rows: torch.Tensor, batch: int | None) -> None:
-    """Compare with the network, on batches of two sizes where any will do."""
-    for n in [batch] if batch else [len(rows), 2 * len(rows) + 1]:
-        x = _of_size(rows, n)
-        with torch.no_grad():
-            got, expected = loaded(x), net(x)
-        if isinstance(expected, torch.Tensor) and expected.is_floating_point() and expected.numel():
-            size = expected.abs().max().clamp(min=1)
-            got, expected = got / size, expected / size
+def _verify(loaded: Call, net: nn.Module, x: torch.Tensor, rows: tuple[int, ...]) -> None:
+    check(_told(loaded), _told(net), x, rows=rows, what="the program", remedy="try another example=")
+
+
+def _told(call: Call) -> Call:
+    """The same call, whose errors say for which batch."""
+
+    def run(x: torch.Tensor) -> Any:
         try:
-            torch.testing.assert_close(got, expected)
-        except AssertionError as error:
-            raise RuntimeError(
-                f"expected what the network computes, got another result at batch {n}: {_line(error)}; no file was "
-                "written; please report it"
+            return call(x)
+        except Exception as error:
+            raise ValueError(
+                f"expected a network that takes a batch of {len(x)}, got {_line(error)}; give the size as batch="
             ) from error
+
+    return run
 
 
 def _line(error: Exception) -> str:

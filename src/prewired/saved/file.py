@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ..files import replacing
+from ..files import check, replacing
 from ..topology import Topology
 from ..wired import WIRING, Wired
 from . import modules
@@ -72,6 +72,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         ...     torch.equal(load(f"{folder}/net.safetensors")(x), net(x))
         True
     """
+    check(path)
     topologies = {
         name: layer.topology
         for name, layer in _all_modules(net)
