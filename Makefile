@@ -3,6 +3,8 @@ PYTHON ?= python3
 # The CPU build by name, so that pip never falls back on the CUDA build and its gigabytes.
 TORCH ?= $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch==2.13.0)
 BIN := .venv/bin
+# Two processes, a file of tests each at a time; with more threads than cores OpenMP would wait in circles.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 # What `make bench` compares with, in an environment of its own; the tables say which of them could not be installed.
 PEERS := .venv-peers/bin
 PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0 networkx==3.6.1 igraph==1.0.0
@@ -26,10 +28,10 @@ study: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -q
+	$(PYTEST)
 
 test-all: install
-	$(BIN)/pytest -q -m ""
+	$(PYTEST) -m ""
 
 # SparseProp compiles for this very processor, so pip must not keep its wheel; its setup.py finds pip and python3 in PATH.
 .venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)
