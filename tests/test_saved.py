@@ -155,7 +155,15 @@ def tied_parameter():
     return net
 
 
+def hooked():
+    net = nn.Sequential(nn.Linear(3, 3))
+    net.register_forward_hook(lambda module, x, y: 2 * y)
+    return net
+
+
 INTO_ONLY = {
+    "a hook": hooked,
+    "an argument that is no number": lambda: nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(torch.ones(2)[:1].numpy())),
     "pruned": lambda: nn.Sequential(prune.l1_unstructured(nn.Linear(3, 3), "weight", 2)),
     "weight norm": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))),
     "a buffer of a sequence": buffered,
@@ -215,6 +223,13 @@ def test_known_modules_come_back_with_their_arguments(module, path):
     assert [m.training for m in again.modules()] == [m.training for m in net.modules()]
     assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in net.parameters()]
     same(net, again)
+
+
+def test_arguments_that_come_from_numpy(path):
+    parts = nn.BatchNorm1d(np.int64(4)), nn.LayerNorm(np.int64(4)), nn.LeakyReLU(torch.tensor(0.25))
+    pw.save(nn.Sequential(nn.Linear(4, 4), *parts), path)
+    again = pw.load(path)
+    assert (again[1].num_features, again[2].normalized_shape, again[3].negative_slope) == (4, (4,), 0.25)
 
 
 def test_a_shared_activation_is_no_tie(path):
@@ -500,7 +515,7 @@ def dense_quantized(n_in, n_out):
 
 
 def slow(family, **parameters):
-    return replaced({"family": family, "n_in": 10**5, "n_out": 10**5, "fan_in": 8, **parameters})
+    return replaced({"family": family, "n_in": 10**5, "n_out": 10**5, "fan_in": 8} | parameters)
 
 
 HUGE = {"family": "dense", "n_in": 2**31 - 1, "n_out": 2**31 - 1}
@@ -559,6 +574,8 @@ HOSTILE = {
     "the best of many": (slow("lift", best_of=10**7, seed=0), "asks for more"),
     "a huge plane cut to size": (slow("projective_plane", fit="level"), "asks for more"),
     "slow edges": (slow("peg", seed=0), "asks for more"),
+    "slow degrees": (slow("power_law", fan_in=80, seed=0), "asks for more"),
+    "tries that are not named": (slow("ramanujan", seed=0), "asks for more"),
     "a tensor more": (lambda about, tensors: tensors.update(more=torch.ones(1)), "tensors that it does not name: more"),
     "a tensor less": (lambda about, tensors: tensors.pop("0.weight"), "cannot have"),
     "another shape": (lambda about, tensors: tensors.update({"0.bias": torch.ones(11)}), "size mismatch"),

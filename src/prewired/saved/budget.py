@@ -10,11 +10,13 @@ ROOM = 2**24
 """Units and edges that any file may ask for; more only in proportion to its edges, each of which has a value in it."""
 PER_EDGE = 16
 STEPS = 2**28
-"""The same for work, in edges drawn: about half a minute."""
+"""The same for work, in edges drawn, of which a second has some ten million."""
 _PRODUCTS = ("kronecker", "block_lift")
 """Operations whose graph is as large as the product of what they are made of."""
-_SLOW = {"shuffle_edges": 256, "swap_edges": 16}
+_SLOW = {"lift": 16, "power_law": 256, "ramanujan": 16, "shuffle_edges": 256, "swap_edges": 16}
 """Steps an edge, where they are many."""
+_SEVERAL = ("best_of", "tries")
+"""Parameters that say how many graphs are made, of which one is taken."""
 
 
 class Budget:
@@ -68,8 +70,8 @@ def _cost(recipe: Recipe) -> tuple[float, float]:
         steps = edges**2 / 64
     elif recipe.family in generators.SHAPES:  # the sizes it exists for are tried one after the other
         steps += 64 * _sides(own)[0]
-    for several in ("best_of", "tries"):
-        steps *= max(1, _largest(own.get(several, 1)))
+    for name in _SEVERAL:
+        steps *= max(1, _largest(own.get(name, _usual(recipe.family, name))))
     return room + sum(room for room, _ in inner), steps + sum(steps for _, steps in inner)
 
 
@@ -87,6 +89,12 @@ def _edges(family: str, given: dict[str, Any]) -> float:
     if family == "radix" and isinstance(given.get("radices"), tuple):
         return _largest(given["radices"]) * widest
     return cells * (_largest(given["density"]) if "density" in given else 1)
+
+
+def _usual(family: str, name: str) -> Any:
+    """The value of a parameter that a recipe leaves out; 1 where the family has none of that name."""
+    known = generators.parameters(family) if family in generators.GENERATORS else {}
+    return known[name].default if name in known else 1
 
 
 def _sides(given: dict[str, Any]) -> tuple[float, float]:

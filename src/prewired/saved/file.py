@@ -50,7 +50,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
 
     A wiring whose recipe rebuilds it takes a line of text. Others, and with `indices` all, are stored as a code of
     about six bits an edge (at 5 % density). Names of units are kept. A network of known modules (`modules.PLAIN`,
-    linear layers, sequences of them, no weights tied) is kept whole; of another, tensors and wirings.
+    linear layers, sequences of them, no hooks, no tied weights) is kept whole; of another, tensors and wirings.
 
     Args:
         net: any module whose state_dict holds tensors; the wiring of every SparseLinear and QuantizedLinear in it is
@@ -133,8 +133,8 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
         return into
     if "network" not in about:
         raise ValueError(
-            f"expected a network of known modules, none of them tied, in {str(path)!r}, got the tensors of another; "
-            "make the network and load them into it: load(path, into=net)"
+            f"expected a network of known modules, without hooks or tied weights, in {str(path)!r}, got the tensors of "
+            "another; make the network and load them into it: load(path, into=net)"
         )
     try:
         net = modules.build(json.loads(about["network"]), state, topologies)

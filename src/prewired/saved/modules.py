@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,15 +37,18 @@ PLAIN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
 def describe(net: nn.Module) -> dict[str, Any] | None:
     """What `build` needs to make a network again, apart from its tensors.
 
-    None where it could not: a module of another kind, tensors that are not its kind's own (a weight that was split by
-    pruning, say), or that appear twice, since tied weights would come back as two.
+    None where it could not: a module of another kind, hooks, arguments that JSON does not know, tensors that are not
+    its kind's own (a weight that was split by pruning, say), or that appear twice, since tied weights would come back
+    as two.
 
     Example:
         >>> describe(nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.1)))["modules"]["1"]
         {'type': 'LeakyReLU', 'negative_slope': 0.1}
     """
     tensors = [tensor for walk in (net.named_parameters, net.named_buffers) for _, tensor in walk("", True, False)]
-    return None if len({id(tensor) for tensor in tensors}) < len(tensors) else _described(net)
+    tied = len({id(tensor) for tensor in tensors}) < len(tensors)
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    return None if tied or hooked else _described(net)
 
 
 def _described(module: nn.Module) -> dict[str, Any] | None:
@@ -70,8 +74,17 @@ def _of_one(module: nn.Module) -> dict[str, Any] | None:
     for name, (plain, attributes) in PLAIN.items():
         if kind is plain:
             values = {key: getattr(module, key) for key in attributes}
-            return {"type": name, **{k: v is not None if k == "bias" else v for k, v in values.items()}}
+            plain_values = {k: v is not None if k == "bias" else _plain_value(v) for k, v in values.items()}
+            known = all(isinstance(v, bool | int | float | str | list | None) for v in plain_values.values())
+            return {"type": name, **plain_values} if known else None
     return None
+
+
+def _plain_value(value: Any) -> Any:
+    """An argument as JSON has it: NumPy's and torch's numbers as Python's, tuples as lists."""
+    if isinstance(value, tuple | list):
+        return [_plain_value(one) for one in value]
+    return value.item() if isinstance(value, np.generic | torch.Tensor) else value
 
 
 def _tensors(module: nn.Module) -> set[str]:
