@@ -30,7 +30,7 @@ ARROWS = {
     "training.py": {"data", "generators", "layers", "metrics", "networks", "random_bits", "topology"},
     "files.py": set(),
     "storage.py": {"files", "topology"},
-    "compression.py": {"chain", "kernels", "layers", "plan", "topology", "wired"},
+    "compression.py": {"chain", "layers", "plan", "topology", "wired"},
     "saved/": {"compression", "files", "generators", "layers", "networks", "topology", "wired"},
     "footprint.py": {"compression", "kernels", "layers", "saved", "topology", "wired"},
     "export/": {"__version__", "compression", "crossover", "files", "layers", "plan", "topology"},

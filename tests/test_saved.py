@@ -282,7 +282,7 @@ def test_what_cannot_be_saved(path):
         pw.save(mlp().to("meta"), path)
     renamed = mlp()
     renamed.register_state_dict_post_hook(lambda net, state, *_: state.update(w=state.pop("0.weight")))
-    with pytest.raises(ValueError, match="expected weights and wiring of layer 0 under their own names"):
+    with pytest.raises(ValueError, match="expected weights and wiring of sparse layers under their own names"):
         pw.save(renamed, path)
     taken = SparseLinear(PATTERN)
     taken.register_buffer("gaps", torch.ones(1))

@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from .chain import Link, run
-from .kernels import PER_LAYER
 from .layers import SparseLinear
-from .plan import Plan
+from .plan import FORWARD
 from .topology import Topology
 from .wired import Wired
 
@@ -20,7 +19,6 @@ LARGEST = {"int8": 127, "int4": 7}
 """The largest integer of a kind; the smallest is its negative."""
 KINDS = (*FLOATS, *LARGEST)
 _FLOATING = (SparseLinear, nn.Linear)
-FORWARD = Plan._fields[:PER_LAYER]
 _CLIPS = torch.linspace(0.5, 1.02, 27)
 """Shares of a row's largest weight that are tried as the largest the integers can say."""
 
@@ -88,7 +86,7 @@ class QuantizedLinear(Wired):
         }[name]
         got = None if tensor is None else (tensor.dtype, *tensor.shape)
         if got != wanted:
-            raise ValueError(f"expected {name} of an {self.kind} layer as {wanted}, got {got}")
+            raise ValueError(f"{self.kind} layer: expected {name} as {wanted}, got {got}; prewired.quantize makes them")
 
     @property
     def integers(self) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from . import crossover, init, kernels
 from .chain import Link, Scattered, in_one_type, run
-from .plan import DENSE_LIMIT, Plan
+from .plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
 from .topology import Topology
 from .wired import Wired
 
@@ -19,7 +19,6 @@ TYPICAL_BATCH = 128
 _OF_THE_MACHINE = ("_wiring", "_kept", "_choices", "_native", "_typical")
 _MANY = 1024
 """Choices, one for each batch size, that a layer remembers."""
-_FORWARD, _BACKWARD = Plan._fields[: kernels.PER_LAYER], Plan._fields[kernels.PER_LAYER : 2 * kernels.PER_LAYER]
 
 
 class SparseLinear(Wired):
@@ -133,7 +132,7 @@ class SparseLinear(Wired):
         wiring = None if compiling else self._wiring
         if wiring is None:
             buffers: dict[str, Any] = self._buffers
-            wiring = [buffers[k] for k in _FORWARD], [buffers[k] for k in _BACKWARD]
+            wiring = [buffers[k] for k in FORWARD], [buffers[k] for k in BACKWARD]
             if not compiling:
                 self._wiring = wiring
         return Link(self.weight, self.bias, *wiring)

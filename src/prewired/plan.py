@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from .kernels import block_bytes
+from .kernels import PER_LAYER, block_bytes
 from .topology import Topology
 
 PANEL = 28 * 1024 // block_bytes()
@@ -48,6 +48,10 @@ class Plan(NamedTuple):
     """(n_in,) int32: the inputs, those with the same outputs side by side; or (0,)."""
     mask: torch.Tensor
     """(n_out * ceil(n_in / 8),) uint8: a bit for each pair of output and input, lowest bit first; or (0,)."""
+
+
+FORWARD, BACKWARD = Plan._fields[:PER_LAYER], Plan._fields[PER_LAYER : 2 * PER_LAYER]
+"""The tensors that `kernels.forward` takes of a layer, and those that `kernels.backward` takes besides."""
 
 
 def plan(t: Topology) -> Plan:

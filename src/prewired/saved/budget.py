@@ -22,8 +22,8 @@ _SEVERAL = ("best_of", "tries")
 class Budget:
     """The units, edges and steps that are left for the wirings of a file.
 
-    It has state: what one wiring takes the next does not have. `save` and `load` spend it in the same way, so that
-    whatever is saved can be loaded.
+    It has state: what one wiring takes the next does not have. `save` spends what `load` will, and more for a recipe
+    that turns out to be wrong, so that whatever is saved can be loaded.
 
     Args:
         n_edges: of all wirings of the file.

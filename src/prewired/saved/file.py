@@ -87,13 +87,12 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
             raise ValueError(f"expected dense tensors with values in the state_dict, got {name}, {kind}")
         if name not in implied:
             tensors[name] = tensor.detach().cpu().contiguous().clone()
+    named = all(_values(name, tensors) is not None and _dotted(name, "gaps") not in tensors for name in topologies)
+    if not named or not implied <= state.keys():
+        raise ValueError(f"expected weights and wiring of sparse layers under their own names, got {', '.join(state)}")
     layers: dict[str, dict[str, Any]] = {}
     budget = Budget(sum(t.n_edges for t in topologies.values()))
     for name, t in topologies.items():
-        if _values(name, tensors) is None or _dotted(name, "gaps") in tensors or not implied <= state.keys():
-            raise ValueError(
-                f"expected weights and wiring of layer {name} under their own names, got {', '.join(state)}"
-            )
         layers[name], code = described(t, indices, budget)
         if code is not None:
             tensors[_dotted(name, "gaps")] = torch.from_numpy(code)

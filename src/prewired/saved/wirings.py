@@ -13,6 +13,7 @@ from . import gaps
 from .budget import Budget
 
 _SHORT = 1024
+"""Characters that any recipe may have; more only up to one an edge, about what the edges themselves would take."""
 
 
 def described(t: Topology, indices: bool, budget: Budget) -> tuple[dict[str, Any], np.ndarray | None]:
@@ -29,10 +30,9 @@ def described(t: Topology, indices: bool, budget: Budget) -> tuple[dict[str, Any
     about: dict[str, Any] = {"n_in": t.n_in, "n_out": t.n_out, "n_edges": t.n_edges, "digest": t.digest}
     if t.names is not None:
         about["names"] = t.names
-    if not indices and t.recipe is not None and _rebuilds(t, budget):
-        recipe = t.recipe.to_json()
-        if len(recipe) <= max(_SHORT, t.n_edges):  # a longer one is likely to take more than the edges
-            return {**about, "recipe": json.loads(recipe)}, None
+    recipe = None if indices else _recipe(t, budget)
+    if recipe is not None:
+        return {**about, "recipe": json.loads(recipe)}, None
     k, code = gaps.encode(t)
     return {**about, "gaps": k}, code
 
@@ -71,11 +71,14 @@ def rebuilt(name: str, about: Mapping[str, Any], code: torch.Tensor | None, budg
     return Topology(t.n_in, t.n_out, t.indptr, t.indices, t.recipe, names)
 
 
-def _rebuilds(t: Topology, budget: Budget) -> bool:
-    """Whether the recipe gives the graph, as it does unless somebody made one by hand, and how a file would hold it."""
-    assert t.recipe is not None
+def _recipe(t: Topology, budget: Budget) -> str | None:
+    """The recipe as a file holds it, if it is short, not too costly, and gives the graph, which one by hand may not."""
+    if t.recipe is None:
+        return None
     try:
-        recipe = Recipe.from_json(t.recipe.to_json())
-        return budget.pays_for(recipe) and generators.from_recipe(recipe) == t
+        text = t.recipe.to_json()
+        recipe = Recipe.from_json(text)
+        fits = len(text) <= max(_SHORT, t.n_edges) and budget.pays_for(recipe)
+        return text if fits and generators.from_recipe(recipe) == t else None
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
-        return False
+        return None
