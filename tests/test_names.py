@@ -10,7 +10,7 @@ import pytest
 from prewired import SparseLinear, Topology, generators, load_topology, names, save_topology
 from prewired.cli import main
 from prewired.names import from_named_edges, from_table
-from prewired.topology import Names
+from prewired.topology.topology import Names
 
 EDGES = [("TP53", "apoptosis"), ("MYC", "growth"), ("TP53", "growth"), ("EGFR", "growth")]
 

@@ -14,7 +14,19 @@ import pytest
 import prewired
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
-WINGS = ("generators", "metrics", "compression", "data", "export", "init", "masks", "names", "networks", "saved", "study")
+WINGS = (
+    "generators",
+    "metrics",
+    "compression",
+    "data",
+    "export",
+    "init",
+    "masks",
+    "names",
+    "networks",
+    "saved",
+    "study",
+)
 VERBS = (
     *("families", "generate", "draw", "measure", "metrics", "train", "sizes", "quantize", "export"),
     *("study", "report", "status", "bench"),

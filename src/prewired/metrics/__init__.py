@@ -45,14 +45,7 @@ from .networks import (
     unreachable_inputs,
     unreachable_outputs,
 )
-from .paths import (
-    effective_receptive_field,
-    log_path_kernel_trace,
-    log_paths,
-    path_counts,
-    path_cv,
-    path_kernel_trace,
-)
+from .paths import effective_receptive_field, log_path_kernel_trace, log_paths, path_counts, path_cv, path_kernel_trace
 from .products import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .scatter import scatter
 from .scores import imdb, is_ramanujan, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap

@@ -112,7 +112,7 @@ def _by_value() -> Callable[..., tuple[str, Any]]:
 
         here = None
         try:
-            from prewired.study.ray_engine import _version, here
+            from .ray_engine import _version, here
 
             found = _version()
         except ImportError as error:

@@ -1,67 +1,17 @@
 """Topology: which inputs feed which outputs. The one immutable value everything else is a function of."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
 
-_MAX_SIDE = 2**31 - 1
-_CHUNK = 1 << 18
-_NO_RECIPE = 'expected a recipe such as {{"family": "dense", "n_in": 2, "n_out": 2}}, got {!r}'
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a topology was made: family, parameters and seed, enough to build it again bit for bit.
-
-    Example:
-        >>> Recipe.make("rotating", n_in=8, n_out=4, fan_in=2)
-        rotating(n_in=8, n_out=4, fan_in=2)
-    """
-
-    family: str
-    parameters: tuple[tuple[str, Any], ...]
-
-    @classmethod
-    def make(cls, family: str, /, **parameters: Any) -> Self:
-        """A recipe from keyword arguments; None is not given; lists become tuples, mappings recipes."""
-        return cls(family, tuple((name, _kept(value)) for name, value in parameters.items() if value is not None))
-
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self, default=lambda recipe: {"family": recipe.family, **dict(recipe.parameters)})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`; raises ValueError on anything else."""
-        values = json.loads(text)
-        if not isinstance(values, Mapping):
-            raise ValueError(_NO_RECIPE.format(text[:80]))
-        return _kept(values)
-
-    def __repr__(self) -> str:
-        return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.parameters)})"
-
-
-def _kept(value: Any) -> Any:
-    """A parameter as the recipe holds it, hashable."""
-    if isinstance(value, Mapping):
-        if not isinstance(value.get("family"), str):
-            raise ValueError(_NO_RECIPE.format(str(value)[:80]))
-        return Recipe.make(value["family"], **{k: v for k, v in value.items() if k != "family"})
-    return tuple(_kept(one) for one in value) if isinstance(value, list | tuple) else value
-
-
-class Names(NamedTuple):
-    """What the units of a topology are called: one name for each input and each output, distinct within a side."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+from .checks import check_edges, checked_side, frozen_array
+from .edge_order import csr_from_cells
+from .recipe import Recipe
+from .unit_names import Names, checked_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,13 +49,13 @@ class Topology:
     names: Names | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_in", _side("n_in", self.n_in))
-        object.__setattr__(self, "n_out", _side("n_out", self.n_out))
-        object.__setattr__(self, "indptr", _frozen("indptr", self.indptr, np.int64))
-        object.__setattr__(self, "indices", _frozen("indices", self.indices, np.int32))
-        _check(self.n_in, self.n_out, self.indptr, self.indices)
+        object.__setattr__(self, "n_in", checked_side("n_in", self.n_in))
+        object.__setattr__(self, "n_out", checked_side("n_out", self.n_out))
+        object.__setattr__(self, "indptr", frozen_array("indptr", self.indptr, np.int64))
+        object.__setattr__(self, "indices", frozen_array("indices", self.indices, np.int32))
+        check_edges(self.n_in, self.n_out, self.indptr, self.indices)
         if self.names is not None:
-            object.__setattr__(self, "names", _names(self.n_in, self.n_out, self.names))
+            object.__setattr__(self, "names", checked_names(self.n_in, self.n_out, self.names))
 
     @classmethod
     def from_edges(cls, n_in: int, n_out: int, edges: Any) -> Self:
@@ -125,7 +75,7 @@ class Topology:
                 f"expected edges as integer pairs (input, output) of shape (n_edges, 2), got {pairs.dtype} of shape "
                 f"{pairs.shape}"
             )
-        n_in, n_out = _side("n_in", n_in), _side("n_out", n_out)
+        n_in, n_out = checked_side("n_in", n_in), checked_side("n_out", n_out)
         outside = ((pairs < 0) | (pairs >= [n_in, n_out])).any(axis=1)
         if outside.any():
             k = int(outside.argmax())
@@ -246,68 +196,3 @@ class Topology:
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
-
-
-def csr_from_cells(n_in: int, n_out: int, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """indptr and indices of the edges whose cell numbers output * n_in + input are given, sorted."""
-    indptr = np.searchsorted(cells, np.arange(n_out + 1) * n_in)
-    indices = np.empty(len(cells), np.int32)
-    for start in range(0, len(cells), _CHUNK):
-        indices[start : start + _CHUNK] = cells[start : start + _CHUNK] % n_in
-    return indptr, indices
-
-
-def _side(name: str, value: Any) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value <= _MAX_SIDE:
-        raise ValueError(f"expected an integer 1 <= {name} <= {_MAX_SIDE}, got {name}={value!r}")
-    return int(value)
-
-
-def _names(n_in: int, n_out: int, names: Any) -> Names:
-    """The names as tuples; raises ValueError unless each side has one distinct text for each of its units."""
-    inputs, outputs = names
-    for side, given, n in (("input", inputs, n_in), ("output", outputs, n_out)):
-        if len(given) != n:
-            raise ValueError(f"expected {n} {side} names, one for each, got {len(given)}")
-        seen = set()
-        for name in given:
-            if not isinstance(name, str) or not name or name in seen:
-                wrong = f"{name!r} twice" if name in seen else repr(name)
-                raise ValueError(f"expected {side} names to be distinct texts, got {wrong}; rename or merge them")
-            seen.add(name)
-    return Names(tuple(inputs), tuple(outputs))
-
-
-def _frozen(name: str, values: Any, dtype: type) -> np.ndarray:
-    """A read-only copy that nobody else holds."""
-    given = np.asarray(values)
-    if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer) or given.size == 0):
-        raise ValueError(
-            f"expected {name} as a one-dimensional integer array, got {given.dtype} of shape {given.shape}"
-        )
-    if given.size and not np.iinfo(dtype).min <= given.min() <= given.max() <= np.iinfo(dtype).max:
-        raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {given.min()} or {given.max()}")
-    own = np.array(given, dtype)
-    own.setflags(write=False)
-    return own
-
-
-def _check(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> None:
-    if len(indptr) != n_out + 1:
-        raise ValueError(f"expected indptr of length n_out + 1 = {n_out + 1}, got {len(indptr)}")
-    if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
-        raise ValueError(
-            f"expected indptr to rise from 0 to len(indices) = {len(indices)} without falling, got "
-            f"indptr[0]={indptr[0]}, indptr[-1]={indptr[-1]}"
-        )
-    if len(indices) and not 0 <= indices.min() <= indices.max() < n_in:
-        raise ValueError(f"expected 0 <= indices < n_in = {n_in}, got indices from {indices.min()} to {indices.max()}")
-    rises = indices[1:] > indices[:-1]
-    rises[(starts := indptr[1:-1])[(starts > 0) & (starts < len(indices))] - 1] = True
-    if not rises.all():
-        at = int((~rises).argmax()) + 1
-        output = int(np.searchsorted(indptr, at, side="right")) - 1
-        raise ValueError(
-            f"expected strictly increasing inputs within each output, got {indices[at - 1]} then {indices[at]} at "
-            f"output {output}; use Topology.from_edges for unsorted edges"
-        )
