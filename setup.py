@@ -20,7 +20,7 @@ kernels = Extension(
     py_limited_api=True,
 )
 rows = Extension(
-    "prewired._rows",
+    "prewired.metrics._internal._rows",
     sources=["csrc/rows.cpp"],
     extra_compile_args=[*FLAGS, "-pthread"],
     extra_link_args=["-pthread"],

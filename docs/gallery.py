@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
-from prewired.topology.topology import Recipe, Topology
 
 from prewired import catalogue, generators, metrics
 from prewired.generators import SHAPES, STAGES
 from prewired.plots import block_shares
+from prewired.topology.topology import Recipe, Topology
 
 HERE = Path(__file__).parent
 N, FAN_IN = 128, 8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prewired import Topology, generators, plots
-from prewired.metrics import law
+from prewired.metrics import random_matrix
 from prewired.statistics import Row, graphs, spearman
 from prewired.training import Run, TrainConfig
 
@@ -194,13 +194,13 @@ def test_singular_values_show_the_histogram_the_law_and_the_leading_two():
     t = generators.biregular(120, 100, fan_in=6, seed=0)
     axis = plots.singular_values.__wrapped__({"mine": t}).axes[0]
     left, width, height = bars(axis)
-    values = law.singular_values(t)
+    values = random_matrix.singular_values(t)
     np.testing.assert_allclose(
         height * width * 100, [((a <= values) & (values < a + w)).sum() for a, w in zip(left, width, strict=True)]
     )
     lines = drawn(axis)
     x, f = lines["random biregular graph"].T
-    np.testing.assert_allclose(f, law.biregular_law(x, 6, 5, density=0.05))
+    np.testing.assert_allclose(f, random_matrix.biregular_law(x, 6, 5, density=0.05))
     np.testing.assert_allclose(lines["$\\sigma_2$"][:, 0], values[1])
     np.testing.assert_allclose(lines["$\\sigma_1$"][:, 0], values[0])
     assert axis.get_title() == f"mine\n$\\sigma_1$ = 5.477, $\\sigma_2$ = {values[1]:.4g}"
@@ -218,9 +218,9 @@ def test_a_distant_sigma1_is_an_arrow_and_a_high_bar_is_cut_off():
 
 def test_large_graphs_show_the_estimated_density(monkeypatch):
     t = generators.biregular(120, 100, fan_in=6, seed=0)
-    monkeypatch.setattr(law, "DENSE_CELLS", 100)
+    monkeypatch.setattr(random_matrix, "DENSE_CELLS", 100)
     left, width, height = bars(plots.singular_values.__wrapped__(t).axes[0])
-    expected, _ = law.singular_value_density(t, np.append(left, left[-1] + width[-1]))
+    expected, _ = random_matrix.singular_value_density(t, np.append(left, left[-1] + width[-1]))
     np.testing.assert_allclose(height, expected)
 
 

@@ -1,11 +1,6 @@
 """Metrics: plain functions of a topology, and of a list of topologies, that give a float."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from inspect import signature
-from typing import Any, Literal, overload
-
-from ..topology import Topology
+from ._internal.measurement import Measurement
 from .communities import barber_modularity, modularity
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
@@ -25,6 +20,8 @@ from .degrees import (
     fan_out_min,
 )
 from .distances import diameter, mean_path_length
+from .expander_bounds import imdb, is_ramanujan, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
+from .expander_mixing import mixing_deviation
 from .laplacian import (
     Cut,
     algebraic_connectivity,
@@ -33,10 +30,10 @@ from .laplacian import (
     normalized_algebraic_connectivity,
     sweep_cut,
 )
-from .law import biregular_law, bulk, singular_value_density, singular_values
-from .measurement import Measurement
-from .mixing import mixing_deviation
-from .networks import (
+from .paths import effective_receptive_field, log_path_kernel_trace, log_paths, path_counts, path_cv, path_kernel_trace
+from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
+from .random_matrix import biregular_law, bulk, singular_value_density, singular_values
+from .reachability import (
     dead_hidden_units,
     effective_edges,
     effective_nodes,
@@ -45,10 +42,8 @@ from .networks import (
     unreachable_inputs,
     unreachable_outputs,
 )
-from .paths import effective_receptive_field, log_path_kernel_trace, log_paths, path_counts, path_cv, path_kernel_trace
-from .products import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
+from .registry import METRICS, NETWORK_METRICS, WEIGHTED_METRICS, measure, measure_network
 from .scatter import scatter
-from .scores import imdb, is_ramanujan, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .spectrum import (
     biregular,
     leading_singular_values,
@@ -58,188 +53,6 @@ from .spectrum import (
     spectral_gap,
 )
 from .weighted import effective_rank, relative_weighted_spectral_gap, stable_rank, weighted_spectral_gap
-
-NamedProgress = Callable[[str, int, int | None], None]
-"""Called with the name of a metric, the steps done in it and, once that can be estimated, the steps in all."""
-
-METRICS: dict[str, Callable[..., float]] = {
-    metric.__name__: metric
-    for metric in (
-        density,
-        fan_in_min,
-        fan_in_max,
-        fan_in_cv,
-        fan_in_gini,
-        fan_out_min,
-        fan_out_max,
-        fan_out_cv,
-        fan_out_gini,
-        dead_inputs,
-        dead_outputs,
-        duplicate_inputs,
-        duplicate_outputs,
-        connected_components,
-        spectral_gap,
-        relative_spectral_gap,
-        normalized_spectral_gap,
-        ramanujan_ratio,
-        ramanujan_difference,
-        perron_difference,
-        random_ratio,
-        rbgp_gap,
-        imdb,
-        narc,
-        algebraic_connectivity,
-        normalized_algebraic_connectivity,
-        conductance,
-        mixing_deviation,
-        four_cycles,
-        four_cycle_ratio,
-        girth,
-        latapy_clustering,
-        robins_alexander_clustering,
-        diameter,
-        mean_path_length,
-        modularity,
-        scatter,
-    )
-}
-"""Of one topology."""
-
-NETWORK_METRICS: dict[str, Callable[..., float]] = {
-    metric.__name__: metric
-    for metric in (
-        log_paths,
-        path_cv,
-        reachable_share,
-        receptive_field,
-        effective_receptive_field,
-        unreachable_inputs,
-        unreachable_outputs,
-        dead_hidden_units,
-        effective_nodes,
-        effective_edges,
-        product_spectral_gap,
-        relative_product_spectral_gap,
-        normalized_product_spectral_gap,
-    )
-}
-"""Of a list of topologies, the layers of a network, inputs first."""
-
-WEIGHTED_METRICS: dict[str, Callable[..., float]] = {
-    metric.__name__: metric
-    for metric in (weighted_spectral_gap, relative_weighted_spectral_gap, effective_rank, stable_rank)
-}
-"""Of one topology and the weights of its edges, (n_edges,)."""
-
-
-@overload
-def measure(
-    t: Topology,
-    names: Iterable[str] | None = ...,
-    *,
-    explain: Literal[False] = ...,
-    progress: NamedProgress | None = ...,
-) -> dict[str, float]: ...
-@overload
-def measure(
-    t: Topology, names: Iterable[str] | None = ..., *, explain: Literal[True], progress: NamedProgress | None = ...
-) -> dict[str, Measurement]: ...
-def measure(
-    t: Topology, names: Iterable[str] | None = None, *, explain: bool = False, progress: NamedProgress | None = None
-) -> dict[str, float] | dict[str, Measurement]:
-    """Metrics of a topology, by name.
-
-    Args:
-        t: the topology.
-        names: which, in this order; all in METRICS if not given.
-        explain: give Measurements instead of floats, with bounds, method and what the bounds rest on.
-        progress: called with the name of the metric that is being computed, the steps done in it and, once that can be
-            estimated, the steps in all.
-
-    Returns:
-        A dict from the names to floats or Measurements.
-
-    Raises:
-        ValueError: for an unknown name.
-        RuntimeError: if an eigenvalue of a very large graph does not settle.
-
-    Example:
-        >>> from prewired import generators
-        >>> measure(generators.grouped(8, 8, fan_in=2), ["connected_components", "density"])
-        {'connected_components': 4.0, 'density': 0.25}
-    """
-    return _measured(METRICS, t, names, explain, progress)
-
-
-@overload
-def measure_network(
-    topologies: Sequence[Topology],
-    names: Iterable[str] | None = ...,
-    *,
-    explain: Literal[False] = ...,
-    progress: NamedProgress | None = ...,
-) -> dict[str, float]: ...
-@overload
-def measure_network(
-    topologies: Sequence[Topology],
-    names: Iterable[str] | None = ...,
-    *,
-    explain: Literal[True],
-    progress: NamedProgress | None = ...,
-) -> dict[str, Measurement]: ...
-def measure_network(
-    topologies: Sequence[Topology],
-    names: Iterable[str] | None = None,
-    *,
-    explain: bool = False,
-    progress: NamedProgress | None = None,
-) -> dict[str, float] | dict[str, Measurement]:
-    """Metrics of a whole network, by name.
-
-    Args:
-        topologies: its layers, inputs first.
-        names: which, in this order; all in NETWORK_METRICS if not given.
-        explain, progress: as of `measure`.
-
-    Returns:
-        A dict from the names to floats or Measurements.
-
-    Raises:
-        ValueError: for an unknown name, or if the topologies are not a network.
-        RuntimeError: if an eigenvalue of a very large network does not settle.
-
-    Example:
-        >>> from prewired import generators
-        >>> measure_network(generators.butterfly([16, 16, 16], fan_in=4), ["reachable_share", "effective_edges"])
-        {'reachable_share': 1.0, 'effective_edges': 128.0}
-    """
-    return _measured(NETWORK_METRICS, topologies, names, explain, progress)
-
-
-def _measured(
-    registry: Mapping[str, Callable[..., Any]],
-    subject: Any,
-    names: Iterable[str] | None,
-    explain: bool,
-    progress: NamedProgress | None,
-) -> dict[str, Any]:
-    if isinstance(names, str):
-        raise ValueError(f"expected names as a list, got {names!r}; put it in brackets")
-    found: dict[str, Any] = {}
-    for name in registry if names is None else names:
-        if name not in registry:
-            raise ValueError(f"expected metrics among {', '.join(registry)}, got {name!r}")
-        if progress is not None:
-            progress(name, 0, None)
-        metric = registry[name]
-        if "explain" in signature(metric).parameters:
-            found[name] = metric(subject, explain=explain, progress=progress and partial(progress, name))
-        else:
-            value = float(metric(subject))
-            found[name] = Measurement.counted(value) if explain else value
-    return found
-
 
 __all__ = [
     "METRICS",

@@ -10,8 +10,8 @@ import scipy.sparse
 
 from ..random_bits import RandomBits
 from ..topology import Topology
+from ._internal.measurement import Measurement, Progress, explained
 from .degrees import component_labels, even_chunks
-from .measurement import Measurement, Progress, explained
 from .spectrum import leading_of
 
 _MAX_STEPS = 100

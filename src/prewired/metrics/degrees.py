@@ -6,7 +6,7 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from .operators import components
+from ._internal.operators import components
 
 _CHUNK = 1 << 22
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
+from ._internal.measurement import Measurement, Progress, explained
 from .degrees import component_labels, connected_components, even_chunks, ranges
-from .measurement import Measurement, Progress, explained
 
 _BUDGET = 2**31
 _LEVEL = 2**15  # what a level costs however little it reads, in words

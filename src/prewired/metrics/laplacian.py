@@ -11,12 +11,13 @@ import numpy as np
 import scipy.sparse
 
 from ..topology import Topology
-from . import inertia
+from ._internal import inertia
+from ._internal.bounded_pair import CHOLESKY, FACTORISED, LAPACK, RANDOM_START
+from ._internal.lanczos import FAILURE, largest_eigenvalue
+from ._internal.leading_singular_values import leading, reaches_little
+from ._internal.measurement import Measurement, Progress, explained
+from ._internal.operators import operator
 from .degrees import component_labels, connected_components
-from .lanczos import FAILURE, largest_eigenvalue
-from .leading import CHOLESKY, FACTORISED, LAPACK, RANDOM_START, leading, reaches_little
-from .measurement import Measurement, Progress, explained
-from .operators import operator
 from .spectrum import biregular, leading_of, normalized_biadjacency
 
 DENSE_VERTICES = 1000

@@ -9,7 +9,7 @@ import scipy.sparse
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from .flows import (
+from ._internal.flows import (
     CONFIDENCE,
     check_network,
     column_chunks,
@@ -25,7 +25,7 @@ from .flows import (
     walk,
     walked,
 )
-from .measurement import Measurement, Progress, explained
+from ._internal.measurement import Measurement, Progress, explained
 
 _WORK = 1 << 31
 _FEWEST = 64

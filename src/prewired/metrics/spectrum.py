@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..topology import Topology
+from ._internal.bounded_pair import Leading
+from ._internal.leading_singular_values import leading
+from ._internal.measurement import Measurement, Progress, explained
 from .degrees import connected_components
-from .leading import Leading, leading
-from .measurement import Measurement, Progress, explained
 
 
 @explained

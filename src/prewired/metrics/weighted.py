@@ -11,10 +11,11 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from ..topology import Topology
-from .lanczos import FAILURE, largest_eigenvalue
-from .leading import DENSE_CELLS, LAPACK, RANDOM_START, Leading, leading
-from .measurement import Measurement, Progress, explained
-from .operators import gram, operator
+from ._internal.bounded_pair import LAPACK, RANDOM_START, Leading
+from ._internal.lanczos import FAILURE, largest_eigenvalue
+from ._internal.leading_singular_values import DENSE_CELLS, leading
+from ._internal.measurement import Measurement, Progress, explained
+from ._internal.operators import gram, operator
 from .spectrum import difference, relative
 
 MOST_CELLS = 2**24

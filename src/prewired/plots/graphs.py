@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..metrics import law, leading_singular_values
+from ..metrics import leading_singular_values, random_matrix
 from ..metrics.paths import log_paths
 from ..metrics.paths import path_counts as count_paths
 from .look import COLOURS, panels, picture, shared_legend
@@ -156,22 +156,22 @@ def _spectrum(axis: Any, topology: Topology) -> None:
     sigma1, sigma2 = leading_singular_values(topology)
     fan_in, fan_out = topology.n_edges / topology.n_out, topology.n_edges / topology.n_in
     try:
-        low, high = law.bulk(fan_in, fan_out, density=topology.density)
+        low, high = random_matrix.bulk(fan_in, fan_out, density=topology.density)
     except ValueError:
         low = high = 0.0
     inner = max(high, sigma2) or sigma1 or 1.0
     top = 1.25 * inner if sigma1 > 1.5 * inner else 1.1 * max(inner, sigma1)
     smaller = min(topology.n_in, topology.n_out)
     edges = np.linspace(0.0, top, min(max(smaller // 8, 20), 50) + 1)
-    if topology.n_in * topology.n_out <= law.DENSE_CELLS:
-        bars = np.histogram(law.singular_values(topology), edges)[0] / (smaller * np.diff(edges))
+    if topology.n_in * topology.n_out <= random_matrix.DENSE_CELLS:
+        bars = np.histogram(random_matrix.singular_values(topology), edges)[0] / (smaller * np.diff(edges))
     else:
-        bars, _ = law.singular_value_density(topology, edges)
+        bars, _ = random_matrix.singular_value_density(topology, edges)
     axis.bar(edges[:-1], bars, np.diff(edges), align="edge", color=BARS, label="singular values")
     axis.set_xlim(0.0, top)
     if high:
         x = low + (high - low) * (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 1001)[1:-1]))  # dense at both ends
-        curve = law.biregular_law(x, fan_in, fan_out, density=topology.density)
+        curve = random_matrix.biregular_law(x, fan_in, fan_out, density=topology.density)
         axis.plot(x, curve, color=LAW, lw=1.6, label="random biregular graph")
         _cut_off(axis, edges, bars, 2.0 * np.quantile(curve, 0.75))
     axis.axvline(sigma2, color=SIGMA2, ls="--", lw=1.4, label="$\\sigma_2$")

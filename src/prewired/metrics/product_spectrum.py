@@ -5,9 +5,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..topology import Topology
-from .flows import check_network
-from .leading import Leading, leading
-from .measurement import Measurement, Progress, explained
+from ._internal.bounded_pair import Leading
+from ._internal.flows import check_network
+from ._internal.leading_singular_values import leading
+from ._internal.measurement import Measurement, Progress, explained
 from .spectrum import difference, normalized_biadjacency, relative
 
 

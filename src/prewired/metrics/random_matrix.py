@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from .measurement import Progress
+from ._internal.measurement import Progress
 
 DENSE_CELLS = 1 << 22
 """n_in * n_out up to which `singular_values` makes a dense matrix: 2048 x 2048, 32 MiB."""

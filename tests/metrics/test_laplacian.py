@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from prewired import Topology, generators, metrics
-from prewired.metrics import laplacian, leading
+from prewired.metrics import laplacian
+from prewired.metrics._internal import bounded_pair, leading_singular_values
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 6)))
 GRAPHS = {
@@ -53,7 +54,7 @@ def test_algebraic_connectivity_of_larger_graphs(name):
     values = np.sort(scipy.sparse.linalg.eigsh(matrix, 2, sigma=-1e-3, return_eigenvectors=False))
     np.testing.assert_allclose(found.value, values[1], rtol=1e-7)
     assert found.low - 1e-10 <= values[1] <= found.high + 1e-10
-    assert found.basis == {"band": leading.FACTORISED}.get(name, leading.CHOLESKY)
+    assert found.basis == {"band": bounded_pair.FACTORISED}.get(name, leading_singular_values.CHOLESKY)
 
 
 def smallest_conductance(a):
@@ -101,8 +102,8 @@ def test_the_sweep_finds_a_planted_cut(monkeypatch):
     b = scipy.sparse.block_diag([left.biadjacency(), right.biadjacency()]).tolil()
     b[0, 100] = b[70, 3] = 1
     t = Topology.from_biadjacency(b)
-    for cells in (leading.DENSE_CELLS, 0):
-        monkeypatch.setattr(leading, "DENSE_CELLS", cells)
+    for cells in (leading_singular_values.DENSE_CELLS, 0):
+        monkeypatch.setattr(leading_singular_values, "DENSE_CELLS", cells)
         cut = metrics.sweep_cut(t)
         assert cut.inputs.tolist() == [True] * 60 + [False] * 80
         assert cut.outputs.tolist() == [True] * 60 + [False] * 80

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..topology import Topology
+from ...topology import Topology
 from .measurement import Measurement, Progress
 
 CONFIDENCE = 0.99

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from .measurement import Measurement, Progress, explained
+from ._internal.measurement import Measurement, Progress, explained
 from .spectrum import biregular, leading_of
 
 _SHARES = (2, 8, 32)

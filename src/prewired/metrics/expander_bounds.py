@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..topology import Topology
-from .leading import Leading
-from .measurement import Measurement, Progress, explained
+from ._internal.bounded_pair import Leading
+from ._internal.measurement import Measurement, Progress, explained
 from .spectrum import biregular, leading_of
 
 _SLACK = 1e-9

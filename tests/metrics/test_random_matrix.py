@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from prewired import Topology, generators
-from prewired.metrics.law import DENSE_CELLS, biregular_law, bulk, singular_value_density, singular_values
+from prewired.metrics.random_matrix import DENSE_CELLS, biregular_law, bulk, singular_value_density, singular_values
 from prewired.random_bits import RandomBits
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=7))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from ..random_bits import RandomBits
+from ...random_bits import RandomBits
 from .measurement import Progress
 
 FAILURE = 1e-6

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from prewired import Topology, generators, metrics
-from prewired.metrics import inertia, lanczos, laplacian, leading, operators, spectrum
+from prewired.metrics import laplacian, spectrum
+from prewired.metrics._internal import bounded_pair, inertia, lanczos, leading_singular_values, operators
 
 KINDS = ("erdos_renyi", "constant_fan_in", "biregular", "watts_strogatz", "power_law", "banded", "rotating", "disjoint")
 
@@ -19,9 +20,9 @@ KINDS = ("erdos_renyi", "constant_fan_in", "biregular", "watts_strogatz", "power
 @pytest.fixture
 def no_dense_solvers(monkeypatch):
     """Send even small graphs through the factorisations and the Lanczos iteration."""
-    monkeypatch.setattr(leading, "DENSE_CELLS", 0)
+    monkeypatch.setattr(leading_singular_values, "DENSE_CELLS", 0)
     monkeypatch.setattr(laplacian, "DENSE_VERTICES", 0)
-    monkeypatch.setattr(leading, "spectrum_by_symmetry", lambda matrix: None)
+    monkeypatch.setattr(leading_singular_values, "spectrum_by_symmetry", lambda matrix: None)
     spectrum._KNOWN.clear()
     yield
     spectrum._KNOWN.clear()
@@ -77,7 +78,10 @@ def test_bounds_hold_on_a_thousand_random_graphs(kind, no_dense_solvers, monkeyp
             assert found.low <= found.value <= found.high, (name, t, found)
             assert found.error < 1e-6, (name, t, found)
             bases.add(found.basis)
-    assert {leading.CHOLESKY, leading.RANDOM_START} <= bases or leading.FACTORISED in bases, bases
+    assert {
+        bounded_pair.CHOLESKY,
+        bounded_pair.RANDOM_START,
+    } <= bases or bounded_pair.FACTORISED in bases, bases
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -121,7 +125,7 @@ def test_bounds_hold_where_rows_are_long(n_in, n_out, p):
     t = generators.erdos_renyi(n_in, n_out, density=p, seed=0)
     gram = (t.biadjacency().T @ t.biadjacency()).toarray()
     values = np.sqrt(np.linalg.eigvalsh(gram)[::-1])
-    found = leading.leading([t.biadjacency()], certify=True)
+    found = leading_singular_values.leading([t.biadjacency()], certify=True)
     for sigma, true in zip((found.first, found.second), values[:2], strict=True):
         slack = 2e-16 * values[0] ** 2 / true
         assert sigma.low - slack <= true <= sigma.high + slack
@@ -132,7 +136,7 @@ def test_sigma1_of_biregular_graphs_is_exact():
     found = spectrum.leading_of(generators.biregular(2000, 1000, fan_in=600, seed=0))
     assert found.first.low <= np.sqrt(600 * 300) <= found.first.high
     assert found.first.error < 1e-12
-    plain = leading.leading([generators.biregular(2000, 1000, fan_in=600, seed=0).biadjacency()])
+    plain = leading_singular_values.leading([generators.biregular(2000, 1000, fan_in=600, seed=0).biadjacency()])
     assert plain.first.low <= np.sqrt(600 * 300) <= plain.first.high
 
 
@@ -156,7 +160,7 @@ def test_paths_by_their_closed_forms(n):
         assert found.low <= value + 1e-14
         assert value - 1e-14 <= found.high
         assert found.error < 1e-9
-        assert found.basis == (leading.FACTORISED if n > 700 else leading.LAPACK), found
+        assert found.basis == (bounded_pair.FACTORISED if n > 700 else leading_singular_values.LAPACK), found
 
 
 def test_a_thin_grid_by_its_closed_form():
@@ -170,14 +174,14 @@ def test_a_thin_grid_by_its_closed_form():
     t = Topology.from_edges(number[0][-1] + 1, number[1][-1] + 1, pairs)
     across, along = (2 * np.cos(np.pi * np.arange(1, 3) / (n + 1)) for n in (width, length))
     found = metrics.spectral_gap(t, explain=True)
-    assert found.basis == leading.FACTORISED
+    assert found.basis == bounded_pair.FACTORISED
     assert found.low <= along[0] - along[1] <= found.high
     assert across[0] - across[1] > along[0] - along[1]
 
 
 def test_a_network_with_one_output_needs_no_dense_matrix():
     layers = [generators.biregular(50_000, 50_000, fan_in=4, seed=0), generators.dense(50_000, 1)]
-    assert metrics.product_spectral_gap(layers, explain=True).basis == leading.COMPLETE
+    assert metrics.product_spectral_gap(layers, explain=True).basis == bounded_pair.COMPLETE
     np.testing.assert_allclose(metrics.product_spectral_gap(layers), 4 * np.sqrt(50_000))
 
 
@@ -185,17 +189,17 @@ def test_a_product_of_rank_one_has_bounds_and_says_on_what():
     layers = generators.butterfly([1024] * 3, fan_in=32)
     found = metrics.relative_product_spectral_gap(layers, explain=True)
     assert 0.9999 < found.low <= 1 <= found.high
-    assert found.basis == leading.CHOLESKY
+    assert found.basis == bounded_pair.CHOLESKY
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e160])
 def test_weights_whose_squares_leave_the_range(scale):
     t = generators.biregular(600, 600, fan_in=3, seed=0)
-    one = leading.leading([t.biadjacency()])
-    other = leading.leading([scale * t.biadjacency()])
+    one = leading_singular_values.leading([t.biadjacency()])
+    other = leading_singular_values.leading([scale * t.biadjacency()])
     np.testing.assert_allclose([m.value / scale for m in other[:2]], [m.value for m in one[:2]], rtol=1e-9)
     both = scipy.sparse.block_diag([np.eye(1), scale * t.biadjacency()], format="csr")
-    found = leading.leading([both])
+    found = leading_singular_values.leading([both])
     expected = scale * 3 if scale < 1 else scale * one.second.value  # the second largest of these and 1
     np.testing.assert_allclose(found.second.value, expected, rtol=1e-9)
 
@@ -210,11 +214,11 @@ def test_the_method_is_chosen_by_size_and_structure():
     assert found(generators.dense(700, 900)).method == "closed form: complete"
     assert found(generators.rotating(700, 700, fan_in=9)).method == "closed form: ring of 700"
     assert found(generators.flat_butterfly(1024, 1024)).method == "closed form: hypercube of 1024"
-    assert found(generators.erdos_renyi(50, 60, fan_in=6, seed=0)).basis == leading.LAPACK
-    assert found(generators.banded(30_000, 20_000, fan_in=8)).basis == leading.FACTORISED
-    assert found(generators.biregular(1000, 800, fan_in=10, seed=0)).basis == leading.CHOLESKY
+    assert found(generators.erdos_renyi(50, 60, fan_in=6, seed=0)).basis == bounded_pair.LAPACK
+    assert found(generators.banded(30_000, 20_000, fan_in=8)).basis == bounded_pair.FACTORISED
+    assert found(generators.biregular(1000, 800, fan_in=10, seed=0)).basis == bounded_pair.CHOLESKY
     large = found(generators.biregular(8000, 8000, fan_in=10, seed=0))
-    assert large.basis == leading.RANDOM_START
+    assert large.basis == bounded_pair.RANDOM_START
     assert large.confidence == 1 - lanczos.FAILURE
     assert found(generators.grouped(60, 90, fan_in=10)).error < 1e-12
 
@@ -367,7 +371,7 @@ def test_closed_forms_of_any_graph_with_a_symmetry(seed, group):
             other = place ^ d if group == "hypercube" else (place + d) % order
             row, column = (place * b + i, other * a + j) if group == "ring" else (i * order + place, j * order + other)
             matrix[row, column] = 1
-    found = leading.spectrum_by_symmetry(scipy.sparse.csr_array(matrix))
+    found = leading_singular_values.spectrum_by_symmetry(scipy.sparse.csr_array(matrix))
     assert found is not None
     expected = np.linalg.svd(matrix, compute_uv=False)
     np.testing.assert_allclose(found.values[: len(expected)], expected, atol=1e-12)
@@ -379,7 +383,7 @@ def test_one_edge_moved_ends_the_symmetry():
     for edge in (0, 77, 199):
         moved = pairs.copy()
         moved[edge, 0] = (moved[edge, 0] + 17) % 40
-        assert leading.spectrum_by_symmetry(Topology.from_edges(40, 40, moved).biadjacency()) is None
+        assert leading_singular_values.spectrum_by_symmetry(Topology.from_edges(40, 40, moved).biadjacency()) is None
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -121,7 +121,7 @@ def components(starts: np.ndarray, indices: np.ndarray, n_in: int) -> tuple[int,
 @cache
 def _library() -> Any:
     """The compiled functions; None where this build of the package has none."""
-    found = find_spec("prewired._rows")
+    found = find_spec(f"{__package__}._rows")
     if found is None or found.origin is None:
         return None
     library = ctypes.CDLL(found.origin)

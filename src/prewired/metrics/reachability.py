@@ -10,8 +10,8 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from .flows import check_network, log_counts, most_inputs, reverse, row_chunks, sampled_mean, size
-from .measurement import Measurement, Progress, explained
+from ._internal.flows import check_network, log_counts, most_inputs, reverse, row_chunks, sampled_mean, size
+from ._internal.measurement import Measurement, Progress, explained
 
 _WORK = 1 << 29
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)

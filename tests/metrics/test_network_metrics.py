@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from prewired import Topology, generators
-from prewired.metrics import flows, networks, paths
+from prewired.metrics import paths, reachability
+from prewired.metrics._internal import flows
 
 # Small chains of masks, dead units and empty layers among them
 sizes = st.lists(st.integers(1, 5), min_size=2, max_size=5)
@@ -61,13 +62,13 @@ def check_against_references(layers, resolution):
     expected = {
         paths.path_cv: p.std() / p.mean() if found else 0.0,
         paths.effective_receptive_field: participation(p).mean(),
-        networks.receptive_field: (p > 0).sum(axis=1).mean(),
-        networks.reachable_share: (p > 0).mean(),
-        networks.unreachable_inputs: (p.sum(axis=0) == 0).sum(),
-        networks.unreachable_outputs: (p.sum(axis=1) == 0).sum(),
-        networks.effective_nodes: len(units),
-        networks.effective_edges: len({(k, int(e[2])) for path in found for k, e in enumerate(path)}),
-        networks.dead_hidden_units: sum(t.n_out for t in layers[:-1]) - sum(0 < k < len(layers) for k, _ in units),
+        reachability.receptive_field: (p > 0).sum(axis=1).mean(),
+        reachability.reachable_share: (p > 0).mean(),
+        reachability.unreachable_inputs: (p.sum(axis=0) == 0).sum(),
+        reachability.unreachable_outputs: (p.sum(axis=1) == 0).sum(),
+        reachability.effective_nodes: len(units),
+        reachability.effective_edges: len({(k, int(e[2])) for path in found for k, e in enumerate(path)}),
+        reachability.dead_hidden_units: sum(t.n_out for t in layers[:-1]) - sum(0 < k < len(layers) for k, _ in units),
     }
     for metric, value in expected.items():
         got = metric(layers)
@@ -103,11 +104,11 @@ def test_reachability_by_networkx(masks):
     inputs = [(0, i) for i in range(layers[0].n_in)]
     outputs = [(len(layers), j) for j in range(layers[-1].n_out)]
     joined = [[j in nx.descendants(graph, i) for j in outputs] for i in inputs]
-    assert networks.reachable_share(layers) == pytest.approx(np.mean(joined))
+    assert reachability.reachable_share(layers) == pytest.approx(np.mean(joined))
     above = set(inputs).union(*(nx.descendants(graph, i) for i in inputs))
     below = set(outputs).union(*(nx.ancestors(graph, j) for j in outputs))
-    assert networks.effective_nodes(layers) == len(above & below)
-    assert networks.effective_edges(layers) == sum(a in above and b in below for a, b in graph.edges)
+    assert reachability.effective_nodes(layers) == len(above & below)
+    assert reachability.effective_edges(layers) == sum(a in above and b in below for a, b in graph.edges)
     count = sum(len(list(nx.all_simple_paths(graph, i, j))) for i in inputs for j in outputs)
     assert 10 ** paths.log_paths(layers) == pytest.approx(count)
 
@@ -207,13 +208,13 @@ def test_families_that_join_every_pair_alike(name, values, paths_per_pair):
     layers = generators.wired(name, **values)
     n_in, n_out = layers[0].n_in, layers[-1].n_out
     assert paths.path_cv(layers) == pytest.approx(0, abs=1e-12)
-    assert networks.reachable_share(layers) == 1
-    assert networks.receptive_field(layers) == n_in
+    assert reachability.reachable_share(layers) == 1
+    assert reachability.receptive_field(layers) == n_in
     assert paths.effective_receptive_field(layers) == pytest.approx(n_in)
     assert paths.log_paths(layers) == pytest.approx(np.log10(n_in * n_out * paths_per_pair))
     np.testing.assert_allclose(paths.path_counts(layers, 7), 1)
-    assert networks.effective_edges(layers) == sum(t.n_edges for t in layers)
-    assert networks.unreachable_inputs(layers) == networks.dead_hidden_units(layers) == 0
+    assert reachability.effective_edges(layers) == sum(t.n_edges for t in layers)
+    assert reachability.unreachable_inputs(layers) == reachability.dead_hidden_units(layers) == 0
 
 
 @pytest.mark.parametrize(("n", "d"), [(256, 16), (512, 5)])
@@ -222,7 +223,7 @@ def test_two_bands_make_a_triangle(n, d):
     layers = [generators.rotating(n, n, fan_in=d)] * 2
     squares = d * (2 * d**2 + 1) / 3
     assert paths.path_cv(layers) == pytest.approx(np.sqrt(n * squares / d**4 - 1))
-    assert networks.receptive_field(layers) == 2 * d - 1
+    assert reachability.receptive_field(layers) == 2 * d - 1
     assert paths.effective_receptive_field(layers) == pytest.approx(d**4 / squares)
 
 
@@ -230,10 +231,10 @@ def test_two_bands_make_a_triangle(n, d):
 def test_one_layer_is_its_topology(widths):
     (t,) = layers = wired_layers(widths, fan_in=3)
     assert paths.path_cv(layers) == pytest.approx(np.sqrt(1 / t.density - 1))
-    assert networks.reachable_share(layers) == pytest.approx(t.density)
-    assert networks.receptive_field(layers) == pytest.approx(t.fan_in.mean())
+    assert reachability.reachable_share(layers) == pytest.approx(t.density)
+    assert reachability.receptive_field(layers) == pytest.approx(t.fan_in.mean())
     assert paths.effective_receptive_field(layers) == pytest.approx(t.fan_in.mean())
-    assert networks.unreachable_inputs(layers) == (t.fan_out == 0).sum()
+    assert reachability.unreachable_inputs(layers) == (t.fan_out == 0).sum()
     np.testing.assert_allclose(paths.path_counts(layers) * t.density, t.biadjacency().toarray(), atol=1e-12)
 
 
@@ -241,7 +242,7 @@ def test_one_layer_is_its_topology(widths):
 @settings(max_examples=50, deadline=None)
 def test_the_effective_field_is_within_the_field(masks):
     layers = as_network(masks)
-    assert paths.effective_receptive_field(layers) <= networks.receptive_field(layers) + 1e-12
+    assert paths.effective_receptive_field(layers) <= reachability.receptive_field(layers) + 1e-12
 
 
 # Depth
@@ -274,7 +275,7 @@ def test_parts_with_numbers_of_paths_that_no_float_holds_together():
     layers = side_by_side(many + one, one + many)
     assert paths.log_paths(layers) == pytest.approx(np.log10(2) + 701, rel=1e-12)
     np.testing.assert_allclose(paths.path_cv(layers), 1, rtol=1e-9)
-    assert networks.receptive_field(layers) == pytest.approx(10)
+    assert reachability.receptive_field(layers) == pytest.approx(10)
     np.testing.assert_allclose(paths.effective_receptive_field(layers), 10, rtol=1e-9)
 
 
@@ -282,8 +283,8 @@ def test_a_part_that_leads_nowhere_does_not_drown_the_others():
     nowhere = [np.ones((10, 10))] * 400 + [np.zeros((10, 10))]
     layers = side_by_side(nowhere, [np.eye(3)] * 401)
     assert paths.log_paths(layers) == pytest.approx(np.log10(3))
-    assert networks.unreachable_inputs(layers) == networks.unreachable_outputs(layers) == 10
-    assert networks.dead_hidden_units(layers) == 4000
+    assert reachability.unreachable_inputs(layers) == reachability.unreachable_outputs(layers) == 10
+    assert reachability.dead_hidden_units(layers) == 4000
     assert paths.effective_receptive_field(layers) == pytest.approx(3 / 13)
 
 
@@ -293,7 +294,7 @@ def test_a_part_that_leads_nowhere_does_not_drown_the_others():
 @pytest.fixture
 def sampling(monkeypatch):
     """As little work as the estimators allow: 64 random vectors or outputs."""
-    monkeypatch.setattr(networks, "_WORK", 0)
+    monkeypatch.setattr(reachability, "_WORK", 0)
     monkeypatch.setattr(paths, "_WORK", 0)
 
 
@@ -314,8 +315,8 @@ def test_bounds_of_estimates_hold_the_exact_values(name, sampling):
     exact = {
         paths.path_cv: p.std() / p.mean() if p.any() else 0,
         paths.effective_receptive_field: participation(p).mean(),
-        networks.receptive_field: (p > 0).sum(axis=1).mean(),
-        networks.reachable_share: (p > 0).mean(),
+        reachability.receptive_field: (p > 0).sum(axis=1).mean(),
+        reachability.reachable_share: (p > 0).mean(),
     }
     for metric, value in exact.items():
         found = metric(layers, explain=True)
@@ -329,14 +330,14 @@ def test_bounds_of_estimates_hold_the_exact_values(name, sampling):
 @pytest.mark.parametrize("name", ["random", "dead units", "band"])
 def test_estimates_settle_at_the_exact_values(name, monkeypatch):
     layers = NETWORKS[name]
-    exact = paths.path_cv(layers), paths.effective_receptive_field(layers), networks.receptive_field(layers)
+    exact = paths.path_cv(layers), paths.effective_receptive_field(layers), reachability.receptive_field(layers)
     estimate = paths._estimated_cv(layers, 20_000, None)
     assert estimate.value == pytest.approx(exact[0], rel=0.01)
     assert estimate.high - estimate.low < 0.1 * exact[0]
     monkeypatch.setattr(paths, "_vectors", lambda layers: layers[-1].n_out - 1)
     assert paths.effective_receptive_field(layers) == pytest.approx(exact[1], rel=0.1)
-    monkeypatch.setattr(networks, "_WORK", flows.size(layers))
-    assert networks.receptive_field(layers) == pytest.approx(exact[2], rel=0.2)
+    monkeypatch.setattr(reachability, "_WORK", flows.size(layers))
+    assert reachability.receptive_field(layers) == pytest.approx(exact[2], rel=0.2)
 
 
 def test_a_sample_that_missed_the_few_large_values_allows_for_them():
@@ -359,7 +360,12 @@ def test_an_estimate_of_an_even_network_is_exact(sampling):
 
 
 def test_what_is_counted_says_so():
-    for metric in (paths.path_cv, paths.effective_receptive_field, networks.receptive_field, networks.reachable_share):
+    for metric in (
+        paths.path_cv,
+        paths.effective_receptive_field,
+        reachability.receptive_field,
+        reachability.reachable_share,
+    ):
         found = metric(NETWORKS["random"], explain=True)
         assert found.low == found.high
         assert (found.basis, found.confidence) == ("exact count", 1)
@@ -369,9 +375,14 @@ def test_what_is_counted_says_so():
 def test_progress_comes_to_its_end(exact, monkeypatch):
     monkeypatch.setattr(flows, "_CELLS_AT_ONCE", 1000)
     if not exact:
-        monkeypatch.setattr(networks, "_WORK", 0)
+        monkeypatch.setattr(reachability, "_WORK", 0)
         monkeypatch.setattr(paths, "_WORK", 0)
-    for metric in (paths.path_cv, paths.effective_receptive_field, networks.receptive_field, networks.reachable_share):
+    for metric in (
+        paths.path_cv,
+        paths.effective_receptive_field,
+        reachability.receptive_field,
+        reachability.reachable_share,
+    ):
         steps = []
         metric(NETWORKS["random"], progress=lambda done, total, steps=steps: steps.append((done, total)))
         assert steps == sorted(steps)
@@ -379,13 +390,13 @@ def test_progress_comes_to_its_end(exact, monkeypatch):
 
 
 def test_a_hundred_thousand_units(monkeypatch):
-    monkeypatch.setattr(networks, "_WORK", 1 << 23)
+    monkeypatch.setattr(reachability, "_WORK", 1 << 23)
     monkeypatch.setattr(paths, "_WORK", 1 << 26)
     n, d = 100_000, 8
     layers = wired_layers([n] * 3, fan_in=d, family="biregular")
     assert paths.log_paths(layers) == pytest.approx(np.log10(n * d**2))
-    assert networks.effective_edges(layers) == 2 * n * d
-    found = networks.receptive_field(layers, explain=True)
+    assert reachability.effective_edges(layers) == 2 * n * d
+    found = reachability.receptive_field(layers, explain=True)
     assert found.value == pytest.approx(d**2, abs=0.1)
     assert d**2 - 5 < found.low < found.value < found.high == d**2
     # Nearly all of the n d^2 paths join pairs of their own, so that a share d^2 / n of the pairs has one path
@@ -407,8 +418,18 @@ def test_a_hundred_thousand_units(monkeypatch):
 )
 def test_lists_that_are_no_network_are_refused(topologies, message):
     every = [
-        *(networks.dead_hidden_units, networks.effective_edges, networks.effective_nodes, networks.reachable_share),
-        *(networks.receptive_field, networks.unreachable_inputs, networks.unreachable_outputs, paths.path_kernel_trace),
+        *(
+            reachability.dead_hidden_units,
+            reachability.effective_edges,
+            reachability.effective_nodes,
+            reachability.reachable_share,
+        ),
+        *(
+            reachability.receptive_field,
+            reachability.unreachable_inputs,
+            reachability.unreachable_outputs,
+            paths.path_kernel_trace,
+        ),
         *(paths.effective_receptive_field, paths.log_path_kernel_trace, paths.log_paths, paths.path_counts),
         paths.path_cv,
     ]

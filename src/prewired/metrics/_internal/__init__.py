@@ -1,0 +1,1 @@
+"""Machinery of the metrics: spectra with bounds, operators, flows."""
