@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from prewired import catalogue, generators, metrics
-from prewired.generators import SHAPES, STAGES
+from prewired import generators, metrics
+from prewired.generators import SHAPES, STAGES, catalogue
 from prewired.plots import block_shares
 from prewired.topology.topology import Recipe, Topology
 

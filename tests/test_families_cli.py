@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from prewired import catalogue, generators, storage
+from prewired import generators, storage
 from prewired.cli import main
+from prewired.generators import catalogue
 
 FAMILIES = [*generators.GENERATORS, *generators.STAGES]
 

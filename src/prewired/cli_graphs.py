@@ -29,7 +29,8 @@ def generate(arguments: argparse.Namespace) -> None:
 
 def families(arguments: argparse.Namespace) -> None:
     """`prewired families [FAMILY]`."""
-    from . import catalogue, generators
+    from . import generators
+    from .generators import catalogue
 
     if arguments.family:
         page = inspect.getdoc(generators.known(arguments.family))

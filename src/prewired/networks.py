@@ -12,7 +12,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from . import generators, init, kernels
 from .chain import Link, run
 from .generators import budgets
-from .generators.sizes import constant_fan_in, edge_count
+from .generators._internal.sizes import constant_fan_in, edge_count
 from .layers import SparseLinear
 from .plan import plan
 from .random_bits import derive_seed

@@ -1,21 +1,7 @@
 """Families of topologies: plain functions (n_in, n_out, *, fan_in= | density=, ..., seed=) -> Topology."""
 
-from .circulants import circulant, random_circulant
-from .controls import permute_inputs, shuffle_edges, shuffle_within_layer
-from .cutting import cut
-from .degrees import degree_sequence
-from .expanders import lps, margulis
-from .geometries import array_code, generalized_hexagon, generalized_quadrangle, projective_plane
-from .hubs import barabasi_albert
-from .ldpc import n_of_m, peg
-from .lifts import lift, permutations, ramanujan
-from .local import receptive_field, swap_ladder, watts_strogatz
-from .multilayer import wired
-from .operations import OPERATIONS
-from .products import block_lift, kronecker
-from .profiles import lognormal, power_law, profile
-from .random import biregular, constant_fan_in, constant_fan_out, erdos_renyi, erdos_renyi_p
-from .registry import (
+from ._internal.multistage import wired
+from ._internal.registry import (
     GENERATORS,
     SHAPES,
     STAGES,
@@ -27,11 +13,25 @@ from .registry import (
     share_changed,
     takes_seed,
 )
+from ._internal.transforms import OPERATIONS
+from .circulants import circulant, random_circulant
+from .cutting import cut
+from .degree_distributions import lognormal, power_law, profile
+from .degree_sequence import degree_sequence
+from .expanders import lps, margulis
+from .geometries import array_code, generalized_hexagon, generalized_quadrangle, projective_plane
+from .ldpc import n_of_m, peg
+from .lifts import lift, permutations, ramanujan
+from .multistage_layers import butterfly_stage, de_bruijn, flat_butterfly, kautz, radix, shuffle
+from .multistage_networks import benes, butterfly, de_bruijn_tower, grouped_shuffle, lps_tower, radix_net
+from .null_models import permute_inputs, shuffle_edges, shuffle_within_layer
+from .preferential_attachment import barabasi_albert
+from .products import block_lift, kronecker
+from .random import biregular, constant_fan_in, constant_fan_out, erdos_renyi, erdos_renyi_p
 from .rewiring import Rewired, rewire
-from .stages import benes, butterfly, de_bruijn_tower, grouped_shuffle, lps_tower, radix_net
+from .small_world import receptive_field, swap_ladder, watts_strogatz
 from .structured import dense, fibonacci, grouped, rotating
-from .switches import butterfly_stage, de_bruijn, flat_butterfly, kautz, radix, shuffle
-from .walk import swap_edges
+from .swap_walk import swap_edges
 from .windows import banded, toeplitz, window2d
 
 __all__ = [

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..random_bits import RandomBits
-from .fields import field, prime_powers
-from .registry import Edges, family
-from .sizes import constant_fan_in
+from ._internal.finite_fields import field, prime_powers
+from ._internal.registry import Edges, family
+from ._internal.sizes import constant_fan_in
 from .structured import fibonacci_offsets, rotated
 
 

@@ -5,8 +5,8 @@ import heapq
 import numpy as np
 
 from ..topology import Names, Topology
-from .operations import Edges, Parts, operation
-from .sizes import check_side, constant_fan_in
+from ._internal.sizes import check_side, constant_fan_in
+from ._internal.transforms import Edges, Parts, operation
 
 CHANGED = 0.2
 """Largest share of the edges that fit="nearest" changes when a graph is levelled to one fan-in."""

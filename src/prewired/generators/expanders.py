@@ -5,9 +5,9 @@ from itertools import product
 
 import numpy as np
 
-from .fields import field, primes
-from .registry import Edges, family
-from .shapes import Shape
+from ._internal.available_sizes import Shape
+from ._internal.finite_fields import field, primes
+from ._internal.registry import Edges, family
 from .structured import rows
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..topology import csr_from_cells
-from .fields import Field, field, null_space, prime_powers
-from .registry import Edges, family
-from .shapes import Shape
+from ._internal.available_sizes import Shape
+from ._internal.finite_fields import Field, field, null_space, prime_powers
+from ._internal.registry import Edges, family
 from .structured import rows
 
 

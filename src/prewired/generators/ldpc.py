@@ -6,8 +6,8 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
-from . import sizes
-from .registry import Edges, family
+from ._internal import sizes
+from ._internal.registry import Edges, family
 
 
 @family

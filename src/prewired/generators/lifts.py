@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from ..random_bits import RandomBits
-from . import sizes
-from .lanczos import second_singular_value
+from ._internal import sizes
+from ._internal.edge_swaps import Rows, untangle
+from ._internal.portable_lanczos import second_singular_value
+from ._internal.registry import Edges, family
 from .random import complement, near_biregular
-from .registry import Edges, family
-from .swaps import Rows, untangle
 
 _MAX_ROUNDS = 10_000
 _CERTAIN = 1 - 1e-9

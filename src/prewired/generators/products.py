@@ -6,7 +6,7 @@ Their units are new, so the results have no names.
 import numpy as np
 
 from ..topology import Topology
-from .operations import Parts, operation
+from ._internal.transforms import Parts, operation
 
 
 @operation(names=None)

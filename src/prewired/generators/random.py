@@ -6,10 +6,10 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
-from . import sizes
-from .portable import log
-from .registry import Edges, family
-from .swaps import configuration, untangle
+from ._internal import sizes
+from ._internal.edge_swaps import configuration, untangle
+from ._internal.portable_math import log
+from ._internal.registry import Edges, family
 
 _MAX_ROUNDS = 10_000
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from .. import metrics
 from ..random_bits import check_seed
 from ..topology import Topology
-from .sizes import check_real
-from .walk import BAND, RANDOM, Walk, swap_edges
+from ._internal.sizes import check_real
+from .swap_walk import BAND, RANDOM, Walk, swap_edges
 
 _SWEEPS = {RANDOM: 8, BAND: 256}  # proposals an edge
 _FIRST = 512  # the first step proposes n_edges / 512 swaps

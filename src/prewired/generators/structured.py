@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .registry import Edges, family
-from .sizes import constant_fan_in
+from ._internal.registry import Edges, family
+from ._internal.sizes import constant_fan_in
 
 
 @family

@@ -6,8 +6,8 @@ from math import isqrt
 import numpy as np
 
 from ..topology import csr_from_cells
-from .registry import Edges, family
-from .sizes import constant_fan_in
+from ._internal.registry import Edges, family
+from ._internal.sizes import constant_fan_in
 from .structured import rows
 
 

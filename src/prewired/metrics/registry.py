@@ -28,11 +28,7 @@ from .degrees import (
 from .distances import diameter, mean_path_length
 from .expander_bounds import imdb, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .expander_mixing import mixing_deviation
-from .laplacian import (
-    algebraic_connectivity,
-    conductance,
-    normalized_algebraic_connectivity,
-)
+from .laplacian import algebraic_connectivity, conductance, normalized_algebraic_connectivity
 from .paths import effective_receptive_field, log_paths, path_cv
 from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .reachability import (
@@ -45,12 +41,7 @@ from .reachability import (
     unreachable_outputs,
 )
 from .scatter import scatter
-from .spectrum import (
-    normalized_spectral_gap,
-    ramanujan_ratio,
-    relative_spectral_gap,
-    spectral_gap,
-)
+from .spectrum import normalized_spectral_gap, ramanujan_ratio, relative_spectral_gap, spectral_gap
 from .weighted import effective_rank, relative_weighted_spectral_gap, stable_rank, weighted_spectral_gap
 
 NamedProgress = Callable[[str, int, int | None], None]

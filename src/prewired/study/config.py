@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import generators
+from ..generators._internal.sizes import check_density
 from ..generators.budgets import BUDGETS
-from ..generators.sizes import check_density
 from ..networks import SCALES
 from ..statistics import DENSE
 from ..training import TrainConfig

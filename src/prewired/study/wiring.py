@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import generators, networks
 from ..generators.budgets import layer_shapes
-from ..generators.controls import permute_inputs, shuffle_within_layer
+from ..generators.null_models import permute_inputs, shuffle_within_layer
 from ..random_bits import derive_seed
 from ..topology import Topology
 from .config import StudyConfig, parse_families

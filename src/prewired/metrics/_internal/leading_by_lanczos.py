@@ -7,14 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import inertia
-from .bounded_pair import (
-    CHOLESKY,
-    EPSILON,
-    PERRON,
-    RANDOM_START,
-    Leading,
-    root,
-)
+from .bounded_pair import CHOLESKY, EPSILON, PERRON, RANDOM_START, Leading, root
 from .connected_blocks import Block, largest_dense_cells
 from .lanczos import FAILURE, Ritz, largest_eigenvalue
 from .measurement import Measurement, Progress

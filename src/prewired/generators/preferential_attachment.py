@@ -4,8 +4,8 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
-from . import sizes
-from .registry import Edges, family
+from ._internal import sizes
+from ._internal.registry import Edges, family
 
 _ROUNDS = 32
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..random_bits import RandomBits
-from . import sizes
-from .degrees import drawn
-from .portable import exp, log, normal_quantiles
-from .registry import Edges, family
+from ._internal import sizes
+from ._internal.portable_math import exp, log, normal_quantiles
+from ._internal.registry import Edges, family
+from .degree_sequence import drawn
 
 
 @family

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology, csr_from_cells
-from .operations import Parts, kept, operation
+from ._internal.transforms import Parts, kept, operation
 
 _ROUNDS = 16
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prewired import Recipe, SparseLinear, generators, load_topology, networks
 from prewired.cli import main
-from prewired.generators import STAGES, stages
+from prewired.generators import STAGES, multistage_networks
 from prewired.study import StudyConfig, parse_family, study
 
 NETWORKS = {  # sizes, request, edges per layer, paths between any input and any output (None: a bound instead)
@@ -305,7 +305,7 @@ def test_every_family_says_what_it_is():
     for function in STAGES.values():
         for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
             assert part in function.__doc__
-    assert stages.__doc__
+    assert multistage_networks.__doc__
 
 
 def test_sizes_may_come_from_numpy():

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from ..random_bits import RandomBits
-from .portable import total
+from ...random_bits import RandomBits
+from .portable_math import total
 
 _FIRST_CHECK = 16
 _MAX_STEPS = 20_000

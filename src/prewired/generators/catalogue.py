@@ -5,8 +5,8 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from .generators import GENERATORS, STAGES, known, parameters, takes_seed
-from .generators.registry import SHAPES
+from . import GENERATORS, STAGES, known, parameters, takes_seed
+from ._internal.registry import SHAPES
 
 _SHOWN = 4
 _LARGEST = 300

@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 import numpy as np
 
-from ..topology import Names, Recipe, Topology
+from ...topology import Names, Recipe, Topology
 
 Edges = tuple[np.ndarray, np.ndarray]
 """indptr and indices, see Topology."""

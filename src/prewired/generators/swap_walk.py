@@ -6,9 +6,9 @@ import numpy as np
 
 from ..random_bits import RandomBits, check_seed
 from ..topology import Recipe, Topology
-from .operations import Parts, kept, operation
-from .registry import Edges
-from .swaps import Rows
+from ._internal.edge_swaps import Rows
+from ._internal.registry import Edges
+from ._internal.transforms import Parts, kept, operation
 
 RANDOM, BAND = "random", "band"
 _BATCHES = 16

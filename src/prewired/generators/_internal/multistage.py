@@ -12,10 +12,10 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from ..topology import Topology
-from .cutting import CHANGED, check_fit, cut
+from ...topology import Topology
+from ..cutting import CHANGED, check_fit, cut
+from .available_sizes import ratio
 from .registry import STAGES, make, plain
-from .shapes import ratio
 from .sizes import constant_fan_in
 
 HINTS = 3

@@ -7,10 +7,10 @@ from typing import Any, ParamSpec, overload
 
 import numpy as np
 
-from ..topology import Recipe, Topology
-from .operations import OPERATIONS, Edges
-from .shapes import Shape, made, share_levelled
+from ...topology import Recipe, Topology
+from .available_sizes import Shape, made, share_levelled
 from .sizes import check_side, constant_fan_in
+from .transforms import OPERATIONS, Edges
 
 P = ParamSpec("P")
 Shapes = Callable[..., Iterator[Shape]]

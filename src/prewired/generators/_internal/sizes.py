@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..random_bits import RandomBits
+from ...random_bits import RandomBits
 
 
 def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None, n_edges: int | None = None) -> int:

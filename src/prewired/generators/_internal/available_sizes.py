@@ -17,8 +17,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from .cutting import CHANGED, changed, check_fit, cut_edges, level, too_far
-from .operations import Edges
+from ..cutting import CHANGED, changed, check_fit, cut_edges, level, too_far
+from .transforms import Edges
 
 
 class Shape(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from .multilayer import Network, stages
-from .registry import SHAPES
+from ._internal.multistage import Network, stages
+from ._internal.registry import SHAPES
 
 REACH = 4
 """Networks are looked for up to so many times the widest layer asked for."""

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
+from ._internal.edge_swaps import Rows, configuration, untangle
+from ._internal.registry import Edges, family
 from .random import complement
-from .registry import Edges, family
-from .swaps import Rows, configuration, untangle
 
 _ROUNDS = 500
 _SWEEPS = 32

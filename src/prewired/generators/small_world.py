@@ -4,10 +4,10 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
-from . import sizes
-from .portable import exp, log
-from .registry import Edges, family
-from .swaps import Rows
+from ._internal import sizes
+from ._internal.edge_swaps import Rows
+from ._internal.portable_math import exp, log
+from ._internal.registry import Edges, family
 
 _CELLS = 1 << 20
 _SHARE = 8

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..random_bits import RandomBits
-from .cells import SortedRows, Table, edges_of
+from ...random_bits import RandomBits
+from .multigraph import SortedRows, Table, edges_of
 
 _CHUNK = 1 << 18
 _SHAKEN = 16

@@ -109,7 +109,7 @@ def test_a_shuffled_band_is_as_good_as_random():
 
 @pytest.mark.parametrize("toward", ["random", "band"])
 def test_the_walk_is_one_sequence_however_long(toward):
-    from prewired.generators.walk import Walk
+    from prewired.generators.swap_walk import Walk
 
     walk = Walk(RANDOM, toward, 3)
     for proposals in (0, 1, 63, 64, 65, 700, 1300):

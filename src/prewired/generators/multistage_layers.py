@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 
 from ..topology import csr_from_cells
-from .registry import Edges, family
-from .shapes import Shape
-from .sizes import constant_fan_in
+from ._internal.available_sizes import Shape
+from ._internal.registry import Edges, family
+from ._internal.sizes import constant_fan_in
 from .structured import grouped_rows, rows
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prewired import Recipe, Topology, generators, metrics
 from prewired.generators import block_lift, cut, kronecker
-from prewired.generators.fields import field, null_space, prime_powers, primes
+from prewired.generators._internal.finite_fields import field, null_space, prime_powers, primes
 
 EXACT = {"rtol": 0, "atol": 1e-6}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prewired import Recipe, Topology, generators
 from prewired.generators import GENERATORS, SHAPES
 
-GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
 ENTRIES = [(family, request) for family, entries in GOLDEN.items() for request in entries]
 RANDOM = sorted(family for family in GENERATORS if generators.takes_seed(family))
 OWN_REQUEST = {  # families that must be told more than how many edges

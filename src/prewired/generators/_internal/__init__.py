@@ -1,0 +1,1 @@
+"""Machinery of the generators: the registry, requests of sizes and edges, swaps, portable arithmetic."""
