@@ -11,8 +11,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from prewired import Topology, cli_measure, generators, metrics, names, networks, plots, storage, store, wirings
+from prewired import Topology, cli_measure, generators, metrics, networks, plots, store, wirings
 from prewired.cli import main
+from prewired.io import named_units, topology_file
 from prewired.study import StudyConfig, study
 
 ONE = ["rotating", "n_in=40", "n_out=30", "fan_in=5"]
@@ -38,7 +39,7 @@ def cells(out):
 
 def save(folder, **topologies):
     for name, t in topologies.items():
-        storage.save_topology(t, folder / f"{name}.topology")
+        topology_file.save_topology(t, folder / f"{name}.topology")
     return [folder / f"{name}.topology" for name in topologies]
 
 
@@ -73,7 +74,7 @@ def test_one_topology(capsys, tmp_path):
 
 
 def test_names_are_told(capsys, tmp_path):
-    t = names.from_named_edges([("TP53", "apoptosis"), ("TP53", "growth")], inputs=["MYC", "TP53"])
+    t = named_units.from_named_edges([("TP53", "apoptosis"), ("TP53", "growth")], inputs=["MYC", "TP53"])
     (file,) = save(tmp_path, named=t)
     _, out, _ = run(capsys, file, "--metric", "density")
     assert out.splitlines()[1:] == [
@@ -82,7 +83,7 @@ def test_names_are_told(capsys, tmp_path):
         "widest outputs    apoptosis (1), growth (1)",
         "unread inputs     MYC",
     ]
-    assert run_json(capsys, file, "--metric", "density")["names"] == names.describe(t)
+    assert run_json(capsys, file, "--metric", "density")["names"] == named_units.describe(t)
     assert "most read inputs" in run(capsys, file, "--metric", "density", "--explain")[1]
 
 

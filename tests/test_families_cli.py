@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from prewired import generators, storage
+from prewired import generators
 from prewired.cli import main
 from prewired.generators import catalogue
+from prewired.io import topology_file
 
 FAMILIES = [*generators.GENERATORS, *generators.STAGES]
 
@@ -53,7 +54,7 @@ def test_draw_a_family_and_a_file(capsys, tmp_path):
     assert run(capsys, "draw", "rotating", "n_in=40", "n_out=30", "fan_in=5", "-o", picture) == (0, f"{picture}\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
     file = tmp_path / "band.topology"
-    storage.save_topology(generators.rotating(40, 30, fan_in=5), file)
+    topology_file.save_topology(generators.rotating(40, 30, fan_in=5), file)
     assert run(capsys, "draw", file, "-o", tmp_path / "band.svg")[0] == 0
     assert "<svg" in (tmp_path / "band.svg").read_text()
 

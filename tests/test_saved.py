@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 import prewired as pw
-from prewired import SparseLinear, Topology, compression, generators, names, networks, saved
+from prewired import SparseLinear, Topology, compression, generators, networks, saved
+from prewired.io import named_units
 from prewired.saved import gaps, modules
 from prewired.saved.file import _seal
 
@@ -31,7 +32,7 @@ def mlp(**changes):
 
 def named():
     t = Topology.from_edges(2, 2, [(0, 0), (1, 0), (1, 1)])
-    return SparseLinear(Topology(2, 2, t.indptr, t.indices, names=names.Names(("tp53", "ä"), ("p", "q"))))
+    return SparseLinear(Topology(2, 2, t.indptr, t.indices, names=named_units.Names(("tp53", "ä"), ("p", "q"))))
 
 
 NETWORKS = {

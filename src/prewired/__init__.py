@@ -1,12 +1,12 @@
 """prewired: neural networks whose wiring is a sparse bipartite graph, chosen before training."""
 
-from . import compression, data, export, generators, init, masks, metrics, names, networks, saved, study
+from . import compression, data, export, generators, init, io, metrics, networks, saved, study
 from .compression import quantize
 from .footprint import sizes
+from .io.topology_file import load_topology, save_topology
 from .layers import SparseLinear
 from .metrics import measure
 from .saved import load, save
-from .storage import load_topology, save_topology
 from .topology import Recipe, Topology
 from .training import Run, TrainConfig, train
 
@@ -23,12 +23,11 @@ __all__ = [
     "export",
     "generators",
     "init",
+    "io",
     "load",
     "load_topology",
-    "masks",
     "measure",
     "metrics",
-    "names",
     "networks",
     "quantize",
     "save",

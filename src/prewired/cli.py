@@ -194,13 +194,14 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, the test score, and what was tracked as tables and a picture."""
-    from . import data, files, networks, plots, saved, training
+    from . import data, networks, plots, saved, training
+    from .io import atomic_write
     from .study import parse_family
 
     if arguments.picture:
         _check_picture(arguments)  # now rather than after hours of training
     if arguments.output:
-        files.check(arguments.output)
+        atomic_write.check(arguments.output)
     loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
     name, parameters = parse_family(arguments.family)

@@ -17,13 +17,13 @@ NUMBERS = ("n_in", "n_out", "fan_in", "density", "n_edges", "seed")  # parameter
 
 def generate(arguments: argparse.Namespace) -> None:
     """`prewired generate FAMILY NAME=VALUE ... -o FILE`; of several layers each has its number before FILE's suffix."""
-    from . import storage
+    from .io import topology_file
 
     output, topologies = arguments.output, made(arguments.family, arguments.parameters)
     for k, topology in enumerate(topologies):
         if output:
             numbered = output.with_suffix(f".{k}{output.suffix}")
-            storage.save_topology(topology, numbered if len(topologies) > 1 else output)
+            topology_file.save_topology(topology, numbered if len(topologies) > 1 else output)
         print(topology)
 
 
@@ -46,12 +46,13 @@ def families(arguments: argparse.Namespace) -> None:
 
 def draw(arguments: argparse.Namespace) -> None:
     """`prewired draw FILE|FAMILY NAME=VALUE ... -o PICTURE`."""
-    from . import generators, plots, storage
+    from . import generators, plots
+    from .io import topology_file
 
     if arguments.parameters or arguments.what in (*generators.GENERATORS, *generators.STAGES):
         topologies = made(arguments.what, arguments.parameters)
     else:
-        topologies = [storage.load_topology(arguments.what)]
+        topologies = [topology_file.load_topology(arguments.what)]
     panels = {f"layer {k}": topology for k, topology in enumerate(topologies, 1)}
     if len(topologies) == 1:
         panels = {_title(topologies[0]): topologies[0]}

@@ -155,13 +155,13 @@ def _names(nets: Sequence[Net], arguments: argparse.Namespace) -> tuple[list[str
 
 def _entry(net: Net) -> dict[str, Any]:
     """The place for the measurements of a net, as JSON shows it."""
-    from . import names
+    from .io import named_units
 
     layers = []
     for title, t in net.layers.items():
         about = {"title": title, "n_in": t.n_in, "n_out": t.n_out, "n_edges": t.n_edges, "digest": t.digest}
         if t.names:
-            about["names"] = names.describe(t)
+            about["names"] = named_units.describe(t)
         layers.append({**about, "metrics": {}})
     return {**net.about, "layers": layers, "network": {}}
 

@@ -46,9 +46,10 @@ def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) ->
 
 def quantize(arguments: argparse.Namespace) -> None:
     """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
-    from . import compression, data, files, saved
+    from . import compression, data, saved
+    from .io import atomic_write
 
-    files.check(arguments.output)
+    atomic_write.check(arguments.output)
     options = [name for name in ("target", "task", "root") if getattr(arguments, name)]
     if options and not arguments.data:
         raise ValueError(f"expected --data with --{options[0]}, got none; name the data set")

@@ -15,7 +15,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from . import compression, generators, masks, saved, storage, store
+from . import compression, generators, saved, store
+from .io import importers, topology_file
 from .topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
@@ -63,7 +64,7 @@ def load(paths: Sequence[str | Path]) -> list[Net]:
         return [load_model(paths[0])]
     if kinds[0] == "saved":
         return [load_saved(paths[0])]
-    topologies = [storage.load_topology(path) for path in paths]
+    topologies = [topology_file.load_topology(path) for path in paths]
     for k, (a, b) in enumerate(pairwise(topologies)):
         if a.n_out != b.n_in:
             raise ValueError(
@@ -153,7 +154,7 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
                 weights[title] = _in_double(state[f"{dots}weight"])
         elif last in ("weight", "weight_orig") and getattr(state[name], "ndim", 0) == 2:
             parts = {part: state[part] for part in (name, f"{dots}weight_mask") if part in state}
-            (t,) = masks.from_weights(parts).values()
+            (t,) = importers.from_weights(parts).values()
             found[title] = t
             weights[title] = _in_double(state[name])[np.repeat(np.arange(t.n_out), t.fan_in), t.indices]
     layers, notes = dict(found), []

@@ -316,7 +316,7 @@ def test_sizes_may_come_from_numpy():
 
 def test_unknown_names_and_parameters_are_refused():
     with pytest.raises(ValueError, match="expected a family of several layers among benes, butterfly"):
-        generators.multilayer.wired("buterfly", sizes=[16, 16])
+        generators.wired("buterfly", sizes=[16, 16])
     with pytest.raises(ValueError, match="expected parameters of butterfly among fit; got bogus"):
         parse_family("butterfly:bogus=1")
     with pytest.raises(ValueError, match="expected parameters of rotating of its own: it has none; got x"):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import files
+from ..io import atomic_write
 from .agreement import check_chain
 from .c_names import check_name
 from .c_text import text
@@ -88,14 +88,14 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
         (('rule', 'none'), 0, 120)
     """
     path = Path(path)
-    files.check(path)
+    atomic_write.check(path)
     name = check_name(path.stem if name is None else name)
     if indices not in ("auto", *WAYS):
         raise ValueError(f"expected indices to be one of auto, {', '.join(WAYS)}, got {indices!r}")
     found = layers(net)
     wirings = [wiring(layer, indices) for layer in found]
     written = text(name, found, wirings)
-    with files.replacing(path) as part:
+    with atomic_write.replacing(path) as part:
         part.write_text(written.source, encoding="ascii")
         verified = _verified(part, name, net, found)
     sizes = written.weights, written.indices, written.ram, written.ram_single

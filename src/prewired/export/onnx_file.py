@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from .. import files
 from ..crossover import interleaved
+from ..io import atomic_write
 from ..plan import DENSE_LIMIT
 from .agreement import ROWS, check_batch, check_chain, inputs
 from .layers import Layer, layers
@@ -102,7 +102,7 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
         ['blocks', 'dense']
     """
     path = Path(path)
-    files.check(path)
+    atomic_write.check(path)
     for package in ("onnx", "onnxruntime"):
         if find_spec(package) is None:
             raise ImportError(f"expected the package {package}, got none; pip install 'prewired[export]'")
@@ -115,7 +115,7 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
     for layer, taken in zip(found, chosen, strict=True):
         x = activate(graph, layer, FORMS[taken.form](graph, layer, x))
     model = _model(graph, found, {layer.name: taken.form for layer, taken in zip(found, chosen, strict=True)})
-    with files.replacing(path) as part:
+    with atomic_write.replacing(path) as part:
         part.write_bytes(model)
         _verify(part, net, found)
     return OnnxFile(path, len(model), chosen)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.export.graph_signature import InputKind
 
-from .. import files
 from ..compression import QuantizedLinear
+from ..io import atomic_write
 from .agreement import ROWS, Call, check, check_batch, inputs
 from .layers import LINEAR, check_module
 
@@ -53,7 +53,7 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
     net, x, rows = _prepared(net, batch, example)
     exported = _exported(net, x, batch)
     exported.example_inputs = None  # or they would be in the file
-    with files.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
+    with atomic_write.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
         file = Path(folder, path.name)  # its name is in the file too
         torch.export.save(exported, file)
         _verify(torch.export.load(file).module(), net, x, rows)
@@ -81,7 +81,7 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
     path = _checked(path)
     net, x, rows = _prepared(net, batch, example)
     exported = _exported(net, x, batch)
-    with files.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
+    with atomic_write.replacing(path) as part, tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/{path.name}"
         try:
             torch._inductor.aoti_compile_and_package(exported, package_path=file)
@@ -98,7 +98,7 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
 def _checked(path: str | Path) -> Path:
     if Path(path).suffix != ".pt2":
         raise ValueError(f"expected a path that ends in .pt2, as torch wants it, got {str(path)!r}; add the ending")
-    files.check(path)
+    atomic_write.check(path)
     return Path(path)
 
 

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ..files import check, replacing
+from ..io.atomic_write import check, replacing
 from ..topology import Topology
 from ..wired import WIRING, Wired
 from . import modules

@@ -27,7 +27,7 @@ class Topology:
         indptr: (n_out + 1,) int64, starts at 0, never decreases.
         indices: (n_edges,) int32, each in [0, n_in).
         recipe: how it was made, if it was made by a generator.
-        names: what its inputs and outputs are called, if they have names; see `prewired.names`.
+        names: what its inputs and outputs are called, if they have names; see `prewired.io.named_units`.
 
     Raises:
         ValueError: if any of this does not hold.

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prewired import SparseLinear, Topology, generators, load_topology, names, save_topology
+from prewired import SparseLinear, Topology, generators, load_topology, save_topology
 from prewired.cli import main
-from prewired.names import from_named_edges, from_table
+from prewired.io import named_units
+from prewired.io.named_units import from_named_edges, from_table
 from prewired.topology.topology import Names
 
 EDGES = [("TP53", "apoptosis"), ("MYC", "growth"), ("TP53", "growth"), ("EGFR", "growth")]
@@ -112,12 +113,12 @@ def test_files_that_are_no_tables(tmp_path):
 def test_names_are_checked_and_kept():
     t = generators.rotating(3, 2, fan_in=2)
     with pytest.raises(ValueError, match="expected 3 input names, one for each, got 2"):
-        names.named(t, ["a", "b"], ["x", "y"])
+        named_units.named(t, ["a", "b"], ["x", "y"])
     with pytest.raises(ValueError, match="output names to be distinct texts, got 'x' twice"):
-        names.named(t, ["a", "b", "c"], ["x", "x"])
+        named_units.named(t, ["a", "b", "c"], ["x", "x"])
     with pytest.raises(ValueError, match="distinct texts, got 3"):
-        names.named(t, ["a", "b", 3], ["x", "y"])
-    known = names.named(t, ["a", "b", "c"], ["x", "y"])
+        named_units.named(t, ["a", "b", 3], ["x", "y"])
+    known = named_units.named(t, ["a", "b", "c"], ["x", "y"])
     assert known == t
     assert known.recipe == t.recipe
     assert pickle.loads(pickle.dumps(known)).names == known.names
@@ -127,7 +128,7 @@ def test_names_are_checked_and_kept():
 
 def test_align_puts_inputs_in_the_order_of_the_data():
     t = from_named_edges(EDGES)
-    again = names.align(t, ["EGFR", "TP53", "MYC"])
+    again = named_units.align(t, ["EGFR", "TP53", "MYC"])
     assert pairs(again) == set(EDGES)
     assert again.names.inputs == ("EGFR", "TP53", "MYC")
     for inputs, message in [
@@ -136,9 +137,9 @@ def test_align_puts_inputs_in_the_order_of_the_data():
         (["EGFR", "TP53", "MYC", "MYC"], "'MYC' twice"),
     ]:
         with pytest.raises(ValueError, match=message):
-            names.align(t, inputs)
+            named_units.align(t, inputs)
     with pytest.raises(ValueError, match="got one without"):
-        names.align(generators.rotating(3, 2, fan_in=2), ["a", "b", "c"])
+        named_units.align(generators.rotating(3, 2, fan_in=2), ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -153,17 +154,17 @@ def test_align_puts_inputs_in_the_order_of_the_data():
 )
 def test_names_stay_where_the_units_stay(operation):
     inputs, outputs = [f"gene {i}" for i in range(32)], [f"pathway {j}" for j in range(24)]
-    t = names.named(generators.swap_ladder(32, 24, fan_in=8, seed=0), inputs, outputs)
+    t = named_units.named(generators.swap_ladder(32, 24, fan_in=8, seed=0), inputs, outputs)
     changed = operation(t)
     assert changed != t
     assert changed.names == t.names
-    assert operation(names.align(t, inputs)).names == t.names  # also of a graph without a recipe
+    assert operation(named_units.align(t, inputs)).names == t.names  # also of a graph without a recipe
     assert operation(replace(t, names=None)).names is None
 
 
 def test_cut_selects_the_names_of_the_units_that_it_leaves():
     t = generators.biregular(7, 9, fan_in=3, seed=0)
-    t = names.named(t, list("abcdefg"), list("ABCDEFGHI"))
+    t = named_units.named(t, list("abcdefg"), list("ABCDEFGHI"))
     part = generators.cut(t, 3, 5)
     assert part.names == Names(tuple("ace"), tuple("ABDFH"))  # floor(7 k / 3) and floor(9 k / 5)
     assert pairs(part) == {(i, o) for i, o in pairs(t) if i in part.names.inputs and o in part.names.outputs}
@@ -171,7 +172,7 @@ def test_cut_selects_the_names_of_the_units_that_it_leaves():
 
 
 def test_products_have_new_units_without_names():
-    t = names.named(generators.rotating(3, 2, fan_in=2), list("abc"), list("xy"))
+    t = named_units.named(generators.rotating(3, 2, fan_in=2), list("abc"), list("xy"))
     assert generators.kronecker(t, t).names is None
     assert generators.block_lift(t, 1, 1) == t
     assert generators.block_lift(t, 1, 1).names is None
@@ -203,7 +204,7 @@ def test_reports_speak_of_names(tmp_path, capsys):
     assert lines["unread inputs"] == "A, B, C and 1 more"
     assert lines["outputs without inputs"] == "z"
     assert main(["measure", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["names"] == names.describe(t)
+    assert json.loads(capsys.readouterr().out)["names"] == named_units.describe(t)
     save_topology(Topology(2, 1, [0, 1], [1]), path)
     assert main(["measure", str(path), "--json"]) == 0
     assert "names" not in json.loads(capsys.readouterr().out)

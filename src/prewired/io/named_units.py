@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .topology import Names, Topology
+from ..topology import Names, Topology
 
 Edge = tuple[str, str]
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from prewired.files import check, replacing
+from prewired.io.atomic_write import check, replacing
 
 
 def test_the_old_content_stays_until_the_new_is_complete(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prewired import Topology, generators, load_topology, save_topology
-from prewired.storage import _seal
+from prewired.io.topology_file import _seal
 
 GRAPH = generators.biregular(30, 20, fan_in=4, seed=0)
 

@@ -1,7 +1,7 @@
 """Wirings made elsewhere: edge lists, Matrix Market files, networkx graphs, trained or pruned models.
 
 Dense arrays, torch masks and SciPy matrices: `Topology.from_mask` and `Topology.from_biadjacency`. Tables of names:
-`prewired.names`.
+`prewired.io.named_units`.
 """
 
 import math
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from .names import named
-from .topology import Topology
+from ..topology import Topology
+from .named_units import named
 
 
 def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | None = None) -> Topology:
@@ -47,7 +47,7 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
         if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
             raise ValueError(
                 f"{path}, line {number}: expected two numbers >= 0, of an input and of an output, got "
-                f"{line.strip()!r}; for names use prewired.names.from_table"
+                f"{line.strip()!r}; for names use prewired.io.named_units.from_table"
             )
         pairs.append([int(word) for word in words])
     if not pairs:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from prewired import Topology, generators, masks, networks
+from prewired import Topology, generators, networks
+from prewired.io import importers
 
 MASK = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
 GRAPH = Topology.from_mask(MASK)
@@ -25,8 +26,8 @@ def test_edge_lists(separator, tmp_path):
     outputs, inputs = np.nonzero(MASK)
     lines = [f"{i}{separator}{o}  # note" for i, o in zip(inputs, outputs, strict=True)]
     path = written(tmp_path, "# input output\n\n" + "\n".join(reversed(lines)))
-    assert masks.from_edge_list(path, n_out=3) == GRAPH
-    assert masks.from_edge_list(path).n_out == 2
+    assert importers.from_edge_list(path, n_out=3) == GRAPH
+    assert importers.from_edge_list(path).n_out == 2
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_edge_lists(separator, tmp_path):
 )
 def test_wrong_edge_lists_are_refused(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        masks.from_edge_list(written(tmp_path, text), n_in=4)
+        importers.from_edge_list(written(tmp_path, text), n_in=4)
 
 
 @pytest.mark.parametrize(
@@ -54,16 +55,16 @@ def test_matrix_market(matrix, field, tmp_path):
     if field and not scipy.sparse.issparse(matrix):
         pytest.skip("patterns are sparse")
     scipy.io.mmwrite(tmp_path / "mask.mtx", matrix, field=field)
-    assert masks.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
+    assert importers.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
 
 
 @pytest.mark.parametrize("text", ["", "hello", "%%MatrixMarket matrix coordinate real general\n2 2 5\n1 1 1\n"])
 def test_files_that_are_not_matrix_market(text, tmp_path):
     with pytest.raises(ValueError, match="expected a Matrix Market file"):
-        masks.from_matrix_market(written(tmp_path, text))
+        importers.from_matrix_market(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("read", [masks.from_edge_list, masks.from_matrix_market])
+@pytest.mark.parametrize("read", [importers.from_edge_list, importers.from_matrix_market])
 def test_missing_files(read, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a file"):
         read(tmp_path / "none")
@@ -74,15 +75,15 @@ def test_networkx_graphs(directed):
     graph = nx.bipartite.gnmk_random_graph(20, 30, 100, seed=3, directed=directed)
     graph.remove_edges_from([(a, b) for a, b in graph.edges if a >= 20])
     matrix = nx.bipartite.biadjacency_matrix(graph, range(20)).T
-    t = masks.from_networkx(graph)
+    t = importers.from_networkx(graph)
     assert t == Topology.from_biadjacency(matrix)
-    assert masks.from_networkx(graph, inputs=range(20)) == t
+    assert importers.from_networkx(graph, inputs=range(20)) == t
     assert t.names.outputs[0] == "20"
 
 
 def test_edges_of_undirected_graphs_may_be_stored_either_way():
     graph = nx.Graph([("x", "a"), ("b", "y"), ("y", "a")])
-    t = masks.from_networkx(graph, inputs=["b", "a"])
+    t = importers.from_networkx(graph, inputs=["b", "a"])
     assert t.names == (("b", "a"), ("x", "y"))
     assert t.biadjacency().toarray().tolist() == [[0, 1], [1, 1]]
 
@@ -101,48 +102,48 @@ def test_edges_of_undirected_graphs_may_be_stored_either_way():
 )
 def test_graphs_without_two_sides_are_refused(graph, inputs, message):
     with pytest.raises(ValueError, match=message):
-        masks.from_networkx(graph, inputs=inputs)
+        importers.from_networkx(graph, inputs=inputs)
 
 
 def test_the_wiring_of_a_pruned_model():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 5), nn.Embedding(4, 4))
     prune.l1_unstructured(net[1], "weight", amount=0.75)
-    found = masks.from_model(net)
+    found = importers.from_model(net)
     assert list(found) == ["1", "3"]
     assert found["1"] == Topology.from_mask(net[1].weight_mask)
     assert found["1"].n_edges == 150
     assert found["3"] == generators.dense(20, 5)
     again = networks.mlp([30, 20, 5], topologies=[found["1"]])
     assert again[0].topology == found["1"]
-    assert masks.from_weights(net.state_dict())["1.weight"] == found["1"]
+    assert importers.from_weights(net.state_dict())["1.weight"] == found["1"]
     prune.remove(net[1], "weight")
-    assert masks.from_model(net) == found
+    assert importers.from_model(net) == found
     state = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith("4")}
-    assert masks.from_weights(state) == {"1.weight": found["1"], "3.weight": found["3"]}
+    assert importers.from_weights(state) == {"1.weight": found["1"], "3.weight": found["3"]}
 
 
 def test_sparse_layers_give_their_own_topology():
     net = networks.mlp([30, 20, 5], family="biregular", fan_in=6, seed=0)
-    assert masks.from_model(net)["0"] is net[0].topology
+    assert importers.from_model(net)["0"] is net[0].topology
 
 
 def test_weights_below_the_threshold_are_no_edges():
     layer = nn.Linear(2, 1, dtype=torch.bfloat16)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[0.5, -2.0]]))
-    assert masks.from_model(layer, threshold=1)[""].indices.tolist() == [1]
-    assert masks.from_weights({"w": np.array([[0.5, -2.0]])}, threshold=0.5)["w"].indices.tolist() == [1]
+    assert importers.from_model(layer, threshold=1)[""].indices.tolist() == [1]
+    assert importers.from_weights({"w": np.array([[0.5, -2.0]])}, threshold=0.5)["w"].indices.tolist() == [1]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: masks.from_model(nn.ReLU()), "a model with a linear layer, got none"),
-        (lambda: masks.from_weights({"b": np.zeros(3)}), "weights with a matrix, got none"),
-        (lambda: masks.from_weights({"w": np.full((2, 2), np.nan)}), "got NaN"),
-        (lambda: masks.from_model(nn.Linear(2, 2), threshold=-1), "threshold >= 0"),
-        (lambda: masks.from_weights({}, threshold=float("nan")), "threshold >= 0"),
+        (lambda: importers.from_model(nn.ReLU()), "a model with a linear layer, got none"),
+        (lambda: importers.from_weights({"b": np.zeros(3)}), "weights with a matrix, got none"),
+        (lambda: importers.from_weights({"w": np.full((2, 2), np.nan)}), "got NaN"),
+        (lambda: importers.from_model(nn.Linear(2, 2), threshold=-1), "threshold >= 0"),
+        (lambda: importers.from_weights({}, threshold=float("nan")), "threshold >= 0"),
     ],
 )
 def test_models_without_wirings_are_refused(call, message):

@@ -8,8 +8,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .files import replacing
-from .topology import Names, Recipe, Topology
+from ..topology import Names, Recipe, Topology
+from .atomic_write import replacing
 
 _FORMAT = "prewired topology 1"
 

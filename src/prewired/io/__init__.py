@@ -1,0 +1,20 @@
+"""Topologies from and to elsewhere: topology files, named units, edge lists, Matrix Market, networkx, models."""
+
+from .importers import from_edge_list, from_matrix_market, from_model, from_networkx, from_weights
+from .named_units import align, describe, from_named_edges, from_table, named
+from .topology_file import load_topology, save_topology
+
+__all__ = [
+    "align",
+    "describe",
+    "from_edge_list",
+    "from_matrix_market",
+    "from_model",
+    "from_named_edges",
+    "from_networkx",
+    "from_table",
+    "from_weights",
+    "load_topology",
+    "named",
+    "save_topology",
+]
