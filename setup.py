@@ -9,7 +9,7 @@ from torch.utils.cpp_extension import include_paths, library_paths
 FLAGS = ["-O3", "-std=c++20", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 kernels = Extension(
-    "prewired._kernels",
+    "prewired.ops._kernels",
     sources=["csrc/kernels.cpp"],
     depends=["csrc/loops.h"],
     include_dirs=include_paths(),

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from prewired.ops.timing import time_in_turns
+
 from . import mkl, peers
 from .contenders import make_case
-from .timing import THREADS, record, set_threads, take_turns
+from .timing import THREADS, TURN_SECONDS, record, set_threads
 
 ROUNDS, MINUTES = 21, 4
 BATCH, WIDTH = 128, 1024
@@ -30,7 +32,7 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
 def _timed(fit: dict[str, peers.Contender], rounds: int) -> list[dict[str, Any]]:
     calls = {(name, FORWARD): contender.forward for name, contender in fit.items()}
     calls |= {(name, STEP): contender.step for name, contender in fit.items() if contender.step}
-    timings = take_turns(calls, rounds, settle=peers.SETTLE)
+    timings = time_in_turns(calls, rounds=rounds, turn_seconds=TURN_SECONDS, pause=peers.SETTLE)
     return [
         {"contender": name, "pass": what, **record(timing, timings[peers.DENSE, what])}
         for (name, what), timing in timings.items()

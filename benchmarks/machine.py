@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from prewired import kernels
+from prewired.ops import kernels
+from prewired.ops.machine import processor
 
 PACKAGES = ("torch", "numpy", "scipy", "mkl", "sparseprop", "sparselab", "networkx", "igraph", "onnx", "onnxruntime")
 
@@ -20,7 +21,7 @@ def describe() -> dict[str, str]:
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "prewired": _commit(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "instruction set": f"{kernels.instruction_set()} (prewired), {torch.backends.cpu.get_cpu_capability()} (torch)",
         "caches": _caches() or "unknown",
@@ -42,13 +43,6 @@ def _processor_times() -> tuple[int, int]:
     stat = Path("/proc/stat")
     ticks = [int(tick) for tick in stat.read_text().split("\n")[0].split()[1:]] if stat.exists() else []
     return sum(ticks), sum(ticks[3:5])
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _caches() -> str:

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from prewired import SparseLinear, networks
+from prewired.ops.timing import time_in_turns
 
 from . import peers
 from .contenders import difference
-from .timing import THREADS, record, set_threads, take_turns
+from .timing import THREADS, TURN_SECONDS, record, set_threads
 
 ROUNDS, MINUTES = 21, 2
 SIZES, BATCH, N_BATCHES = (784, 1000, 1000, 10), 128, 8
@@ -67,7 +68,7 @@ def _step(net: nn.Module, optimiser: torch.optim.Optimizer, batches: list[Batch]
 
 
 def _timed(steps: dict[tuple[str, str], Callable[[], None]], rounds: int) -> list[dict[str, Any]]:
-    timings = take_turns(steps, rounds, settle=peers.SETTLE)
+    timings = time_in_turns(steps, rounds=rounds, turn_seconds=TURN_SECONDS, pause=peers.SETTLE)
     return [
         {"contender": name, "optimiser": optimiser, **record(timing, timings[peers.DENSE, optimiser])}
         for (name, optimiser), timing in timings.items()

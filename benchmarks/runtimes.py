@@ -19,9 +19,10 @@ from prewired import export
 from prewired.export.c_file import compiler
 from prewired.export.onnx_file import session
 from prewired.export.onnx_forms import FORMS
+from prewired.ops.timing import time_in_turns
 
 from .files import DENSITY, SIZES
-from .timing import record, set_threads, take_turns
+from .timing import TURN_SECONDS, record, set_threads
 
 ROUNDS, MINUTES = 41, 2
 FAMILIES = ("biregular", "grouped")
@@ -58,7 +59,9 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
             differences[family] = _differences(ways, images)
             for batch in BATCHES:
                 x = np.ascontiguousarray(images[:batch])
-                timed = take_turns({name: partial(way.run, x) for name, way in ways.items()}, rounds)
+                timed = time_in_turns(
+                    {name: partial(way.run, x) for name, way in ways.items()}, rounds=rounds, turn_seconds=TURN_SECONDS
+                )
                 own = {"family": family, "batch": batch}
                 sized = {name: {"way": name, "bytes": way.bytes} for name, way in ways.items()}
                 records += [{**own, **sized[name], **record(timing, timed[DENSE])} for name, timing in timed.items()]

@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 
+from prewired.ops.timing import Timing, time_in_turns
+
 from . import peers
 from .contenders import Case, complaint, make_case, results, run_module
 from .layer import DENSITIES, FORWARD, STEP
-from .timing import THREADS, Timing, record, set_threads, take_turns
+from .timing import THREADS, TURN_SECONDS, record, set_threads
 
 ROUNDS, MINUTES = 7, 10
 FLOOR, AGAIN = 0.95, 3  # cells below the floor are measured again, in so many times the rounds
-SLOW = 5.0  # seconds, see take_turns
+SLOW = 5.0  # seconds, see time_in_turns
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 GRID = {  # width: batches, densities
     64: (BATCHES, DENSITIES),
@@ -55,11 +57,11 @@ def _calls(cases: dict[float, Case], layers: dict[float, peers.DropIn]) -> Calls
 
 
 def _measured(calls: Calls, rounds: int) -> list[dict[str, Any]]:
-    found = _records(take_turns(calls, rounds, slow=SLOW))
+    found = _records(time_in_turns(calls, rounds=rounds, turn_seconds=TURN_SECONDS, slow=SLOW))
     low = {key for key, values in found.items() if values["ratio"] < FLOOR}
     if low:
         chosen = {key: call for key, call in calls.items() if key in low or key[0] is None}
-        again = _records(take_turns(chosen, AGAIN * rounds, slow=SLOW))
+        again = _records(time_in_turns(chosen, rounds=AGAIN * rounds, turn_seconds=TURN_SECONDS, slow=SLOW))
         found |= {key: {**again[key], "first ratio": found[key]["ratio"]} for key in low}
     return [{"density": density, "pass": what, **values} for (density, what), values in found.items()]
 

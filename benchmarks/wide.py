@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import torch
 
 from prewired import SparseLinear, generators
+from prewired.ops.timing import time_in_turns
 
 from .contenders import difference, edges, feature_major
 from .memory import forget_peak_memory, peak_memory
-from .timing import THREADS, set_threads, take_turns
+from .timing import THREADS, TURN_SECONDS, set_threads
 
 ROUNDS, MINUTES = 7, 3
-SLOW = 2.0  # seconds, see take_turns
+SLOW = 2.0  # seconds, see time_in_turns
 
 
 class Wide(NamedTuple):
@@ -77,7 +78,9 @@ def measure(case: Wide, rounds: int) -> dict[str, Any]:
     seconds = {"generator": generated - start, "layer": built - generated}
     for threads in THREADS:
         set_threads(threads)
-        seconds[f"step, threads={threads}"] = take_turns({"step": step}, rounds, slow=SLOW)["step"].seconds
+        seconds[f"step, threads={threads}"] = time_in_turns(
+            {"step": step}, rounds=rounds, turn_seconds=TURN_SECONDS, slow=SLOW
+        )["step"].median
     return {
         "edges": topology.n_edges,
         "seconds": {name: float(f"{value:.4g}") for name, value in seconds.items()},

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, crossover, generators, init, kernels, layers
+from prewired import SparseLinear, Topology, generators, init, layers
+from prewired.ops import kernel_choice, kernels
 
 GRAPH = generators.biregular(24, 16, fan_in=5, seed=0)
 FULL = generators.dense(24, 16)
@@ -211,7 +212,7 @@ def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
         asked.append((n_in, n_out, batch, threads, training))
         return 0.1 if training else 0.5
 
-    monkeypatch.setattr(crossover, "break_even", break_even)
+    monkeypatch.setattr(kernel_choice, "break_even", break_even)
     layer = SparseLinear(GRAPH)
     asked.clear()
     threads = torch.get_num_threads()
@@ -226,7 +227,7 @@ def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
 def test_auto_runs_what_it_has_chosen(monkeypatch, calls):
     layer = SparseLinear(GRAPH)
     for limit, verbs in ((0.0, []), (2.0, ["forward", "backward"])):
-        monkeypatch.setattr(crossover, "break_even", lambda *_, limit=limit, **__: limit)
+        monkeypatch.setattr(kernel_choice, "break_even", lambda *_, limit=limit, **__: limit)
         layer = SparseLinear(GRAPH)
         layer(torch.randn(3, 24)).sum().backward()
         assert [verb for verb, _ in calls] == verbs
@@ -235,7 +236,7 @@ def test_auto_runs_what_it_has_chosen(monkeypatch, calls):
 @pytest.mark.parametrize("before", [torch.float32, torch.float16])
 @pytest.mark.parametrize("after", [torch.float64, torch.bfloat16, torch.float16])
 def test_a_choice_is_made_anew_for_another_dtype(before, after, monkeypatch):
-    monkeypatch.setattr(crossover, "break_even", lambda *_, **__: 0.0)
+    monkeypatch.setattr(kernel_choice, "break_even", lambda *_, **__: 0.0)
     layer = SparseLinear(GRAPH, dtype=before)
     layer(torch.randn(3, 24, dtype=before))
     layer = layer.to(after)

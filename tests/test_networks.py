@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, crossover, generators, kernels, networks
+from prewired import SparseLinear, generators, networks
 from prewired.networks import Sequential
+from prewired.ops import kernel_choice, kernels, reference
 
 OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.SHAPES}
 WIRED = sorted(set(generators.GENERATORS) - {"dense", "erdos_renyi_p"} - OWN_SIZES)
@@ -21,14 +22,14 @@ def calls(monkeypatch):
     native = kernels.KERNELS["sparse"]
 
     def forward(x, wiring, *rest):
-        made.append(("forward", len(wiring) // kernels.PER_LAYER))
+        made.append(("forward", len(wiring) // reference.PER_LAYER))
         return native.forward(x, wiring, *rest)
 
     def backward(g, y, kept, *rest):
         made.append(("backward", len(kept)))
         return native.backward(g, y, kept, *rest)
 
-    monkeypatch.setattr(crossover, "break_even", lambda *_, **__: 2.0)
+    monkeypatch.setattr(kernel_choice, "break_even", lambda *_, **__: 2.0)
     monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward))
     return made
 
@@ -270,7 +271,7 @@ def test_hooks_see_what_they_saw(calls):
 
 
 def test_a_layer_that_runs_as_a_dense_one_stands_alone(calls, monkeypatch):
-    monkeypatch.setattr(crossover, "break_even", lambda n_in, *_, **__: 0.0 if n_in == 32 else 2.0)
+    monkeypatch.setattr(kernel_choice, "break_even", lambda n_in, *_, **__: 0.0 if n_in == 32 else 2.0)
     net = mlp(24, 32, 40, 20, 10)
     assert_like_plain_sequential(net, torch.randn(7, 24))
     assert calls[:2] == [("forward", 1), ("forward", 2)]

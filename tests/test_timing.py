@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from prewired import data, networks, store
-from prewired.study import StudyConfig, comparators, nets, timing, turns
+from prewired.study import StudyConfig, comparators, nets, timing
 from prewired.study.comparators import COMPARATORS, GATHER_LIMIT, Gather, carried_by, gather_bytes
 from prewired.study.timing import Timing, carrier, from_dict, keep, kept, time_steps
 
@@ -165,40 +165,6 @@ def test_comparators_carry_the_random_biregular_graph(monkeypatch):
     time_steps(CONFIG, NETS, data.load, rounds=1, steps=1)
     assert {net[0].topology.recipe.family for net in nets_carried} == {"biregular"}
     assert len(nets_carried) == 2 * len(COMPARATORS)
-
-
-def test_everyone_has_a_turn_in_every_round(monkeypatch):
-    clock, order = [0.0], []
-    seconds = {"quick": 0.002, "tiny": 0.0001, "steady": 0.03, "slow": 0.6}
-    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
-
-    def call(name):
-        def advance():
-            order.append(name)
-            clock[0] += seconds[name]
-
-        return advance
-
-    rounds = []
-    found = turns.take_turns({name: call(name) for name in seconds}, rounds=3, most=40, after=rounds.append)
-    warming = [name for name in seconds for _ in range(2)]
-    a_round = ["quick"] * (1 + 30) + ["tiny"] * (1 + 40) + ["steady"] * 2
-    assert order == warming + 3 * a_round
-    assert rounds == [1, 2, 3]
-    for name, expected in seconds.items():
-        assert found[name] == pytest.approx((expected,) * 3)
-
-
-def test_quartiles_are_over_rounds(monkeypatch):
-    clock, durations = [0.0], iter([9.0, 0.04, 0.01, 0.02, 0.03, 0.04, 0.05])
-    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
-
-    def call():
-        clock[0] += next(durations)
-
-    assert turns.take_turns({"a": call}, rounds=5, most=1)["a"] == pytest.approx((0.02, 0.03, 0.04))
-    with pytest.raises(ValueError, match="got rounds=0"):
-        turns.take_turns({"a": call}, rounds=0, most=1)
 
 
 def test_the_comparators_graph():

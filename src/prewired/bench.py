@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
 import torch
 from torch import nn
 
-from . import crossover, generators
+from . import generators
 from .layers import SparseLinear
+from .ops.machine import threads_set_to
+from .ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
@@ -52,23 +53,12 @@ def speedups(
             row: dict[str, Any] = {"threads": n_threads, "density": density}
             with threads_set_to(n_threads):
                 for training, name in ((False, "forward"), (True, "forward and backward")):
-                    calls = {"dense": crossover.one_pass(nn.Linear(width, width), batch, training=training)}
-                    calls["sparse"] = crossover.one_pass(layer, batch, training=training)
-                    seconds = crossover.interleaved(calls, rounds=9)
-                    row[name] = seconds["dense"] / seconds["sparse"]
+                    calls = {"dense": pass_through_layer(nn.Linear(width, width), batch, training=training)}
+                    calls["sparse"] = pass_through_layer(layer, batch, training=training)
+                    timings = time_in_turns(calls, rounds=9, turn_seconds=TURN_SECONDS)
+                    row[name] = timings["dense"].median / timings["sparse"].median
                 row["kernel"] = layer.kernel_for(batch, training=True)
             yield row
-
-
-@contextmanager
-def threads_set_to(n: int) -> Iterator[None]:
-    """Have torch use so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _break_even(width: int, batch: int, training: bool) -> float:
@@ -78,11 +68,11 @@ def _break_even(width: int, batch: int, training: bool) -> float:
         middle = math.sqrt(low * high)
         topology = generators.constant_fan_in(width, width, fan_in=max(1, round(middle * width)), seed=0)
         calls = {
-            kernel: crossover.one_pass(SparseLinear(topology, kernel=kernel), batch, training=training)
+            kernel: pass_through_layer(SparseLinear(topology, kernel=kernel), batch, training=training)
             for kernel in ("sparse", "dense")
         }
-        seconds = crossover.interleaved(calls)
-        if seconds["sparse"] < seconds["dense"]:
+        timings = time_in_turns(calls, rounds=5, turn_seconds=TURN_SECONDS)
+        if timings["sparse"].median < timings["dense"].median:
             low = middle
         else:
             high = middle

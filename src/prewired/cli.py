@@ -175,7 +175,8 @@ def bench(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from . import bench, crossover, kernels
+    from . import bench
+    from .ops import kernel_choice, kernels, machine
 
     if not arguments.no_save:
         grid = bench.grid()
@@ -183,8 +184,8 @@ def bench(arguments: argparse.Namespace) -> None:
             bench.cell(*at)
             for at in track(grid, "break-even densities", console=Console(stderr=True), show_speed=False)
         ]
-        print(f"break-even densities kept in {crossover.save(cells)}")
-    print(f"{crossover.processor()}, {kernels.instruction_set()}")
+        print(f"break-even densities kept in {kernel_choice.save(cells)}")
+    print(f"{machine.processor()}, {kernels.instruction_set()}")
     print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")
     print(f"{'threads':>7}  {'density':>7}  {'forward':>7}  {'forward+backward':>16}  kernel")
     for row in bench.speedups():

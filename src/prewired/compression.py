@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .chain import Link, run
 from .layers import SparseLinear
-from .plan import FORWARD
+from .ops.autograd import Link, run
+from .ops.plan import FORWARD
 from .topology import Topology
 from .wired import Wired
 

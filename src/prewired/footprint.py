@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .compression import QuantizedLinear, replaced
-from .kernels import NATIVE, runs_natively
 from .layers import SparseLinear
+from .ops.kernels import NATIVE, runs_natively
 from .saved import save
 from .topology import Topology
 from .wired import Wired

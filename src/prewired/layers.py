@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from . import crossover, init, kernels
-from .chain import Link, Scattered, in_one_type, run
-from .plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
+from . import init
+from .ops import kernel_choice, kernels, reference
+from .ops.autograd import Link, Scattered, in_one_type, run
+from .ops.plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
+from .ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from .topology import Topology
 from .wired import Wired
 
@@ -90,7 +92,7 @@ class SparseLinear(Wired):
 
     def _remember(self) -> None:
         """Renew what follows from the tensors: whether compiled kernels take them, what a compiled program chooses."""
-        self._wiring: tuple[kernels.Tensors, kernels.Tensors] | None = None
+        self._wiring: tuple[reference.Tensors, reference.Tensors] | None = None
         self._kept: tuple[tuple[torch.dtype, int], torch.Tensor] | None = None
         self._choices: dict[tuple[int, bool, int], str] = {}
         self._native = kernels.runs_natively(self.weight)
@@ -158,7 +160,7 @@ class SparseLinear(Wired):
         return choice
 
     def _faster(self, batch: int, training: bool, threads: int) -> str:
-        limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
+        limit = kernel_choice.break_even(self.in_features, self.out_features, batch, threads, training=training)
         small = self.in_features * self.out_features <= DENSE_LIMIT
         return "dense" if small and self.topology.density >= limit else "sparse"
 
@@ -204,12 +206,12 @@ class SparseLinear(Wired):
         threads = torch.get_num_threads()
         lines = [f"{self.topology}, batch {batch}, {threads} threads, {where}, {kernels.instruction_set()}"]
         for training, name in ((False, "forward"), (True, "forward and backward")):
-            limit = crossover.break_even(self.in_features, self.out_features, batch, threads, training=training)
+            limit = kernel_choice.break_even(self.in_features, self.out_features, batch, threads, training=training)
             asked = f"dense pays from a density of {limit:.1%} on" if self.kernel == "auto" else "asked for"
-            seconds = crossover.interleaved(self._calls(batch, training))
-            times = ", ".join(f"{who} {1e3 * time:.3g} ms" for who, time in seconds.items())
+            timings = time_in_turns(self._calls(batch, training), rounds=5, turn_seconds=TURN_SECONDS)
+            times = ", ".join(f"{who} {1e3 * timing.median:.3g} ms" for who, timing in timings.items())
             lines.append(f"{name}: kernel {self.kernel_for(batch, training=training)} ({asked}); {times}")
-        return "\n".join([*lines, f"break-even densities: {crossover.source()}"])
+        return "\n".join([*lines, f"break-even densities: {kernel_choice.source()}"])
 
     def _calls(self, batch: int, training: bool) -> dict[str, Callable[[], object]]:
         """A pass of either kernel and of an nn.Linear of the same shape; dense ones only where they fit the memory."""
@@ -218,7 +220,7 @@ class SparseLinear(Wired):
         if self.in_features * self.out_features <= DENSE_LIMIT:
             layers["dense"] = SparseLinear(self.topology, kernel="dense", **like)
             layers["nn.Linear"] = nn.Linear(self.in_features, self.out_features, **like)
-        return {name: crossover.one_pass(layer, batch, training=training) for name, layer in layers.items()}
+        return {name: pass_through_layer(layer, batch, training=training) for name, layer in layers.items()}
 
     def extra_repr(self) -> str:
         text = f"{self.topology}, bias={self.bias is not None}"

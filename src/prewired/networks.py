@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from . import generators, init, kernels
-from .chain import Link, run
+from . import generators, init
 from .generators import budgets
 from .generators._internal.sizes import constant_fan_in, edge_count
 from .layers import SparseLinear
-from .plan import plan
+from .ops import reference
+from .ops.autograd import Link, run
+from .ops.plan import plan
 from .random_bits import derive_seed
 from .topology import Topology
 
@@ -68,11 +69,11 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
 
 
 @lru_cache(maxsize=64)
-def _complete(n_in: int, n_out: int) -> tuple[kernels.Tensors, kernels.Tensors]:
+def _complete(n_in: int, n_out: int) -> tuple[reference.Tensors, reference.Tensors]:
     """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
     with torch.device("cpu"), torch.inference_mode(False):
         p = plan(generators.dense(n_in, n_out))
-    return list(p[: kernels.PER_LAYER]), list(p[kernels.PER_LAYER : 2 * kernels.PER_LAYER])
+    return list(p[: reference.PER_LAYER]), list(p[reference.PER_LAYER : 2 * reference.PER_LAYER])
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .plan import Plan, plan
+from .ops.plan import Plan, plan
 
 WIRING = ("n_in", "indptr", "indices")
 """The buffers that say the whole wiring, and so are in the state_dict."""

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..crossover import interleaved
 from ..io import atomic_write
-from ..plan import DENSE_LIMIT
+from ..ops.plan import DENSE_LIMIT
+from ..ops.timing import TURN_SECONDS, time_in_turns
 from .agreement import ROWS, check_batch, check_chain, inputs
 from .layers import Layer, layers
 from .onnx_forms import FORMS, ONE_ONCE_LOADED, InapplicableError, activate
@@ -165,7 +165,9 @@ def _seconds(layer: Layer, forms: Sequence[str], batch: int) -> dict[str, float]
     """Median seconds of a call of this layer alone in each form, taken in turn."""
     x = inputs(batch, layer.n_in).numpy()
     sessions = {form: session(_alone(layer, form)) for form in forms}
-    return interleaved({form: partial(one.run, None, {"x": x}) for form, one in sessions.items()}, rounds=9)
+    calls = {form: partial(one.run, None, {"x": x}) for form, one in sessions.items()}
+    timings = time_in_turns(calls, rounds=9, turn_seconds=TURN_SECONDS)
+    return {form: timing.median for form, timing in timings.items()}
 
 
 def session(model: bytes | str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..plan import DENSE_LIMIT, neighbourhoods
+from ..ops.plan import DENSE_LIMIT, neighbourhoods
 from .layers import Layer
 from .onnx_graph import Graph
 

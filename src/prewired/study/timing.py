@@ -13,16 +13,19 @@ from torch import nn
 
 from .. import data, generators, networks, store
 from ..layers import SparseLinear
+from ..ops import timing as ops_timing
+from ..ops.timing import time_in_turns
 from ..random_bits import RandomBits
 from ..statistics import DENSE
 from ..training import loss_of, optimizer_of
 from .comparators import COMPARATORS, carried_by
 from .config import StudyConfig, parse_families
 from .grid import Net, graph_seeds, is_reference
-from .turns import Call, Quartiles, take_turns
 from .wiring import wire
 from .work import machine
 
+TURN_SECONDS = 0.06
+"""Seconds of a turn, where that does not take more steps than were asked for."""
 _NO_MS = (math.nan, math.nan, math.nan)
 TIMING_VERSION = 1  # goes up when timings are taken in another way
 USUAL = "biregular"  # the family whose graph the comparators carry, where the study has it
@@ -47,7 +50,7 @@ class Timing:
     data: str
     density: float
     what: str
-    ms: Quartiles
+    ms: tuple[float, float, float]
     threads: int
     n_parameters: int
     machine: str
@@ -117,7 +120,7 @@ def time_steps(
         nets: of its grid; those with a control or other initial weights compute the same and are not timed.
         load: gives a data set by its name in the config.
         rounds: turns of each.
-        steps: of a turn, at most; fewer where they take long, see `turns.take_turns`.
+        steps: of a turn, at most; fewer where they take long, see `time_in_turns`.
         progress: called after each turn of all with (turns done, turns in all).
 
     Returns:
@@ -143,8 +146,10 @@ def time_steps(
             if progress is not None:
                 progress(before + done, total)
 
-        times = take_turns(calls, rounds=rounds, most=steps, after=after)
-        found += [_timing(name, density, what, module, times[what], config, loaded) for what, module in modules.items()]
+        timings = time_in_turns(calls, rounds=rounds, turn_seconds=TURN_SECONDS, most_calls=steps, after_round=after)
+        found += [
+            _timing(name, density, what, module, timings[what], config, loaded) for what, module in modules.items()
+        ]
         found += [
             Timing(name, density, what, _NO_MS, torch.get_num_threads(), 0, machine(), "", 0, problem)
             for what, problem in problems.items()
@@ -192,7 +197,7 @@ def _module(config: StudyConfig, net: Net) -> nn.Sequential:
     return networks.mlp(list(net.sizes), topologies=topologies, init_seed=0)
 
 
-def _step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Call:
+def _step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Callable[[], None]:
     """One training step after the other, on rows that come in random order."""
     module.train()
     optimizer = optimizer_of(module, config.training(0, min(config.learning_rates or (config.learning_rate,))))
@@ -216,13 +221,13 @@ def _timing(
     density: float,
     what: str,
     module: nn.Module,
-    seconds: Quartiles,
+    seconds: ops_timing.Timing,
     config: StudyConfig,
     loaded: data.Data,
 ) -> Timing:
     sparse = [layer for layer in module.modules() if isinstance(layer, SparseLinear)]
     kernels = dict.fromkeys(layer.kernel_for(config.batch_size, training=True) for layer in sparse)
-    low, middle, high = (1e3 * value for value in seconds)
+    low, middle, high = (1e3 * value for value in seconds[:3])
     return Timing(
         data=name,
         density=density,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from .. import data, metrics, networks, store
+from ..ops.machine import processor
 from ..random_bits import RandomBits
 from ..signals import signals
 from ..topology import Topology
@@ -117,21 +115,13 @@ def source(loaded: data.Data) -> dict[str, str]:
 def machine() -> str:
     """The processor and the number of threads torch uses, in one line."""
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def module_bytes(module: torch.nn.Module) -> int:
     """Bytes that a module holds: weights, biases and the index arrays in its buffers."""
     held = [*module.parameters(), *module.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
-
-
-@lru_cache
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in names if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:

@@ -12,16 +12,22 @@ depend on the batch in their last bits: a row alone, without gradients, has loop
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
+from .reference import (
+    PER_LAYER,
+    Tensors,
+    backward_reference,
+    forward_reference,
+    numbered_layers,
+    row_count,
+)
+
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 NATIVE_TYPES = (torch.float32, torch.float64, torch.bfloat16)
-PER_LAYER = 4
-
-Tensors = Sequence[torch.Tensor]
 
 
 def forward(x: torch.Tensor, wiring: Tensors, parameters: Tensors, relu: bool, keep: bool) -> list[torch.Tensor]:
@@ -40,21 +46,6 @@ def forward(x: torch.Tensor, wiring: Tensors, parameters: Tensors, relu: bool, k
         strides (1, batch).
     """
     return torch.ops.prewired.forward.default(x, wiring, parameters, relu, keep)
-
-
-def forward_reference(x, wiring, parameters, relu, keep):
-    """What `forward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
-    kept = []
-    for k, last in _layers(wiring):
-        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
-        weight, bias = parameters[2 * k : 2 * k + 2]
-        kept.append(x)
-        terms = _wide(weight)[:, None] * _wide(x.t())[indices]
-        y = terms.new_zeros(_n_rows(starts), x.shape[0]).index_add_(0, _rows(starts), terms)
-        if bias.numel():
-            y += _wide(bias)[:, None]
-        x = (y.relu() if relu or not last else y).to(x.dtype).t()
-    return [_feature_major(x), *(kept if keep else ())]
 
 
 def backward(
@@ -85,24 +76,6 @@ def backward(
     return torch.ops.prewired.backward.default(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
 
 
-def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
-    """What `backward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
-    none = g.new_empty(0)
-    grads = []
-    if relu:
-        g = torch.where(y <= 0, 0, g)
-    for k, _ in reversed(list(_layers(wiring))):
-        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
-        weight, bias = parameters[2 * k : 2 * k + 2]
-        rows, wide, n_in = _rows(starts), _wide(g.t()), _n_rows(by_input[PER_LAYER * k])
-        grads.append(wide.sum(1).to(g.dtype) if bias.numel() else none)
-        grads.append((wide[rows] * _wide(kept[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else none)
-        if k or needs_x:
-            down = wide.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), _wide(weight)[:, None] * wide[rows])
-            g = (torch.where(kept[k] <= 0, 0, down.t()) if k else down.t()).to(g.dtype)
-    return [_feature_major(g) if needs_x else none, *reversed(grads)]
-
-
 def scattered(
     starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, values: torch.Tensor, n_in: int
 ) -> torch.Tensor:
@@ -110,19 +83,9 @@ def scattered(
     return torch.ops.prewired.scattered.default(starts, indices, mask, values, n_in)
 
 
-def scattered_reference(starts, indices, mask, values, n_in):
-    """What `scattered` computes, in plain PyTorch; differentiable."""
-    return values.new_zeros(_n_rows(starts), n_in).index_put((_rows(starts), indices.long()), values)
-
-
 def gathered(starts: torch.Tensor, indices: torch.Tensor, mask: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
     """The values (n_edges,) of a matrix (n_out, n_in) at the edges."""
     return torch.ops.prewired.gathered.default(starts, indices, mask, dense)
-
-
-def gathered_reference(starts, indices, mask, dense):
-    """What `gathered` computes, in plain PyTorch."""
-    return dense[_rows(starts), indices.long()]
 
 
 def fingerprint(values: torch.Tensor) -> int:
@@ -161,32 +124,6 @@ def block_bytes() -> int:
     return 512 if instruction_set() == "avx512" else 128
 
 
-def _layers(wiring: Tensors) -> Iterator[tuple[int, bool]]:
-    """The number of each layer, and whether it is the last."""
-    n = len(wiring) // PER_LAYER
-    return ((k, k == n - 1) for k in range(n))
-
-
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    """In the type that values are computed in."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
-
-
-def _feature_major(x: torch.Tensor) -> torch.Tensor:
-    """A tensor of its own (no view) with strides (1, batch)."""
-    return torch.empty_strided(x.shape, (1, x.shape[0]), dtype=x.dtype, device=x.device).copy_(x)
-
-
-def _n_rows(starts: torch.Tensor) -> int:
-    return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
-
-
-def _rows(starts: torch.Tensor) -> torch.Tensor:
-    """The row of each edge."""
-    fan_in = starts.diff() if starts.ndim == 1 else starts[-1] - starts[0]
-    return torch.repeat_interleave(torch.arange(len(fan_in), device=starts.device), fan_in)
-
-
 def _load() -> bool:
     """Load the compiled operators; False where this build of the package has none."""
     library = importlib.util.find_spec(f"{__package__}._kernels")
@@ -203,19 +140,19 @@ def _load() -> bool:
 
     @torch.library.register_fake("prewired::forward")
     def _(x, wiring, parameters, relu, keep):
-        widths = [x.shape[1], *(_n_rows(wiring[PER_LAYER * k]) for k, _ in _layers(wiring))]
+        widths = [x.shape[1], *(row_count(wiring[PER_LAYER * k]) for k, _ in numbered_layers(wiring))]
         kept = [x.new_empty(n, padded(x)) for n in widths[:-1]] if keep else []
         return [feature_major(x, widths[-1]), *kept]
 
     @torch.library.register_fake("prewired::backward")
     def _(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
         shapes = [[p.shape[0] if k % 2 or needs_weights else 0] for k, p in enumerate(parameters)]
-        grad_x = feature_major(g, _n_rows(by_input[0])) if needs_x else g.new_empty(0)
+        grad_x = feature_major(g, row_count(by_input[0])) if needs_x else g.new_empty(0)
         return [grad_x, *(g.new_empty(shape) for shape in shapes)]
 
     @torch.library.register_fake("prewired::scattered")
     def _(starts, indices, mask, values, n_in):
-        return values.new_empty(_n_rows(starts), n_in)
+        return values.new_empty(row_count(starts), n_in)
 
     @torch.library.register_fake("prewired::gathered")
     def _(starts, indices, mask, dense):

@@ -7,21 +7,19 @@ The table is a small JSON file: one density for each number of threads, forward 
 import json
 import math
 import os
-import platform
 import re
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from .kernels import instruction_set
+from .machine import processor
 
-_SHIPPED = Path(__file__).with_name("crossover.json")
+_SHIPPED = Path(__file__).with_name("break_even.json")
 _POSITIVE = ("threads", "batch", "width", "density")
 
 
@@ -95,55 +93,6 @@ def cache_file() -> Path:
     folder = Path(os.environ.get("PREWIRED_CACHE") or Path(home) / "prewired")
     name = re.sub(r"\W+", "-", f"{processor()} {os.cpu_count()} {instruction_set()}").lower()
     return folder / f"crossover-{name}.json"
-
-
-@cache
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-def interleaved(calls: dict[str, Callable[[], object]], *, rounds: int = 5, least: float = 2e-3) -> dict[str, float]:
-    """Median seconds per call, the calls taken in turn so that a busy moment hits them all.
-
-    Args:
-        calls: what to time, by name.
-        rounds: samples of each.
-        least: seconds that a sample lasts at least, by as many calls as it takes.
-    """
-    repeats = {}
-    for name, call in calls.items():
-        call()
-        start = time.perf_counter()
-        call()
-        repeats[name] = max(1, math.ceil(least / max(time.perf_counter() - start, 1e-7)))
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            seconds[name].append((time.perf_counter() - start) / repeats[name])
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def one_pass(layer: Any, batch: int, *, training: bool) -> Callable[[], object]:
-    """A call that runs a layer on a batch, row-major as data comes; in training with all its gradients."""
-    dtype = next(layer.parameters()).dtype
-    x = torch.randn(batch, int(layer.in_features), dtype=dtype, requires_grad=training)
-    g = torch.randn(batch, int(layer.out_features), dtype=dtype)
-    wanted = [x, *layer.parameters()]
-
-    def forward() -> object:
-        with torch.no_grad():
-            return layer(x)
-
-    def forward_and_backward() -> object:
-        return torch.autograd.grad(layer(x), wanted, g)
-
-    return forward_and_backward if training else forward
 
 
 def _interpolated(at: float, values: dict[int, float]) -> float:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from . import kernels
+from . import kernels, reference
 
 
 class Link(NamedTuple):
@@ -13,8 +13,8 @@ class Link(NamedTuple):
 
     weight: torch.Tensor
     bias: torch.Tensor | None
-    wiring: kernels.Tensors
-    by_input: kernels.Tensors
+    wiring: reference.Tensors
+    by_input: reference.Tensors
 
 
 def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
@@ -71,8 +71,8 @@ class _Chain(torch.autograd.Function):
         x: torch.Tensor,
         kernel: kernels.Kernel,
         relu: bool,
-        wiring: kernels.Tensors,
-        by_input: kernels.Tensors,
+        wiring: reference.Tensors,
+        by_input: reference.Tensors,
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
         y, *kept = kernel.forward(x, wiring, parameters, relu, True)
@@ -85,7 +85,7 @@ class _Chain(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         kernel, relu, wiring, by_input = ctx.rest
         y, *saved = ctx.saved_tensors
-        n = 2 * len(wiring) // kernels.PER_LAYER
+        n = 2 * len(wiring) // reference.PER_LAYER
         needs_x, *needed = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
         g = grads[0]
         if not (g.is_contiguous() or g.t().is_contiguous()):

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from .kernels import PER_LAYER, block_bytes
-from .topology import Topology
+from ..topology import Topology
+from .kernels import block_bytes
+from .reference import PER_LAYER
 
 PANEL = 28 * 1024 // block_bytes()
 """Features in a panel: their activations, a block of the batch at a time, stay in an L1 cache of 32 KB."""

@@ -1,12 +1,11 @@
 import json
-import time
 
 import pytest
 import torch
-from torch import nn
 
-from prewired import SparseLinear, bench, crossover, generators
+from prewired import SparseLinear, bench, generators
 from prewired.cli import main
+from prewired.ops import kernel_choice
 
 CELLS = [
     {"threads": threads, "training": training, "batch": batch, "width": width, "density": times * tenths / 10}
@@ -18,9 +17,9 @@ CELLS = [
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("PREWIRED_CACHE", str(tmp_path))
-    crossover.table.cache_clear()
+    kernel_choice.table.cache_clear()
     yield tmp_path
-    crossover.table.cache_clear()
+    kernel_choice.table.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -39,50 +38,38 @@ def own_cache(tmp_path, monkeypatch):
     ],
 )
 def test_break_even_is_the_measured_one_or_lies_between(own_cache, shape, batch, threads, training, density):
-    crossover.save(CELLS)
-    found = crossover.break_even(*shape, batch, threads, training=training)
+    kernel_choice.save(CELLS)
+    found = kernel_choice.break_even(*shape, batch, threads, training=training)
     assert found == pytest.approx(density)
 
 
 def test_a_saved_table_is_this_machines_and_comes_back(own_cache):
-    assert "another machine" in crossover.source()
-    path = crossover.save(CELLS)
+    assert "another machine" in kernel_choice.source()
+    path = kernel_choice.save(CELLS)
     assert path.parent == own_cache
     assert json.loads(path.read_text())["cells"] == CELLS
     assert [p.name for p in own_cache.iterdir()] == [path.name]
-    assert "measured on this machine" in crossover.source()
+    assert "measured on this machine" in kernel_choice.source()
 
 
 @pytest.mark.parametrize("text", ['{"cells": [', "{}", '{"cells": []}', "[]", '{"cells": [{"training": true}]}'])
 def test_a_damaged_table_is_named_with_a_remedy(own_cache, text):
-    crossover.cache_file().write_text(text)
+    kernel_choice.cache_file().write_text(text)
     with pytest.raises(ValueError, match=r"got .*; delete the file") as raised:
         SparseLinear(generators.rotating(4, 4, fan_in=2))
-    assert str(crossover.cache_file()) in str(raised.value)
+    assert str(kernel_choice.cache_file()) in str(raised.value)
 
 
 def test_the_shipped_table_covers_both_passes(own_cache):
-    cells = crossover.table()["cells"]
+    cells = kernel_choice.table()["cells"]
     assert {cell["training"] for cell in cells} == {False, True}
     assert all(0 < cell["density"] <= 1 for cell in cells)
 
 
 def test_a_layer_follows_the_table(own_cache):
-    crossover.save([{**cell, "density": 0.3} for cell in CELLS])
+    kernel_choice.save([{**cell, "density": 0.3} for cell in CELLS])
     layers = [SparseLinear(generators.constant_fan_in(100, 50, density=d, seed=0)) for d in (0.2, 0.4)]
     assert [layer.kernel_for(16) for layer in layers] == ["sparse", "dense"]
-
-
-def test_interleaved_tells_slow_from_fast():
-    seconds = crossover.interleaved({"slow": lambda: time.sleep(0.01), "fast": lambda: time.sleep(0.001)}, rounds=3)
-    assert seconds["slow"] > 2 * seconds["fast"] > 0
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_one_pass_is_what_it_says(training):
-    layer = nn.Linear(5, 3)
-    found = crossover.one_pass(layer, 4, training=training)()
-    assert [t.shape for t in found] == [(4, 5), (3, 5), (3,)] if training else found.shape == (4, 3)
 
 
 def test_a_cell_is_measured_with_its_threads_and_leaves_torchs_alone():
@@ -98,8 +85,8 @@ def test_bench_measures_keeps_and_prints(own_cache, monkeypatch, capsys):
     monkeypatch.setattr(bench.speedups, "__kwdefaults__", {"batch": 4, "width": 128})
     assert main(["bench"]) == 0
     out = capsys.readouterr().out
-    assert str(crossover.cache_file()) in out
-    assert len(crossover.table()["cells"]) == 2
+    assert str(kernel_choice.cache_file()) in out
+    assert len(kernel_choice.table()["cells"]) == 2
     rows = [line.split() for line in out.splitlines() if "%" in line]
     assert {row[-1] for row in rows} <= {"sparse", "dense"}
     assert all(float(value) > 0 for row in rows for value in row[2:4])

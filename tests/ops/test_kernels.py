@@ -15,7 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prewired import Topology, generators, kernels, plan
+from prewired import Topology, generators
+from prewired.ops import kernels, plan, reference
 
 SPARSE = kernels.KERNELS["sparse"]
 
@@ -111,8 +112,8 @@ def case(graphs, batch, dtype, *, bias=True):
     return Case(
         random(batch, graphs[0].n_in),
         random(batch, graphs[-1].n_out),
-        [tensor for p in plans for tensor in p[: kernels.PER_LAYER]],
-        [tensor for p in plans for tensor in p[kernels.PER_LAYER : 2 * kernels.PER_LAYER]],
+        [tensor for p in plans for tensor in p[: reference.PER_LAYER]],
+        [tensor for p in plans for tensor in p[reference.PER_LAYER : 2 * reference.PER_LAYER]],
         parameters,
         [(torch.arange(t.n_out).repeat_interleave(torch.tensor(t.fan_in)), torch.tensor(t.indices)) for t in graphs],
         [(t.n_out, t.n_in) for t in graphs],
@@ -355,9 +356,9 @@ def test_a_matrix_from_the_weights_and_back(pattern, dtype, n_threads, threads):
     values, dense = torch.randn(t.n_edges).to(dtype), torch.randn(t.n_out, t.n_in).to(dtype)
     for mask in (packed_mask(t), torch.empty(0, dtype=torch.uint8)):
         matrix = p.starts, p.indices, mask
-        expected = kernels.scattered_reference(*matrix, values, t.n_in)
+        expected = reference.scattered_reference(*matrix, values, t.n_in)
         torch.testing.assert_close(kernels.scattered(*matrix, values, t.n_in), expected, rtol=0, atol=0)
-        expected = kernels.gathered_reference(*matrix, dense)
+        expected = reference.gathered_reference(*matrix, dense)
         torch.testing.assert_close(kernels.gathered(*matrix, dense), expected, rtol=0, atol=0)
 
 
@@ -368,8 +369,8 @@ def test_threads_do_not_write_into_each_other_s_weights(n_threads, threads):
     t = generators.erdos_renyi(517, 389, density=0.45, seed=0)
     p = plan.plan(t)
     dense = torch.randn(t.n_out, t.n_in)
-    expected = kernels.gathered_reference(p.starts, p.indices, p.mask, dense)
-    matrix = kernels.scattered_reference(p.starts, p.indices, p.mask, expected, t.n_in)
+    expected = reference.gathered_reference(p.starts, p.indices, p.mask, dense)
+    matrix = reference.scattered_reference(p.starts, p.indices, p.mask, expected, t.n_in)
     for _ in range(20):
         torch.testing.assert_close(kernels.gathered(p.starts, p.indices, p.mask, dense), expected, rtol=0, atol=0)
         made = kernels.scattered(p.starts, p.indices, p.mask, expected, t.n_in)
@@ -508,7 +509,7 @@ def test_fingerprints_tell_apart_values_that_differ_in_one_place_two_or_all(chan
 @pytest.mark.parametrize("wish", [s for s in kernels.INSTRUCTION_SETS if s != kernels.instruction_set()])
 def test_the_battery_on_another_instruction_set(wish):
     environment = {**os.environ, "PREWIRED_ISA": wish}
-    probe = [sys.executable, "-c", "from prewired import kernels; print(kernels.instruction_set())"]
+    probe = [sys.executable, "-c", "from prewired.ops import kernels; print(kernels.instruction_set())"]
     started = subprocess.run(probe, env=environment, capture_output=True, text=True, check=False)
     if started.returncode:
         assert "expected PREWIRED_ISA to name an instruction set of this processor" in started.stderr

@@ -1,0 +1,1 @@
+"""The operators: plans, kernels and their reference, gradients, the choice of a kernel, timing."""
