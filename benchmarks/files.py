@@ -8,9 +8,9 @@ import safetensors.torch
 from torch import nn
 
 import prewired as pw
-from prewired import compression
+from prewired.nn import quantization
+from prewired.nn.sparse_module import WIRING
 from prewired.training import evaluate
-from prewired.wired import WIRING
 
 from .timing import set_threads
 
@@ -33,7 +33,7 @@ def _files(data: pw.data.Data, seed: int, epochs: int, folder: Path) -> list[dic
     for family in ("dense", "biregular"):
         print(f"files: training, {family}, seed {seed}", flush=True)
         density = None if family == "dense" else DENSITY
-        nets[family] = net = pw.networks.mlp(SIZES, family=family, density=density, seed=seed)
+        nets[family] = net = pw.nn.mlp(SIZES, family=family, density=density, seed=seed)
         pw.train(net, data, pw.TrainConfig(epochs=epochs, seed=seed))
     dense, sparse = nets.values()
     plain, path = folder / "plain.safetensors", folder / "net.safetensors"
@@ -44,7 +44,7 @@ def _files(data: pw.data.Data, seed: int, epochs: int, folder: Path) -> list[dic
         "dense, int8": (pw.quantize(dense, "int8"), False),
         "sparse, float32, edges coded": (sparse, True),
         "sparse, float32, recipes": (sparse, False),
-        **{f"sparse, {kind}, recipes": (pw.quantize(sparse, kind), False) for kind in compression.KINDS},
+        **{f"sparse, {kind}, recipes": (pw.quantize(sparse, kind), False) for kind in quantization.KINDS},
     }
     for name, (net, indices) in kept.items():
         pw.save(net, path, indices=indices)

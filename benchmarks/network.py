@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from prewired import SparseLinear, networks
+from prewired import SparseLinear
+from prewired.nn import mlp, wire
 from prewired.ops.timing import time_in_turns
 
 from . import peers
@@ -77,10 +78,10 @@ def _timed(steps: dict[tuple[str, str], Callable[[], None]], rounds: int) -> lis
 
 def _nets(density: float, batch: Batch) -> tuple[dict[str, nn.Module], dict[str, str]]:
     """Networks of the same weights that give the same logits and gradients, and what is the matter with the others."""
-    topologies = networks.wire(SIZES, family="biregular", density=density, seed=0)
-    sparse = networks.mlp(SIZES, topologies=topologies, init_seed=0)
+    topologies = wire(SIZES, family="biregular", density=density, seed=0)
+    sparse = mlp(SIZES, topologies=topologies, init_seed=0)
     layers = [layer for layer in sparse.modules() if isinstance(layer, SparseLinear)]
-    dense = networks.mlp(SIZES, family="dense", init_seed=0)
+    dense = mlp(SIZES, family="dense", init_seed=0)
     *linears, output = [layer for layer in dense.modules() if isinstance(layer, nn.Linear)]
     output.load_state_dict(sparse[-1].state_dict())
     with torch.no_grad():

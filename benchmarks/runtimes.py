@@ -53,7 +53,7 @@ def run(rounds: int, quick: bool) -> dict[str, Any]:
     for family in FAMILIES:
         print(f"runtimes: {family}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            net = pw.networks.mlp(SIZES, family=family, density=DENSITY, seed=0)
+            net = pw.nn.mlp(SIZES, family=family, density=DENSITY, seed=0)
             pw.train(net, data, pw.TrainConfig(epochs=1))
             ways = _ways(net, Path(folder))
             differences[family] = _differences(ways, images)

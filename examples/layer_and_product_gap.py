@@ -48,7 +48,7 @@ class Row(NamedTuple):
 def networks() -> dict[str, list[pw.Topology]]:
     """The networks by their families' names, random ones first."""
     layers = {
-        family: pw.networks.wire([N] * 3, family=family, fan_in=FAN_IN, seed=0, dense_output=False)
+        family: pw.nn.wire([N] * 3, family=family, fan_in=FAN_IN, seed=0, dense_output=False)
         for family in (*RANDOM, *ONE_LAYER, *SEVERAL_LAYERS)
     }
     return {**layers, "lps_tower": pw.generators.wired("lps_tower", sizes=[1092] * 3, fan_in=18)}

@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from prewired import Topology, cli_measure, generators, metrics, networks, plots, store, wirings
+from prewired import Topology, cli_measure, generators, metrics, plots, store, wirings
 from prewired.cli import main
 from prewired.io import named_units, topology_file
+from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, study
 
 ONE = ["rotating", "n_in=40", "n_out=30", "fan_in=5"]
@@ -45,7 +46,7 @@ def save(folder, **topologies):
 
 @pytest.fixture(scope="module")
 def net():
-    return networks.mlp([24, 16, 12, 3], family="biregular", fan_in=4, seed=1)
+    return mlp([24, 16, 12, 3], family="biregular", fan_in=4, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,7 @@ def test_a_study(capsys, studied):
         ("biregular", 0.25, 1),
         ("biregular", 0.5, 1),
     ]
-    graphs = [networks.wire([12, 16, 16, 3], family="biregular", density=0.25, seed=seed) for seed in (0, 1)]
+    graphs = [wire([12, 16, 16, 3], family="biregular", density=0.25, seed=seed) for seed in (0, 1)]
     for net, layers in zip((found[0], found[4]), graphs, strict=True):
         assert [layer["digest"] for layer in net["layers"]] == [t.digest for t in layers]
         assert net["network"] == metrics.measure_network(layers, ["path_cv"])

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import prewired as pw
-from prewired import export, networks
+from prewired import export
 from prewired.cli import main
+from prewired.nn import mlp
 
 
 def run(capsys, *words):
@@ -28,7 +29,7 @@ def npz(tmp_path):
 
 @pytest.fixture
 def net():
-    return networks.mlp([16, 12, 4], family="rotating", fan_in=4, seed=0)
+    return mlp([16, 12, 4], family="rotating", fan_in=4, seed=0)
 
 
 @pytest.fixture

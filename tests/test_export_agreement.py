@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import networks
-from prewired.compression import KINDS, quantize
 from prewired.export.agreement import ROWS, TOLERANCE, check, check_batch, check_chain
 from prewired.export.layers import layers
+from prewired.nn import mlp
+from prewired.nn.quantization import KINDS, quantize
 
 WORDS = {"what": "it", "remedy": "take another"}
 
@@ -32,7 +32,7 @@ def relu_at_the_end():
     ("make", "n"),
     [
         (lambda: nn.Linear(784, 1), 300),
-        (lambda: networks.mlp([64, 64, 1], family="biregular", fan_in=8, seed=0), 50),
+        (lambda: mlp([64, 64, 1], family="biregular", fan_in=8, seed=0), 50),
         (relu_at_the_end, 100),
         (lambda: nn.Sequential(nn.Linear(30, 100), nn.ReLU(), nn.Linear(100, 1), nn.Sigmoid()), 50),
         (lambda: nn.Sequential(*[m for _ in range(30) for m in (nn.Linear(50, 50), nn.Tanh())], nn.Linear(50, 1)), 5),
@@ -46,7 +46,7 @@ def test_what_float32_rounds_is_accepted(make, n):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_quantised_networks_are_compared_with_their_own_weights(kind):
-    net = networks.mlp([40, 30, 5], family="biregular", fan_in=7, seed=0)
+    net = mlp([40, 30, 5], family="biregular", fan_in=7, seed=0)
     assert 0 < chain(quantize(net, kind)) < 1e-6
     with pytest.raises(RuntimeError, match="expected it to give what the network does"):
         chain(quantize(net, kind), net)

@@ -13,12 +13,13 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from prewired import SparseLinear, Topology, data, generators, networks
-from prewired.compression import KINDS, quantize
+from prewired import SparseLinear, Topology, data, generators
 from prewired.export import c_file, c_text
 from prewired.export.c_file import c
 from prewired.export.c_wiring import n_bytes, smallest, wiring
 from prewired.export.layers import ACTIVATIONS, layers
+from prewired.nn import mlp
+from prewired.nn.quantization import KINDS, quantize
 
 REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-O1"]
@@ -157,7 +158,7 @@ def test_gaps_are_taken_only_where_they_are_smaller():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", ["rotating", "biregular"])
 def test_quantised_networks_compute_what_quantised_layers_do(kind, family, tmp_path, trusted):
-    net = randomly(networks.mlp([31, 21, 5], family=family, fan_in=7, seed=0))
+    net = randomly(mlp([31, 21, 5], family=family, fan_in=7, seed=0))
     done = check(quantize(net, kind), tmp_path / "net.c", batches=(5,))
     weights = {"int8": 147 + 105, "int4": 74 + 53}.get(kind, 2 * (147 + 105))
     assert done.weights == weights + 26 * 2 * (2 if kind in ("int8", "int4") else 1)  # biases, and scales
@@ -210,7 +211,7 @@ def test_every_activation_is_torchs(activation, tmp_path, trusted):
 @pytest.mark.parametrize("tile", [None, 1, 16])
 def test_every_batch_and_every_tile(tile, tmp_path, trusted):
     net = nn.Sequential(
-        *randomly(networks.mlp([24, 40, 17], family="biregular", fan_in=6, dense_output=False)),
+        *randomly(mlp([24, 40, 17], family="biregular", fan_in=6, dense_output=False)),
         nn.BatchNorm1d(17),
         nn.GELU(),
         randomly(nn.Linear(17, 33, bias=False)),
@@ -223,7 +224,7 @@ def test_every_batch_and_every_tile(tile, tmp_path, trusted):
 
 @needs_cc
 def test_a_file_takes_the_memory_it_says_and_allocates_nothing(tmp_path):
-    net = randomly(networks.mlp([30, 41, 52, 10], family="rotating", fan_in=6))
+    net = randomly(mlp([30, 41, 52, 10], family="rotating", fan_in=6))
     done = c(net, tmp_path / "net.c")
     assert re.fullmatch(r"by cc, largest difference \d\.\de-0[78] of the scale of the outputs", done.verified)
     assert done.source == (tmp_path / "net.c").stat().st_size
@@ -246,7 +247,7 @@ def test_a_file_takes_the_memory_it_says_and_allocates_nothing(tmp_path):
 
 @needs_cc
 def test_a_file_is_c_plus_plus_too_and_a_program(tmp_path):
-    net = randomly(networks.mlp([7, 6, 3], family="biregular", fan_in=2, activation=nn.GELU))
+    net = randomly(mlp([7, 6, 3], family="biregular", fan_in=2, activation=nn.GELU))
     c(quantize(net, "int4"), tmp_path / "net.c")
     if shutil.which("g++"):
         flags = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c++"]
@@ -263,7 +264,7 @@ def test_a_file_is_c_plus_plus_too_and_a_program(tmp_path):
 
 
 def test_what_cannot_be_written_is_told_and_leaves_the_file_as_it_was(tmp_path):
-    net = networks.mlp([8, 6, 2], family="biregular", fan_in=3)
+    net = mlp([8, 6, 2], family="biregular", fan_in=3)
     path = tmp_path / "net.c"
     path.write_text("before")
     with pytest.raises(ValueError, match="expected indices to be one of auto, rule, gaps, table, got 'none'"):
@@ -338,7 +339,7 @@ def test_a_wrong_program_is_no_file(source, message, tmp_path, monkeypatch):
     monkeypatch.setattr(c_file, "text", wrong)
     monkeypatch.setattr(c_file, "LIMIT", 0.2)
     with pytest.raises(RuntimeError, match=message) as raised:
-        c(networks.mlp([8, 6, 2], family="biregular", fan_in=3), path)
+        c(mlp([8, 6, 2], family="biregular", fan_in=3), path)
     assert "\n" not in str(raised.value)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("net.c", "before")]
 
@@ -363,7 +364,7 @@ def test_a_compiler_that_does_not_work_is_none(script, reason, tmp_path, monkeyp
 
 
 def test_without_a_compiler_it_is_said(tmp_path, trusted):
-    done = c(networks.mlp([8, 6, 2], family="rotating", fan_in=3), tmp_path / "net.c")
+    done = c(mlp([8, 6, 2], family="rotating", fan_in=3), tmp_path / "net.c")
     assert done.verified == "not verified: no C compiler found"
 
 
@@ -392,7 +393,7 @@ def test_real_images_give_torchs_outputs(tmp_path, trusted, monkeypatch):
     monkeypatch.setenv("PREWIRED_DATA", str(REAL))
     x = data.load("mnist").x_test[:300].contiguous()
     for family, kind in (("biregular", "int8"), ("rotating", None)):
-        net = networks.mlp([784, 200, 10], family=family, density=0.05, seed=0)
+        net = mlp([784, 200, 10], family=family, density=0.05, seed=0)
         net, name = quantize(net, kind) if kind else net, family
         c(net, tmp_path / f"{name}.c")
         with torch.no_grad():

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, export, generators, networks
-from prewired.compression import KINDS, quantize
+from prewired import SparseLinear, Topology, export, generators
 from prewired.export import c_file
 from prewired.export.layers import ACTIVATIONS, flat, layers
+from prewired.nn import mlp
+from prewired.nn.quantization import KINDS, quantize
 
 EXPORTERS = {"c": (export.c, "net.c"), "onnx": (export.onnx, "net.onnx"), "program": (export.program, "net.pt2")}
 CHAINS = ("c", "onnx")
@@ -99,7 +100,7 @@ def test_other_batch_normalisations():
 
 
 def test_the_default_type_does_not_matter(write):
-    net = networks.mlp([8, 6, 2], family="biregular", fan_in=3, seed=0)
+    net = mlp([8, 6, 2], family="biregular", fan_in=3, seed=0)
     small = quantize(net, "int8")
     try:
         torch.set_default_dtype(torch.float64)

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, data, generators, networks
-from prewired.compression import KINDS, quantize
+from prewired import SparseLinear, Topology, data, generators
 from prewired.export import onnx_file, onnx_forms, onnx_graph
 from prewired.export.layers import ACTIVATIONS, layers
 from prewired.export.onnx_file import onnx, session
 from prewired.export.onnx_forms import FORMS
 from prewired.export.onnx_graph import Graph
+from prewired.nn import mlp
+from prewired.nn.quantization import KINDS, quantize
 
 onnx_package = pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
@@ -132,7 +133,7 @@ def test_layers_follow_each_other_with_and_without_bias(form, without_bias, tmp_
 
 
 def test_gather_batch_with_a_dense_layer_of_half_precision(tmp_path):
-    net = networks.mlp([24, 30, 5], family="biregular", fan_in=4, seed=0).to(torch.bfloat16)
+    net = mlp([24, 30, 5], family="biregular", fan_in=4, seed=0).to(torch.bfloat16)
     onnx(net, tmp_path / "net.onnx", form="gather_batch")
     agree(tmp_path / "net.onnx", copy.deepcopy(net).float(), batch_of(3, 24))
 
@@ -163,14 +164,14 @@ def test_batch_normalisation_goes_into_the_weights(kind, tmp_path):
 
 
 def test_files_are_ordered_as_promised_at_five_percent(tmp_path):
-    net = networks.mlp([784, 1000, 10], family="biregular", density=0.05, seed=0)
+    net = mlp([784, 1000, 10], family="biregular", density=0.05, seed=0)
     n = {form: onnx(net, tmp_path / "net.onnx", form=form).bytes for form in ("dense", "sparse", "packed", "gather")}
     n_edges, rest = net[0].topology.n_edges, 4 * (1000 + 10 * 1000 + 10)
     assert n["dense"] > 4 * 784 * 1000
     assert 12 * n_edges < n["sparse"] - rest < 12.1 * n_edges
     assert 5 * n_edges < n["packed"] - rest < 5.1 * n_edges
     assert 5 * n_edges < n["gather"] - rest < 5.2 * n_edges
-    blocks = onnx(networks.mlp([800, 1000, 10], family="grouped", density=0.05), tmp_path / "net.onnx", form="blocks")
+    blocks = onnx(mlp([800, 1000, 10], family="grouped", density=0.05), tmp_path / "net.onnx", form="blocks")
     assert blocks.bytes - rest < 4.05 * 40 * 1000
 
 
@@ -192,7 +193,7 @@ def test_cells_of_zero_between_far_edges_are_cells_of_their_own():
 
 
 def test_auto_takes_a_form_that_is_fast_and_small(tmp_path):
-    net = networks.mlp([240, 240, 240, 10], family="grouped", fan_in=12)
+    net = mlp([240, 240, 240, 10], family="grouped", fan_in=12)
     exported = onnx(net, tmp_path / "net.onnx", batch=np.int64(4))
     for layer in exported.layers[:2]:
         assert {*layer.bytes} == {*FORMS}
@@ -236,7 +237,7 @@ def test_of_forms_that_are_one_once_loaded_the_smallest_is_timed(tmp_path, monke
 
 
 def test_smallest_is_the_smallest_and_measures_nothing(tmp_path):
-    net = networks.mlp([240, 240, 10], family="grouped", fan_in=12)
+    net = mlp([240, 240, 10], family="grouped", fan_in=12)
     taken = onnx(net, tmp_path / "net.onnx", form="smallest").layers[0]
     assert taken.form == min(taken.bytes, key=lambda form: taken.bytes[form]) == "blocks"
     assert taken.seconds == {}
@@ -251,7 +252,7 @@ def test_a_batch_too_large_to_gather_is_not_tried(tmp_path, monkeypatch):
 
 
 def test_the_file_says_what_it_holds(tmp_path):
-    net = networks.mlp([12, 8, 2], family="biregular", fan_in=3, seed=0)
+    net = mlp([12, 8, 2], family="biregular", fan_in=3, seed=0)
     onnx(quantize(net, "int8"), tmp_path / "net.onnx", form="gather")
     model = onnx_package.load(tmp_path / "net.onnx")
     assert (model.producer_name, model.producer_version) == ("prewired", "0.1.0")
@@ -276,7 +277,7 @@ def test_a_wrong_weight_is_caught_and_the_earlier_file_kept(form, tmp_path, monk
         weight[77] += 1e-3
         return [found[0]._replace(weight=weight), *found[1:]]
 
-    net = networks.mlp([60, 40, 3], family="grouped", fan_in=6)
+    net = mlp([60, 40, 3], family="grouped", fan_in=6)
     monkeypatch.setattr(onnx_file, "layers", wrong)
     with pytest.raises(RuntimeError, match=r"expected onnxruntime to give .*nothing was written.* take another form="):
         onnx(net, path, form=form)
@@ -306,7 +307,7 @@ def test_an_output_that_is_not_a_number_is_caught(tmp_path):
     ],
 )
 def test_arguments_are_checked(arguments, message, tmp_path):
-    net = networks.mlp([12, 8, 2], family="biregular", fan_in=3, seed=0)
+    net = mlp([12, 8, 2], family="biregular", fan_in=3, seed=0)
     with pytest.raises(ValueError, match=message):
         onnx(net, tmp_path / "net.onnx", **arguments)
 
@@ -346,7 +347,7 @@ def test_constants_are_computed_when_the_file_is_loaded(tmp_path):
     """What runs has no trace of how the weights were kept."""
     import onnxruntime
 
-    net = quantize(networks.mlp([60, 60, 60, 3], family="grouped", fan_in=6), "int4")
+    net = quantize(mlp([60, 60, 60, 3], family="grouped", fan_in=6), "int4")
     runs = {
         "packed": {"FusedGemm", "Gemm"},
         "gather": {
@@ -367,7 +368,7 @@ def test_constants_are_computed_when_the_file_is_loaded(tmp_path):
 def test_mnist_images(tmp_path, monkeypatch):
     monkeypatch.setenv("PREWIRED_DATA", str(REAL))
     images = data.load("mnist").x_test[:256]
-    net = networks.mlp([784, 300, 100, 10], family="biregular", density=0.05, seed=0)
+    net = mlp([784, 300, 100, 10], family="biregular", density=0.05, seed=0)
     x = np.ascontiguousarray(images.reshape(len(images), -1), np.float32)
     for form in ("dense", "packed", "gather", "gather_batch"):
         onnx(net, tmp_path / "net.onnx", form=form)

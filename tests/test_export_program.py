@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 import prewired
-from prewired import SparseLinear, generators, networks
-from prewired.compression import quantize
+from prewired import SparseLinear, generators
 from prewired.export.program import package, program
+from prewired.nn import mlp
+from prewired.nn.quantization import quantize
 
 ELSEWHERE = """
 import sys, torch, prewired
@@ -48,8 +49,8 @@ def mixed(dtype=torch.float32):
     return net
 
 
-def mlp():
-    return networks.mlp([24, 32, 40, 5], family="biregular", fan_in=4, seed=0)
+def small_mlp():
+    return mlp([24, 32, 40, 5], family="biregular", fan_in=4, seed=0)
 
 
 def same_elsewhere(kind, paths, nets, inputs, tmp_path):
@@ -63,7 +64,7 @@ def same_elsewhere(kind, paths, nets, inputs, tmp_path):
 
 
 def test_programs_run_in_another_process(tmp_path):
-    nets = [mlp(), mixed(torch.float64), quantize(mlp(), "int4")]
+    nets = [mlp(), mixed(torch.float64), quantize(small_mlp(), "int4")]
     paths = [program(net, tmp_path / f"net{k}.pt2") for k, net in enumerate(nets)]
     kinds = [torch.float32, torch.float64, torch.float32]
     inputs = [[torch.randn(batch, 24, dtype=kind) for batch in (1, 2, 33)] for kind in kinds]
@@ -71,7 +72,7 @@ def test_programs_run_in_another_process(tmp_path):
 
 
 def test_a_program_holds_what_it_reads_and_no_example(tmp_path):
-    net = networks.mlp([300, 200, 5], family="biregular", fan_in=40, seed=0)
+    net = mlp([300, 200, 5], family="biregular", fan_in=40, seed=0)
     path = program(net, tmp_path / "net.pt2", example=torch.full((64, 300), 0.125))
     exported = torch.export.load(path)
     read = {node.name for node in exported.graph.find_nodes(op="placeholder") if node.users}
@@ -117,7 +118,7 @@ def test_any_module_goes_with_an_example(tmp_path):
 
 
 def test_a_program_is_for_inference(tmp_path):
-    net = networks.mlp([12, 8, 8, 2], family="biregular", fan_in=3, seed=0)
+    net = mlp([12, 8, 8, 2], family="biregular", fan_in=3, seed=0)
     loaded = torch.export.load(program(net, tmp_path / "net.pt2")).module()
     assert all(p.requires_grad for p in net.parameters())
     assert not any(p.requires_grad for p in loaded.parameters())
@@ -163,33 +164,33 @@ def test_what_cannot_be_exported_is_told(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"expected a network that torch.export takes, got .*; give an input"):
         program(nn.Linear(4, 4), path, example=torch.randn(3, 5))
     with pytest.raises(ValueError, match=r"expected a path that ends in .pt2, .*net.onnx"):
-        program(mlp(), tmp_path / "net.onnx")
+        program(small_mlp(), tmp_path / "net.onnx")
     with pytest.raises(ValueError, match="expected example=, an input of the network"):
         program(nn.Conv1d(2, 3, 3), path)
     with pytest.raises(ValueError, match="expected an integer batch >= 1, got 0"):
-        program(mlp(), path, batch=0)
+        program(small_mlp(), path, batch=0)
     with pytest.raises(ValueError, match=r"expected example of shape \(batch, ...\), at least one row, got \(0, 24\)"):
-        program(mlp(), path, example=torch.empty(0, 24))
+        program(small_mlp(), path, example=torch.empty(0, 24))
     with pytest.raises(
         ValueError, match=r"expected a network that takes a batch of 1, got .*; give the size as batch="
     ):
         program(AtLeastTwo(4, 4), path)
     with pytest.raises(FileNotFoundError, match="expected a folder"):
-        program(mlp(), tmp_path / "nowhere" / "net.pt2")
+        program(small_mlp(), tmp_path / "nowhere" / "net.pt2")
     with pytest.raises(
         RuntimeError, match=r"expected the program to give what .* in a batch of 64; .*try another example="
     ):
         program(Noisy(24, 5), path)
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
     with pytest.raises(RuntimeError, match=r"expected a network and a C\+\+ compiler .*OSError: no g\+\+; .*program"):
-        package(mlp(), path)
+        package(small_mlp(), path)
     assert [one.name for one in tmp_path.iterdir()] == ["net.pt2"]
     assert path.read_text() == "before"
 
 
 @pytest.mark.slow
 def test_packages_run_in_another_process(tmp_path):
-    nets = [mlp(), quantize(mlp(), "int8"), mixed(torch.float64)]
+    nets = [mlp(), quantize(small_mlp(), "int8"), mixed(torch.float64)]
     paths = [package(net, tmp_path / f"net{k}.pt2") for k, net in enumerate(nets)]
     kinds = [torch.float32, torch.float32, torch.float64]
     inputs = [[torch.randn(batch, 24, dtype=kind) for batch in (1, 2, 33)] for kind in kinds]

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 import prewired as pw
-from prewired import SparseLinear, Topology, generators, networks
+from prewired import SparseLinear, Topology, generators
+from prewired.nn import mlp
 
 
-def mlp(**changes):
-    return networks.mlp([100, 60, 40, 10], **{"family": "biregular", "fan_in": 10, "seed": 0, **changes})
+def small_mlp(**changes):
+    return mlp([100, 60, 40, 10], **{"family": "biregular", "fan_in": 10, "seed": 0, **changes})
 
 
 EDGES, BIASES = (600, 400), 60 + 40
@@ -19,7 +20,7 @@ PARAMETERS = sum(EDGES) + BIASES + 40 * 10 + 10
 
 
 def test_what_a_network_trains_with():
-    report = pw.sizes(mlp(), batch=32)
+    report = pw.sizes(small_mlp(), batch=32)
     net, dense = report.net, report.dense
     assert net.weights == net.gradients == 4 * PARAMETERS
     assert net.optimizer == 2 * 4 * PARAMETERS + 6 * 4  # two moments, and a count of steps each
@@ -27,11 +28,11 @@ def test_what_a_network_trains_with():
     assert dense.weights == dense.gradients == 4 * n_dense
     assert dense.optimizer == 8 * n_dense + 6 * 4
     assert dense.indices == 0
-    assert pw.sizes(mlp(), optimizer="sgd").net.optimizer == 4 * PARAMETERS
+    assert pw.sizes(small_mlp(), optimizer="sgd").net.optimizer == 4 * PARAMETERS
 
 
 def test_operations_are_counted_as_they_run():
-    report = pw.sizes(mlp(), batch=32)
+    report = pw.sizes(small_mlp(), batch=32)
     edges = [*EDGES, 400]
     assert report.net.forward_flops == 2 * 32 * sum(edges)
     assert report.net.training_flops == 2 * 32 * (3 * sum(edges) - edges[0])  # no gradient of the network's input
@@ -50,9 +51,9 @@ def test_a_layer_that_runs_as_a_dense_one_is_counted_as_one():
 def test_what_is_kept_for_backward():
     """Of a dense layer its input; of a dense network inputs and what the ReLUs put out."""
     assert pw.sizes(nn.Linear(20, 10), batch=8).net.activations == 4 * 8 * 20
-    report = pw.sizes(mlp(family="dense", fan_in=None), batch=8)
+    report = pw.sizes(small_mlp(family="dense", fan_in=None), batch=8)
     assert report.net.activations == report.dense.activations == 4 * 8 * (100 + 60 + 40)
-    sparse = pw.sizes(mlp(), batch=8).net.activations
+    sparse = pw.sizes(small_mlp(), batch=8).net.activations
     assert sparse >= 4 * 8 * (100 + 60 + 40)
 
 
@@ -65,7 +66,7 @@ def test_the_wiring_in_memory():
 
 
 def test_files_are_as_long_as_they_say(tmp_path):
-    net = mlp()
+    net = small_mlp()
     report = pw.sizes(net)
     pw.save(net, tmp_path / "net")
     assert report.net.file == (tmp_path / "net").stat().st_size
@@ -75,7 +76,7 @@ def test_files_are_as_long_as_they_say(tmp_path):
 
 
 def test_layers():
-    layers = pw.sizes(mlp()).layers
+    layers = pw.sizes(small_mlp()).layers
     assert [(n_in, n_out, edges, weights) for n_in, n_out, edges, weights, _ in layers.values()] == [
         (100, 60, 600, 4 * 660),
         (60, 40, 400, 4 * 440),
@@ -85,7 +86,7 @@ def test_layers():
 
 
 def test_quantised_networks_have_nothing_to_train():
-    report = pw.sizes(pw.quantize(mlp(), "int8"))
+    report = pw.sizes(pw.quantize(small_mlp(), "int8"))
     assert report.net.weights == 1400 + 2 * 110 + 2 * 110  # integers, scales, biases
     assert report.net.gradients is report.net.optimizer is report.net.activations is report.net.training_flops is None
     assert report.dense.weights == 4 * (101 * 60 + 61 * 40 + 41 * 10)
@@ -130,7 +131,7 @@ def test_the_network_stays_as_it_is():
 
 
 def test_types_without_compiled_operators_are_counted_as_float32():
-    half, single = (pw.sizes(net, batch=8) for net in (mlp().half(), mlp()))
+    half, single = (pw.sizes(net, batch=8) for net in (small_mlp().half(), small_mlp()))
     assert half.net.forward_flops == single.net.forward_flops
     assert half.net.training_flops == single.net.training_flops
     assert half.net.weights == single.net.weights / 2
@@ -138,7 +139,7 @@ def test_types_without_compiled_operators_are_counted_as_float32():
 
 
 def test_frozen_layers_are_frozen_in_the_dense_twin_too():
-    net = mlp()
+    net = small_mlp()
     net[0].requires_grad_(False)
     report = pw.sizes(net, batch=8)
     assert report.dense.gradients == 4 * (61 * 40 + 41 * 10)
@@ -160,10 +161,10 @@ def test_a_topology_of_two_layers_is_there_once():
 
 
 def test_under_no_grad_and_with_an_input_that_wants_gradients():
-    expected = pw.sizes(mlp(), batch=4)
+    expected = pw.sizes(small_mlp(), batch=4)
     with torch.no_grad():
-        assert pw.sizes(mlp(), batch=4) == expected
-    assert pw.sizes(mlp(), example=torch.ones(4, 100, requires_grad=True)) == expected
+        assert pw.sizes(small_mlp(), batch=4) == expected
+    assert pw.sizes(small_mlp(), example=torch.ones(4, 100, requires_grad=True)) == expected
 
 
 class Pair(nn.Linear):
@@ -185,7 +186,7 @@ def test_networks_that_are_fed_something_else(net, options):
 
 
 def test_double_and_frozen_parameters():
-    net = mlp().double()
+    net = small_mlp().double()
     net[0].requires_grad_(False)
     report = pw.sizes(net)
     assert report.net.weights == 8 * PARAMETERS
@@ -196,16 +197,16 @@ def test_double_and_frozen_parameters():
 @pytest.mark.parametrize("batch", [0, -1, 2.5, True])
 def test_batches_that_are_none(batch):
     with pytest.raises(ValueError, match="expected an integer batch >= 1"):
-        pw.sizes(mlp(), batch=batch)
+        pw.sizes(small_mlp(), batch=batch)
 
 
 def test_unknown_optimisers():
     with pytest.raises(ValueError, match="expected an optimizer among adam, sgd, got 'lbfgs'"):
-        pw.sizes(mlp(), optimizer="lbfgs")
+        pw.sizes(small_mlp(), optimizer="lbfgs")
 
 
 def test_the_table_and_json():
-    report = pw.sizes(mlp(), batch=32)
+    report = pw.sizes(small_mlp(), batch=32)
     text = str(report)
     assert f"{4 * PARAMETERS:,}" in text
     assert "kept for backward, batch of 32" in text

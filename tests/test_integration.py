@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, generators, layers, networks
+from prewired import SparseLinear, generators
+from prewired.nn import linear, mlp
 
-MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel in layers.CHOICES} | {
+MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel in linear.CHOICES} | {
     "a full layer": lambda: SparseLinear(generators.dense(24, 10), kernel="dense"),
-    "an auto mlp": lambda: mlp("auto"),
-    "a sparse mlp": lambda: mlp("sparse"),
-    "a dense mlp": lambda: mlp("dense"),
+    "an auto mlp": lambda: small_mlp("auto"),
+    "a sparse mlp": lambda: small_mlp("sparse"),
+    "a dense mlp": lambda: small_mlp("dense"),
 }
 STATM = Path("/proc/self/statm")
 each_module = pytest.mark.parametrize("name", MODULES)
@@ -24,8 +25,8 @@ def layer(kernel):
     return SparseLinear(generators.biregular(24, 10, fan_in=5, seed=0), kernel=kernel)
 
 
-def mlp(kernel):
-    net = networks.mlp([24, 32, 40, 10], family="biregular", fan_in=4, seed=0)
+def small_mlp(kernel):
+    net = mlp([24, 32, 40, 10], family="biregular", fan_in=4, seed=0)
     for module in net:
         if isinstance(module, SparseLinear):
             module.kernel = kernel

@@ -17,8 +17,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import prewired as pw
-from prewired import SparseLinear, Topology, compression, generators, networks, saved
+from prewired import SparseLinear, Topology, generators, saved
 from prewired.io import named_units
+from prewired.nn import count_parameters, mlp, quantization
 from prewired.saved import gaps, modules
 from prewired.saved.file import _seal
 
@@ -26,8 +27,8 @@ GOLDEN = Path(__file__).parent / "golden"
 PATTERN = Topology.from_edges(6, 5, [(0, 0), (5, 0), (3, 2), (1, 4), (2, 4)])
 
 
-def mlp(**changes):
-    return networks.mlp([12, 10, 8, 3], **{"family": "biregular", "fan_in": 4, "seed": 3, **changes})
+def small_mlp(**changes):
+    return mlp([12, 10, 8, 3], **{"family": "biregular", "fan_in": 4, "seed": 3, **changes})
 
 
 def named():
@@ -36,12 +37,12 @@ def named():
 
 
 NETWORKS = {
-    "an mlp": mlp,
-    "sparse outputs": lambda: mlp(dense_output=False, activation=nn.Tanh),
-    "several layers": lambda: networks.mlp([16, 16, 16, 4], family="butterfly", fan_in=4),
+    "an mlp": small_mlp,
+    "sparse outputs": lambda: small_mlp(dense_output=False, activation=nn.Tanh),
+    "several layers": lambda: mlp([16, 16, 16, 4], family="butterfly", fan_in=4),
     "a control": lambda: SparseLinear(generators.permute_inputs(generators.rotating(6, 4, fan_in=2), seed=1)),
-    "double": lambda: mlp().double(),
-    "bfloat16": lambda: mlp().bfloat16(),
+    "double": lambda: small_mlp().double(),
+    "bfloat16": lambda: small_mlp().bfloat16(),
     "one layer without recipe or bias": lambda: SparseLinear(PATTERN, bias=False, kernel="sparse"),
     "no edges": lambda: SparseLinear(Topology.from_edges(3, 2, [])),
     "names of units": named,
@@ -50,8 +51,8 @@ NETWORKS = {
             first=nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.GELU("tanh")), second=SparseLinear(PATTERN)
         )
     ).eval(),
-    **{kind: lambda kind=kind: compression.quantize(mlp(), kind) for kind in compression.KINDS},
-    "quantised pattern": lambda: compression.quantize(nn.Sequential(SparseLinear(PATTERN), nn.LeakyReLU(0.3)), "int4"),
+    **{kind: lambda kind=kind: quantization.quantize(small_mlp(), kind) for kind in quantization.KINDS},
+    "quantised pattern": lambda: quantization.quantize(nn.Sequential(SparseLinear(PATTERN), nn.LeakyReLU(0.3)), "int4"),
 }
 
 
@@ -92,8 +93,8 @@ def test_a_round_trip_is_equal_bit_for_bit(make, indices, path):
 
 
 def test_a_loaded_network_trains_on(path):
-    pw.save(mlp(), path)
-    nets = mlp(), pw.load(path)
+    pw.save(small_mlp(), path)
+    nets = small_mlp(), pw.load(path)
     x = torch.randn(8, 12)
     for net in nets:
         optimizer = torch.optim.Adam(net.parameters())
@@ -105,8 +106,8 @@ def test_a_loaded_network_trains_on(path):
 
 
 def test_a_recipe_takes_less_than_a_hundredth_of_the_weights(path):
-    net = networks.mlp([784, 1000, 1000, 10], family="biregular", density=0.05, seed=0)
-    weights = 4 * networks.count_parameters(net)
+    net = mlp([784, 1000, 1000, 10], family="biregular", density=0.05, seed=0)
+    weights = 4 * count_parameters(net)
     pw.save(net, path)
     assert weights < path.stat().st_size < 1.01 * weights
     pw.save(net, path, indices=True)
@@ -243,10 +244,10 @@ def test_a_shared_activation_is_no_tie(path):
 
 
 def test_loading_on_another_default_device(path):
-    pw.save(mlp(), path)
+    pw.save(small_mlp(), path)
     with torch.device("meta"):
         net = pw.load(path)
-    same(net, mlp())
+    same(net, small_mlp())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_loading_on_another_default_device(path):
         (lambda: Own(seed=1), "expected the wiring .* in layer sparse"),
         (lambda: Own(width=5), r"expected recurrent.weight_ih_l0 as \(torch.float32, \(20, 20\)\)"),
         (lambda: Own().double(), r"expected .* as \(torch.float64, .* got \(torch.float32"),
-        (mlp, "got another set: 0.bias: it has no such tensor"),
+        (small_mlp, "got another set: 0.bias: it has no such tensor"),
         (lambda: nn.Module(), "again.bias: it has it, the network has not"),
     ],
 )
@@ -280,8 +281,8 @@ def test_what_cannot_be_saved(path):
     with pytest.raises(ValueError, match="expected fewer units in layers of so few edges"):
         pw.save(_wide(), path)
     with pytest.raises(ValueError, match=r"expected dense tensors with values in the state_dict, got 0.weight, meta"):
-        pw.save(mlp().to("meta"), path)
-    renamed = mlp()
+        pw.save(small_mlp().to("meta"), path)
+    renamed = small_mlp()
     renamed.register_state_dict_post_hook(lambda net, state, *_: state.update(w=state.pop("0.weight")))
     with pytest.raises(ValueError, match="expected weights and wiring of sparse layers under their own names"):
         pw.save(renamed, path)
@@ -290,7 +291,7 @@ def test_what_cannot_be_saved(path):
     with pytest.raises(ValueError, match="under their own names"):
         pw.save(taken, path)
     with pytest.raises(FileNotFoundError, match="which does not exist"):
-        pw.save(mlp(), path.parent / "none" / "net")
+        pw.save(small_mlp(), path.parent / "none" / "net")
     assert [*path.parent.iterdir()] == []
 
 
@@ -301,7 +302,7 @@ def _wide():
 
 
 def test_an_interrupted_save_leaves_the_file_that_was_there(path, monkeypatch):
-    net = mlp()
+    net = small_mlp()
     pw.save(net, path)
 
     def interrupted(part, path):
@@ -310,7 +311,7 @@ def test_an_interrupted_save_leaves_the_file_that_was_there(path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pw.save(mlp(seed=9), path)
+        pw.save(small_mlp(seed=9), path)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     same(net, pw.load(path))
 
@@ -371,7 +372,11 @@ def sound(tmp_path_factory):
     """The bytes of sound files: a float network with a recipe and with edges, an int4 one."""
     at = tmp_path_factory.mktemp("sound") / "net"
     contents = []
-    for net, indices in ((mlp(), False), (mlp(), True), (compression.quantize(mlp(), "int4"), False)):
+    for net, indices in (
+        (small_mlp(), False),
+        (small_mlp(), True),
+        (quantization.quantize(small_mlp(), "int4"), False),
+    ):
         pw.save(net, at, indices=indices)
         contents.append(at.read_bytes())
     return contents
@@ -403,7 +408,7 @@ def test_files_of_others(path):
     topology = path.read_bytes()
     foreign = safetensors.torch.save({"a": torch.ones(3)})
     pickled = path.with_name("pickle")
-    torch.save(mlp(), pickled)
+    torch.save(small_mlp(), pickled)
     for content in (b"", b"hello", topology, foreign, pickled.read_bytes()):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="is not a sound prewired network"):
@@ -593,7 +598,7 @@ def test_hostile_files(change, error, path, sound):
 
 
 def test_layers_of_one_shape_are_not_exchanged(path):
-    net = networks.mlp([10, 10, 10, 3], family="biregular", fan_in=3, seed=0)
+    net = mlp([10, 10, 10, 3], family="biregular", fan_in=3, seed=0)
     pw.save(net, path)
     resealed(path.read_bytes(), path, swapped_square)
     with pytest.raises(ValueError, match="the wiring of layer 0 has digest"):

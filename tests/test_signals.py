@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, data, generators, networks
+from prewired import SparseLinear, data, generators
+from prewired.nn import mlp
 from prewired.signals import signals
 
 
@@ -44,7 +45,7 @@ def by_hand(net, x, y, task):
 @pytest.mark.parametrize("family", ["biregular", "dense"])
 def test_signals_are_those_of_a_network_written_out(digits, family, task):
     density = None if family == "dense" else 0.2
-    net = networks.mlp([64, 40, 30, 10], family=family, density=density, seed=0)
+    net = mlp([64, 40, 30, 10], family=family, density=density, seed=0)
     loaded = digits
     if task == "regression":
         loaded = replace(digits, task=task, y_train=torch.randn(len(digits.x_train), 10))
@@ -55,7 +56,7 @@ def test_signals_are_those_of_a_network_written_out(digits, family, task):
 
 
 def test_the_network_is_left_as_it_was(digits):
-    net = nn.Sequential(networks.mlp([64, 16, 10], family="rotating", density=0.25), nn.BatchNorm1d(10), nn.Dropout())
+    net = nn.Sequential(mlp([64, 16, 10], family="rotating", density=0.25), nn.BatchNorm1d(10), nn.Dropout())
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     found = signals(net, digits)
@@ -82,7 +83,7 @@ def test_a_start_as_if_dense_is_too_weak_by_the_root_of_the_density(digits):
     loaded = replace(digits, task="regression", y_train=torch.zeros(len(digits.x_train), 10))
     graphs = [generators.biregular(a, b, density=0.25, seed=0) for a, b in ((64, 400), (400, 400))]
     right, blind = (
-        signals(networks.mlp([64, 400, 400, 10], topologies=graphs, init_seed=0, scale=scale), loaded)
+        signals(mlp([64, 400, 400, 10], topologies=graphs, init_seed=0, scale=scale), loaded)
         for scale in ("fan_in", "n_in")
     )
     for name, expected in ("activation_rms", [1 / 2, 1 / 4, 1 / 4]), ("gradient_norm", [1 / 8, 1 / 8, 1 / 16]):

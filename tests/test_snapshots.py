@@ -17,18 +17,15 @@ SNAPSHOTS = Path(__file__).with_name("snapshots")
 WINGS = (
     "generators",
     "metrics",
-    "compression",
     "data",
     "export",
-    "init",
     "masks",
     "names",
-    "networks",
     "saved",
     "study",
 )
 VERBS = (
-    *("families", "generate", "draw", "measure", "metrics", "train", "sizes", "quantize", "export"),
+    *("families", "generate", "draw", "measure", "metrics", "nn", "train", "sizes", "quantize", "export"),
     *("study", "report", "status", "bench"),
 )
 

@@ -13,7 +13,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from prewired import data, generators, networks, report, store
+from prewired import data, generators, report, store
+from prewired.nn import count_parameters, mlp, narrow_sizes, wire
 from prewired.statistics import DENSE, DENSE_NARROW
 from prewired.study import (
     GRAPHS,
@@ -108,7 +109,7 @@ def test_dense_references(finished):
     for row in narrow:
         sparse = next(r for r in rows if r.family == "rotating" and r.density == row.density)
         assert 0.9 * sparse.run.n_parameters < row.run.n_parameters <= sparse.run.n_parameters
-        assert row.sizes == tuple(networks.narrow_sizes([64, 24, 20, 10], sparse.run.n_parameters))
+        assert row.sizes == tuple(narrow_sizes([64, 24, 20, 10], sparse.run.n_parameters))
 
 
 @pytest.mark.parametrize("change", [{}, {"budget": "erdos_renyi"}, {"densities": (), "edges": (252, 756)}])
@@ -195,9 +196,9 @@ def test_the_dead_share_counts_units_of_both_sides(tmp_path):
 
 def test_bytes_count_buffers():
     loaded = data.load("digits")
-    net = networks.mlp([loaded.n_features, 24, 10], family="biregular", density=0.5, seed=0)
+    net = mlp([loaded.n_features, 24, 10], family="biregular", density=0.5, seed=0)
     held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
-    assert module_bytes(net) == held > 4 * networks.count_parameters(net)
+    assert module_bytes(net) == held > 4 * count_parameters(net)
 
 
 def test_a_graph_is_measured_once(done, monkeypatch):
@@ -252,10 +253,9 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
 def test_every_family_has_the_same_edges_and_an_unequal_one_is_named(monkeypatch, tmp_path):
     def unequal(sizes, *, family, density, seed):
         shrink = 0.5 if family == "rotating" else 1
-        return wire(sizes, family=family, density=density * shrink, seed=seed)
+        return WIRE(sizes, family=family, density=density * shrink, seed=seed)
 
-    wire = networks.wire
-    monkeypatch.setattr(networks, "wire", unequal)
+    monkeypatch.setattr("prewired.study.wiring.wire", unequal)
     message = r"rotating at density 0\.1: expected \[.*\] edges per layer as biregular has"
     with pytest.raises(ValueError, match=message):
         study(CONFIG, tmp_path)
@@ -272,11 +272,11 @@ def moon(sizes, *, family, density, seed):
     return WIRE(sizes, family=family, density=density, seed=seed)
 
 
-WIRE = networks.wire
+WIRE = wire
 
 
 def test_an_impossible_cell_is_found_before_any_training(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "wire", moon)
+    monkeypatch.setattr("prewired.study.wiring.wire", moon)
     with pytest.raises(ValueError, match=r"^rotating at density 0\.3: expected the moon$"):
         study(CONFIG, tmp_path)
     assert stored(tmp_path) == []
@@ -284,7 +284,7 @@ def test_an_impossible_cell_is_found_before_any_training(monkeypatch, tmp_path):
 
 
 def test_impossible_cells_may_be_left_out_and_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "wire", moon)
+    monkeypatch.setattr("prewired.study.wiring.wire", moon)
     config = replace(CONFIG, skip_impossible=True, controls=("permuted",))
     result = study(config, tmp_path)
     assert {(row.family, row.density) for row in result.rows} == {

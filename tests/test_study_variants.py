@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from prewired import data, networks, store, training
+from prewired import data, store, training
 from prewired.metrics import spectrum
+from prewired.nn import mlp
 from prewired.random_bits import RandomBits
 from prewired.statistics import DENSE, DENSE_NARROW
-from prewired.study import GRAPHS, RATES, RUNS, Facts, Job, Net, StudyConfig, load, study, wire, work
+from prewired.study import GRAPHS, RATES, RUNS, Facts, Job, Net, StudyConfig, load, study, wire_net, work
 from prewired.study.grid import TUNING_SEED, graph_seeds
 from prewired.study.results import choose, run_key
 
@@ -34,22 +35,22 @@ def stored(folder, table="runs"):
 
 
 def test_each_layer_has_its_own_family_and_the_last_goes_on():
-    made = wire(CONFIG, net("window2d+biregular", sizes=(64, 36, 20, 16, 10)), 3)
-    whole = wire(CONFIG, net("window2d", sizes=(64, 36, 10)), 3)
+    made = wire_net(CONFIG, net("window2d+biregular", sizes=(64, 36, 20, 16, 10)), 3)
+    whole = wire_net(CONFIG, net("window2d", sizes=(64, 36, 10)), 3)
     assert made[0] == whole[0]
     assert [t.recipe.family for t in made] == ["window2d", "biregular", "biregular"]
     assert [t.n_edges for t in made] == [36 * 16, 20 * 9, 16 * 5]
-    assert made[1] == wire(CONFIG, net("rotating+biregular", sizes=(64, 36, 20, 16, 10)), 3)[1]
-    assert made[1] != wire(CONFIG, net("window2d+biregular", sizes=(64, 36, 20, 16, 10)), 4)[1]
-    alone = wire(CONFIG, net("biregular"), 3)
-    assert wire(CONFIG, net("biregular+biregular"), 3) == alone
+    assert made[1] == wire_net(CONFIG, net("rotating+biregular", sizes=(64, 36, 20, 16, 10)), 3)[1]
+    assert made[1] != wire_net(CONFIG, net("window2d+biregular", sizes=(64, 36, 20, 16, 10)), 4)[1]
+    alone = wire_net(CONFIG, net("biregular"), 3)
+    assert wire_net(CONFIG, net("biregular+biregular"), 3) == alone
 
 
 def test_families_per_layer_share_the_edges_of_a_budget():
     config = replace(CONFIG, budget="erdos_renyi")
-    edges = [t.n_edges for t in wire(config, net("biregular"), 0)]
-    assert edges != [t.n_edges for t in wire(CONFIG, net("biregular"), 0)]
-    assert [t.n_edges for t in wire(config, net("rotating+biregular"), 0)] == edges
+    edges = [t.n_edges for t in wire_net(config, net("biregular"), 0)]
+    assert edges != [t.n_edges for t in wire_net(CONFIG, net("biregular"), 0)]
+    assert [t.n_edges for t in wire_net(config, net("rotating+biregular"), 0)] == edges
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_families_per_layer_share_the_edges_of_a_budget():
 )
 def test_layers_that_cannot_be_made(family, change, message):
     with pytest.raises(ValueError, match=message):
-        wire(replace(CONFIG, **change), net(family), 0)
+        wire_net(replace(CONFIG, **change), net(family), 0)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,13 @@ def test_there_are_as_many_graphs_as_there_is_randomness(family, control, seeds)
 @pytest.mark.parametrize("family", ["rotating", "biregular", "window2d+biregular"])
 def test_permuted_inputs_leave_the_spectrum_and_all_other_layers(family):
     plain, first, second = (
-        wire(CONFIG, net(family, control=control), seed)
+        wire_net(CONFIG, net(family, control=control), seed)
         for control, seed in (("", 1), ("permuted", 1), ("permuted", 2))
     )
     assert first[0] != plain[0]
     assert first[1:] == plain[1:]
     assert first[0] != second[0]
-    assert first == wire(CONFIG, net(family, control="permuted"), 1)
+    assert first == wire_net(CONFIG, net(family, control="permuted"), 1)
     assert first[0].fan_in.tolist() == plain[0].fan_in.tolist()
     assert sorted(first[0].fan_out) == sorted(plain[0].fan_out)
     np.testing.assert_allclose(*(_spectrum(t) for t in (first[0], plain[0])), atol=1e-9)
@@ -107,7 +108,7 @@ def _spectrum(t):
 
 def test_shuffled_edges_keep_only_their_number_in_each_layer():
     plain, first, second = (
-        wire(CONFIG, net("rotating", control=control), seed)
+        wire_net(CONFIG, net("rotating", control=control), seed)
         for control, seed in (("", 0), ("shuffled", 0), ("shuffled", 1))
     )
     assert [t.n_edges for t in first] == [t.n_edges for t in plain] == [36 * 16, 20 * 9]
@@ -115,7 +116,7 @@ def test_shuffled_edges_keep_only_their_number_in_each_layer():
         assert len({a, b, c}) == 3
         assert b.fan_in.std() > 0 == a.fan_in.std()
     square = net("rotating", control="shuffled", sizes=(36, 36, 36, 10))
-    one, two = wire(CONFIG, square, 0)
+    one, two = wire_net(CONFIG, square, 0)
     assert one != two, "each layer is shuffled in its own way"
 
 
@@ -156,7 +157,7 @@ def test_initial_weights_as_if_dense_are_weaker_on_the_same_graphs(varied):
 
 def _first_rms(scale):
     digits = data.load("digits")
-    made = networks.mlp(list(SIZES), family="rotating", density=0.25, init_seed=0, scale=scale)
+    made = mlp(list(SIZES), family="rotating", density=0.25, init_seed=0, scale=scale)
     return float(made[0](digits.x_train[:512]).square().mean().sqrt())
 
 
@@ -391,7 +392,7 @@ def test_fewer_rows_are_other_runs_of_the_same_graphs(tmp_path):
 
 def test_a_spectrum_is_measured_for_each_layer(varied):
     row = next(row for row in varied[1].rows if row.label == "rotating")
-    for layer, t in zip(row.layers, wire(CONFIG, net("rotating"), None), strict=True):
+    for layer, t in zip(row.layers, wire_net(CONFIG, net("rotating"), None), strict=True):
         assert layer["spectral_gap"] == pytest.approx(spectrum.spectral_gap(t))
 
 
@@ -407,7 +408,7 @@ def test_tuning_with_several_trainings_takes_as_many_for_each_net(tmp_path):
 def test_shuffled_layers_of_two_families_are_two_graphs():
     config = replace(CONFIG, families=("biregular", "rotating"), controls=("shuffled",))
     first, second = (
-        wire(config, Net("digits", f, "shuffled", "fan_in", 0.25, (64, 12, 12, 10)), 0) for f in config.families
+        wire_net(config, Net("digits", f, "shuffled", "fan_in", 0.25, (64, 12, 12, 10)), 0) for f in config.families
     )
     assert [t.n_edges for t in first] == [t.n_edges for t in second]
     assert first != second

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import data, networks, store
-from prewired.study import StudyConfig, comparators, nets, timing
-from prewired.study.comparators import COMPARATORS, GATHER_LIMIT, Gather, carried_by, gather_bytes
+from prewired import data, store
+from prewired.nn import mlp
+from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, carried_by, gather_bytes
+from prewired.study import StudyConfig, nets, timing
 from prewired.study.timing import Timing, carrier, from_dict, keep, kept, time_steps
 
 CONFIG = StudyConfig("digits", ["rotating", "biregular"], [0.1, 0.5], hidden=[32, 32], controls=["permuted"])
@@ -25,7 +26,7 @@ def made(what, ms, density=0.1, kernel="", problem="", spread=0.1):
 
 
 def sparse_net(*, bias=True):
-    net = networks.mlp([12, 20, 20, 5], family="biregular", fan_in=3, seed=1).double()
+    net = mlp([12, 20, 20, 5], family="biregular", fan_in=3, seed=1).double()
     for layer in net:
         if not bias and hasattr(layer, "bias"):
             layer.bias = None
@@ -78,10 +79,10 @@ def test_adam_moves_a_comparator_as_it_moves_sparse_layers(name):
 
 
 def test_gathering_needs_a_constant_fan_in_and_memory():
-    uneven = networks.mlp([12, 20, 5], family="biregular", n_edges=61, seed=0)
+    uneven = mlp([12, 20, 5], family="biregular", n_edges=61, seed=0)
     with pytest.raises(ValueError, match="expected the same fan-in at every output, got 3 to 4"):
         carried_by("gather", uneven, 7)
-    net = networks.mlp([12, 20, 20, 5], family="biregular", fan_in=3, seed=1)
+    net = mlp([12, 20, 20, 5], family="biregular", fan_in=3, seed=1)
     layers = [net[0], net[2]]
     assert gather_bytes(layers, 10) == 4 * (60 + 60 + 60 + 60) * 10
     largest = GATHER_LIMIT // gather_bytes(layers, 1)
@@ -114,7 +115,7 @@ def test_a_step_of_everyone_at_every_density():
 
 
 def test_what_cannot_be_timed_is_left_out_with_the_reason(monkeypatch):
-    monkeypatch.setattr(comparators, "GATHER_LIMIT", 700_000)
+    monkeypatch.setattr("prewired.nn.reference_layers.GATHER_LIMIT", 700_000)
     monkeypatch.setitem(COMPARATORS, "torch CSR", lambda layer: nn.Linear(1, 1))
     found = {(one.what, one.density): one for one in time_steps(CONFIG, NETS, data.load, rounds=1, steps=1)}
     assert found["gather", 0.1].problem == ""
@@ -127,7 +128,7 @@ def test_a_training_step_is_that_of_training():
     loaded = data.load("digits")
     few = replace(loaded, x_train=loaded.x_train[:100], y_train=loaded.y_train[:100])
     config = replace(CONFIG, batch_size=100, learning_rates=(1e-2, 1e-3))
-    net, twin = (networks.mlp([64, 16, 10], family="dense", init_seed=0) for _ in range(2))
+    net, twin = (mlp([64, 16, 10], family="dense", init_seed=0) for _ in range(2))
     step = timing._step(net, config, few)
     optimizer = torch.optim.AdamW(twin.parameters(), 1e-3, weight_decay=0.0)
     for _ in range(3):
@@ -137,14 +138,14 @@ def test_a_training_step_is_that_of_training():
         optimizer.step()
     for a, b in zip(net.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    assert not torch.equal(next(twin.parameters()), next(networks.mlp([64, 16, 10], family="dense").parameters()))
+    assert not torch.equal(next(twin.parameters()), next(mlp([64, 16, 10], family="dense").parameters()))
 
 
 @pytest.mark.parametrize(("n_rows", "seen"), [(300, [128] * 5), (100, [100] * 5)])
 def test_steps_have_whole_batches_of_rows_in_random_order(n_rows, seen):
     loaded = data.load("digits")
     few = replace(loaded, x_train=loaded.x_train[:n_rows], y_train=loaded.y_train[:n_rows])
-    net, batches = networks.mlp([64, 16, 10], family="dense"), []
+    net, batches = mlp([64, 16, 10], family="dense"), []
     net.register_forward_pre_hook(lambda _, given: batches.append(given[0]))
     step = timing._step(net, CONFIG, few)
     for _ in seen:

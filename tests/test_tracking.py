@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import Run, SparseLinear, TrainConfig, cli, data, generators, networks, plots, store, train, training
+from prewired import Run, SparseLinear, TrainConfig, cli, data, generators, plots, store, train, training
 from prewired.metrics import WEIGHTED_METRICS, weighted
+from prewired.nn import mlp
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2)
 
@@ -21,7 +22,7 @@ def digits():
 
 
 def small_net(family="biregular"):
-    return networks.mlp([64, 48, 32, 10], family=family, density=None if family == "dense" else 0.2, seed=0)
+    return mlp([64, 48, 32, 10], family=family, density=None if family == "dense" else 0.2, seed=0)
 
 
 def matrices(net):
@@ -63,7 +64,7 @@ def test_tracked_values_are_those_of_the_weights_at_each_epoch(digits):
 
 
 def test_a_dense_network_is_followed_as_complete_graphs(digits):
-    net = networks.mlp([64, 20, 10], family="dense", seed=0)
+    net = mlp([64, 20, 10], family="dense", seed=0)
     before = gaps(net)
     run = train(net, digits, CONFIG, track=WEIGHTED_METRICS)
     np.testing.assert_allclose(run.tracked["weighted_spectral_gap"][0], before)
@@ -210,7 +211,7 @@ def test_the_command_line_prints_a_table_per_metric_and_draws_them(capsys, tmp_p
     picture = tmp_path / "a.png"
     assert cli.main([*SMALL, "--track", "stable_rank", "effective_rank", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
-    net = networks.mlp([64, 16, 10], family="biregular", density=0.2, seed=1)
+    net = mlp([64, 16, 10], family="biregular", density=0.2, seed=1)
     run = training.train(net, digits, TrainConfig(epochs=2, seed=1), track=["stable_rank", "effective_rank"])
     for name, values in run.tracked.items():
         rows = [f"{epoch:>5}" + "".join(f"{value:>12.5g}" for value in layers) for epoch, layers in enumerate(values)]

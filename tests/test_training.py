@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from prewired import Run, TrainConfig, data, networks, train, training
+from prewired import Run, TrainConfig, data, train, training
+from prewired.nn import count_parameters, mlp
 from prewired.random_bits import RandomBits
 from prewired.training import evaluate
 
@@ -18,7 +19,7 @@ def digits():
 
 
 def small_net(init_seed=0):
-    return networks.mlp([64, 48, 10], family="biregular", density=0.2, seed=0, init_seed=init_seed)
+    return mlp([64, 48, 10], family="biregular", density=0.2, seed=0, init_seed=init_seed)
 
 
 def test_training_learns_and_records(digits):
@@ -31,7 +32,7 @@ def test_training_learns_and_records(digits):
     assert {len(curve) for curve in (run.train_loss, run.val_loss, run.val_score, run.seconds)} == {12}
     assert min(run.seconds) > 0
     assert run.score_name == "accuracy"
-    assert run.n_parameters == networks.count_parameters(net)
+    assert run.n_parameters == count_parameters(net)
     with torch.inference_mode():
         expected = (net(digits.x_test).argmax(1) == digits.y_test).double().mean()
     np.testing.assert_allclose(run.test_score, float(expected))
@@ -202,7 +203,7 @@ def test_the_score_of_a_regression_is_r2(digits):
         digits, task="regression", classes=(), y_train=y, x_val=digits.x_train[:200], y_val=y[:200],
         x_test=digits.x_train[200:400], y_test=y[200:400],
     )  # fmt: skip
-    net = networks.mlp([64, 64, 1], family="dense", seed=0)
+    net = mlp([64, 64, 1], family="dense", seed=0)
     run = train(net, toy, TrainConfig(epochs=25, learning_rate=3e-3))
     assert run.score_name == "r2"
     assert run.test_score > 0.8
@@ -245,6 +246,6 @@ def test_a_loss_that_explodes_is_an_error_with_a_remedy(digits):
 
 
 def test_a_network_that_does_not_fit_the_data_is_refused(digits):
-    net = networks.mlp([64, 32, 9], family="rotating", fan_in=4)
+    net = mlp([64, 32, 9], family="rotating", fan_in=4)
     with pytest.raises(ValueError, match=r"to 10 outputs for digits, got \(9,\) outputs; make the last size 10"):
         train(net, digits)

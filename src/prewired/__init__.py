@@ -1,11 +1,11 @@
 """prewired: neural networks whose wiring is a sparse bipartite graph, chosen before training."""
 
-from . import compression, data, export, generators, init, io, metrics, networks, saved, study
-from .compression import quantize
+from . import data, export, generators, io, metrics, nn, saved, study
 from .footprint import sizes
 from .io.topology_file import load_topology, save_topology
-from .layers import SparseLinear
 from .metrics import measure
+from .nn.linear import SparseLinear
+from .nn.quantization import quantize
 from .saved import load, save
 from .topology import Recipe, Topology
 from .training import Run, TrainConfig, train
@@ -18,17 +18,15 @@ __all__ = [
     "SparseLinear",
     "Topology",
     "TrainConfig",
-    "compression",
     "data",
     "export",
     "generators",
-    "init",
     "io",
     "load",
     "load_topology",
     "measure",
     "metrics",
-    "networks",
+    "nn",
     "quantize",
     "save",
     "save_topology",

@@ -175,28 +175,29 @@ def bench(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from . import bench
+    from .nn import kernel_benchmark
     from .ops import kernel_choice, kernels, machine
 
     if not arguments.no_save:
-        grid = bench.grid()
+        grid = kernel_benchmark.grid()
         cells = [
-            bench.cell(*at)
+            kernel_benchmark.cell(*at)
             for at in track(grid, "break-even densities", console=Console(stderr=True), show_speed=False)
         ]
         print(f"break-even densities kept in {kernel_choice.save(cells)}")
     print(f"{machine.processor()}, {kernels.instruction_set()}")
     print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")
     print(f"{'threads':>7}  {'density':>7}  {'forward':>7}  {'forward+backward':>16}  kernel")
-    for row in bench.speedups():
+    for row in kernel_benchmark.speedups():
         numbers = f"{row['threads']:>7}  {row['density']:>7.1%}  {row['forward']:>7.2f}"
         print(f"{numbers}  {row['forward and backward']:>16.2f}  {row['kernel']}", flush=True)
 
 
 def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, the test score, and what was tracked as tables and a picture."""
-    from . import data, networks, plots, saved, training
+    from . import data, plots, saved, training
     from .io import atomic_write
+    from .nn import mlp
     from .study import parse_family
 
     if arguments.picture:
@@ -207,7 +208,7 @@ def train(arguments: argparse.Namespace) -> None:
     sizes = [loaded.n_features, *arguments.hidden, loaded.n_outputs]
     name, parameters = parse_family(arguments.family)
     asked = {"density": arguments.density, "n_edges": arguments.edges, "budget": arguments.budget}
-    net = networks.mlp(sizes, family=name, seed=arguments.seed, **asked, **parameters)
+    net = mlp(sizes, family=name, seed=arguments.seed, **asked, **parameters)
     config = training.TrainConfig(seed=arguments.seed, **_training(arguments))
 
     def epoch_line(epoch: int, n_epochs: int) -> None:

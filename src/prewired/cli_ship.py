@@ -46,8 +46,9 @@ def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) ->
 
 def quantize(arguments: argparse.Namespace) -> None:
     """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
-    from . import compression, data, saved
+    from . import data, saved
     from .io import atomic_write
+    from .nn import quantization
 
     atomic_write.check(arguments.output)
     options = [name for name in ("target", "task", "root") if getattr(arguments, name)]
@@ -57,7 +58,7 @@ def quantize(arguments: argparse.Namespace) -> None:
     if arguments.data:
         loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
     net = saved.load(arguments.file)
-    smaller = compression.quantize(net, arguments.kind)
+    smaller = quantization.quantize(net, arguments.kind)
     before, after = (f", {_score(one, loaded)}" if loaded else "" for one in (net, smaller))
     print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes{before}")
     saved.save(smaller, arguments.output)

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .compression import QuantizedLinear, replaced
-from .layers import SparseLinear
+from .nn.linear import SparseLinear
+from .nn.quantization import QuantizedLinear, replaced
+from .nn.sparse_module import SparseModule
 from .ops.kernels import NATIVE, runs_natively
 from .saved import save
 from .topology import Topology
-from .wired import Wired
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -97,8 +97,8 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
             cannot be copied or saved.
 
     Example:
-        >>> from prewired import networks
-        >>> report = sizes(networks.mlp([64, 32, 10], family="biregular", density=0.25, seed=0))
+        >>> from prewired.nn import mlp
+        >>> report = sizes(mlp([64, 32, 10], family="biregular", density=0.25, seed=0))
         >>> report.net.weights, report.dense.weights, report.net.optimizer
         (3496, 9640, 7008)
     """
@@ -224,11 +224,11 @@ def _quantized(net: nn.Module) -> bool:
 
 
 def _wiring(module: nn.Module) -> list[torch.Tensor]:
-    return module.wiring() if isinstance(module, Wired) else []
+    return module.wiring() if isinstance(module, SparseModule) else []
 
 
 def _topology(module: nn.Module) -> Topology | None:
-    return module.topology if isinstance(module, Wired) else None
+    return module.topology if isinstance(module, SparseModule) else None
 
 
 def _array_bytes(t: Topology) -> int:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from .data import Data
-from .layers import SparseLinear
+from .nn.linear import SparseLinear
 from .training import loss_of
 
 _ROWS = 512
@@ -24,8 +24,9 @@ def signals(net: nn.Module, data: Data) -> dict[str, list[float]]:
         the 2-norm of the gradient of its weights, in the network's order.
 
     Example:
-        >>> from prewired import data, networks
-        >>> found = signals(networks.mlp([64, 32, 10], family="dense"), data.load("digits"))
+        >>> from prewired import data
+        >>> from prewired.nn import mlp
+        >>> found = signals(mlp([64, 32, 10], family="dense"), data.load("digits"))
         >>> len(found["activation_rms"]), len(found["gradient_norm"])
         (2, 2)
     """

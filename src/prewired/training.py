@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from . import generators
 from .data import Data
-from .layers import SparseLinear
 from .metrics import WEIGHTED_METRICS
-from .networks import count_parameters
+from .nn.linear import SparseLinear
+from .nn.mlp import count_parameters
 from .random_bits import RandomBits
 from .topology import Topology
 
@@ -164,9 +164,10 @@ def train(
         FloatingPointError: if a loss stops being finite.
 
     Example:
-        >>> from prewired import data, networks
+        >>> from prewired import data
+        >>> from prewired.nn import mlp
         >>> digits = data.load("digits")
-        >>> net = networks.mlp([64, 64, 10], family="biregular", density=0.5, seed=0)
+        >>> net = mlp([64, 64, 10], family="biregular", density=0.5, seed=0)
         >>> run = train(net, digits, TrainConfig(epochs=3, learning_rate=1e-2))
         >>> run.test_score > 0.8
         True

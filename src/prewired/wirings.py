@@ -15,8 +15,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from . import compression, generators, saved, store
+from . import generators, saved, store
 from .io import importers, topology_file
+from .nn import quantization
 from .topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
@@ -90,7 +91,7 @@ def load_saved(path: str | Path) -> Net:
         dots = f"{name}." if name else ""
         if f"{dots}values" in state:
             parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
-            weights[name or "layer"] = _in_double(compression.dequantized(*parts))
+            weights[name or "layer"] = _in_double(quantization.dequantized(*parts))
     named = {name or "layer": t for name, t in topologies.items()}
     return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
 
@@ -138,7 +139,7 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
 
     Example:
         >>> from . import networks
-        >>> net = networks.mlp([8, 8, 8, 2], family="biregular", fan_in=2, seed=0)
+        >>> net = mlp([8, 8, 8, 2], family="biregular", fan_in=2, seed=0)
         >>> {name: t.n_edges for name, t in from_state_dict(net.state_dict()).layers.items()}
         {'0': 16, '2': 16}
     """
@@ -166,7 +167,7 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
     if not layers:
         raise ValueError(
             f"expected a layer with a wiring, a SparseLinear or weights that are zero in part, got "
-            f"{', '.join(notes) or 'no linear layer'}; prune the model or wire it with prewired.networks.mlp"
+            f"{', '.join(notes) or 'no linear layer'}; prune the model or wire it with prewired.nn.mlp.mlp"
         )
     return Net(layers, {}, tuple(reversed(notes)), weights)
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Recipe, SparseLinear, generators, load_topology, networks
+from prewired import Recipe, SparseLinear, generators, load_topology
 from prewired.cli import main
 from prewired.generators import STAGES, multistage_networks
+from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, parse_family, study
 
 NETWORKS = {  # sizes, request, edges per layer, paths between any input and any output (None: a bound instead)
@@ -185,15 +186,15 @@ def test_an_exact_network_needs_no_fit():
 
 
 def test_networks_are_wired_by_families_of_several_layers():
-    wired = networks.wire([64, 64, 64, 10], family="butterfly", density=0.125)
+    wired = wire([64, 64, 64, 10], family="butterfly", density=0.125)
     assert wired == STAGES["butterfly"]([64] * 3, fan_in=8)
-    net = networks.mlp([64, 64, 64, 10], family="butterfly", fan_in=8)
+    net = mlp([64, 64, 64, 10], family="butterfly", fan_in=8)
     assert [m.topology for m in net if isinstance(m, SparseLinear)] == wired
-    assert networks.wire([64, 64, 64], family="butterfly", dense_output=False) == wired
-    radices = networks.wire([12, 6, 18, 3], family="radix_net", radices=[[2, 3]])
+    assert wire([64, 64, 64], family="butterfly", dense_output=False) == wired
+    radices = wire([12, 6, 18, 3], family="radix_net", radices=[[2, 3]])
     assert radices == STAGES["radix_net"]([12, 6, 18], radices=[[2, 3]])
-    assert networks.wire([64, 64, 64, 10], family="butterfly", n_edges=1024) == wired
-    fitted = networks.mlp([60, 70, 70, 3], family="grouped_shuffle", density=0.25, fit="nearest")
+    assert wire([64, 64, 64, 10], family="butterfly", n_edges=1024) == wired
+    fitted = mlp([60, 70, 70, 3], family="grouped_shuffle", density=0.25, fit="nearest")
     assert [m.topology.n_edges for m in fitted if isinstance(m, SparseLinear)] == [70 * 15, 70 * 18]
 
 
@@ -211,8 +212,8 @@ def test_a_levelled_network_is_made_whatever_share_of_its_edges_changes():
 @pytest.mark.parametrize("known", ["biregular", "radix_net"])
 def test_unknown_names_list_both_kinds(known):
     for call in (
-        lambda: networks.wire([4, 4, 4], family="butterflies", density=0.5),
-        lambda: networks.mlp([4, 4, 4], family="butterflies", density=0.5),
+        lambda: wire([4, 4, 4], family="butterflies", density=0.5),
+        lambda: mlp([4, 4, 4], family="butterflies", density=0.5),
         lambda: StudyConfig("digits", ["butterflies"], [0.1]),
     ):
         with pytest.raises(ValueError, match=f"{known}.*got 'butterflies'"):
@@ -245,8 +246,8 @@ def test_a_study_with_a_budget(tmp_path):
     small = {"graph_seeds": 1, "hidden": (40, 20), "epochs": 1, "timing": False}
     config = StudyConfig("digits", ("rotating", "biregular"), (0.1,), budget="erdos_renyi", **small)
     rows = study(config, tmp_path).rows
-    edges = [t.n_edges for t in networks.wire([64, 40, 20, 10], family="rotating", density=0.1, budget="erdos_renyi")]
-    assert edges != [t.n_edges for t in networks.wire([64, 40, 20, 10], family="rotating", density=0.1)]
+    edges = [t.n_edges for t in wire([64, 40, 20, 10], family="rotating", density=0.1, budget="erdos_renyi")]
+    assert edges != [t.n_edges for t in wire([64, 40, 20, 10], family="rotating", density=0.1)]
     assert {row.run.n_parameters for row in rows[2:]} == {sum(edges) + 40 + 20 + 210}
     with pytest.raises(ValueError, match="among uniform, erdos_renyi, erk"):
         StudyConfig("digits", ("rotating",), (0.1,), budget="half")

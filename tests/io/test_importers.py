@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from prewired import Topology, generators, networks
+from prewired import Topology, generators
 from prewired.io import importers
+from prewired.nn import mlp
 
 MASK = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
 GRAPH = Topology.from_mask(MASK)
@@ -114,7 +115,7 @@ def test_the_wiring_of_a_pruned_model():
     assert found["1"] == Topology.from_mask(net[1].weight_mask)
     assert found["1"].n_edges == 150
     assert found["3"] == generators.dense(20, 5)
-    again = networks.mlp([30, 20, 5], topologies=[found["1"]])
+    again = mlp([30, 20, 5], topologies=[found["1"]])
     assert again[0].topology == found["1"]
     assert importers.from_weights(net.state_dict())["1.weight"] == found["1"]
     prune.remove(net[1], "weight")
@@ -124,7 +125,7 @@ def test_the_wiring_of_a_pruned_model():
 
 
 def test_sparse_layers_give_their_own_topology():
-    net = networks.mlp([30, 20, 5], family="biregular", fan_in=6, seed=0)
+    net = mlp([30, 20, 5], family="biregular", fan_in=6, seed=0)
     assert importers.from_model(net)["0"] is net[0].topology
 
 

@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 
-from prewired import SparseLinear, bench, generators
+from prewired import SparseLinear, generators
 from prewired.cli import main
+from prewired.nn import kernel_benchmark
 from prewired.ops import kernel_choice
 
 CELLS = [
@@ -74,15 +75,15 @@ def test_a_layer_follows_the_table(own_cache):
 
 def test_a_cell_is_measured_with_its_threads_and_leaves_torchs_alone():
     threads = torch.get_num_threads()
-    cell = bench.cell(1, True, 8, 32)
+    cell = kernel_benchmark.cell(1, True, 8, 32)
     assert torch.get_num_threads() == threads
     assert (cell["threads"], cell["training"], cell["batch"], cell["width"]) == (1, True, 8, 32)
     assert 0.02 <= cell["density"] <= 1
 
 
 def test_bench_measures_keeps_and_prints(own_cache, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "grid", lambda: [(1, False, 8, 16), (1, True, 8, 16)])
-    monkeypatch.setattr(bench.speedups, "__kwdefaults__", {"batch": 4, "width": 128})
+    monkeypatch.setattr(kernel_benchmark, "grid", lambda: [(1, False, 8, 16), (1, True, 8, 16)])
+    monkeypatch.setattr(kernel_benchmark.speedups, "__kwdefaults__", {"batch": 4, "width": 128})
     assert main(["bench"]) == 0
     out = capsys.readouterr().out
     assert str(kernel_choice.cache_file()) in out

@@ -11,8 +11,8 @@ from scipy import sparse
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from ..compression import QuantizedLinear, replaced
-from ..layers import SparseLinear
+from ..nn.linear import SparseLinear
+from ..nn.quantization import QuantizedLinear, replaced
 from .layers import LINEAR, Layer, flat
 
 ROWS = (64, 5, 1)

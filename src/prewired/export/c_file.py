@@ -80,8 +80,8 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
         RuntimeError: if the file does not compile, run, or give the same outputs.
 
     Example:
-        >>> from prewired import networks
-        >>> net = networks.mlp([8, 6, 2], family="rotating", fan_in=3)
+        >>> from prewired.nn import mlp
+        >>> net = mlp([8, 6, 2], family="rotating", fan_in=3)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     done = c(net, f"{folder}/net.c")
         >>> done.wirings, done.indices, done.weights

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..compression import packed
+from ..nn.quantization import packed
 from .c_pieces import BATCH, HEAD, HELPERS, ROW, ROW_OF_TILES
 from .c_wiring import Wiring, n_bytes
 from .layers import Layer

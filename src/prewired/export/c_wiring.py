@@ -39,7 +39,7 @@ def wiring(layer: Layer, indices: str) -> Wiring:
 
     Example:
         >>> from prewired import generators
-        >>> from prewired.layers import SparseLinear
+        >>> from prewired.nn.linear import SparseLinear
         >>> from prewired.export.layers import layers
         >>> (layer,) = layers(SparseLinear(generators.circulant(9, 9, offsets=[0, 1, 2, 4])))
         >>> wiring(layer, "auto").tables

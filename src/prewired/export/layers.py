@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..compression import LARGEST, QuantizedLinear
-from ..layers import SparseLinear
+from ..nn.linear import SparseLinear
+from ..nn.quantization import LARGEST, QuantizedLinear
 from ..topology import Topology
 
 ACTIVATIONS: dict[type[nn.Module], str] = {
@@ -73,8 +73,8 @@ def layers(net: nn.Module) -> list[Layer]:
             network on the meta device.
 
     Example:
-        >>> from prewired import networks
-        >>> [(layer.n_out, layer.activation) for layer in layers(networks.mlp([8, 4, 2], family="dense"))]
+        >>> from prewired.nn import mlp
+        >>> [(layer.n_out, layer.activation) for layer in layers(mlp([8, 4, 2], family="dense"))]
         [(4, 'relu'), (2, '')]
     """
     check_module(net)

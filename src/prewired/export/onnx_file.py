@@ -95,8 +95,8 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
 
     Example:
         >>> import tempfile
-        >>> from prewired import networks
-        >>> net = networks.mlp([64, 64, 10], family="grouped", fan_in=8)
+        >>> from prewired.nn import mlp
+        >>> net = mlp([64, 64, 10], family="grouped", fan_in=8)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     [layer.form for layer in onnx(net, f"{folder}/net.onnx", form="smallest").layers]
         ['blocks', 'dense']

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.export.graph_signature import InputKind
 
-from ..compression import QuantizedLinear
 from ..io import atomic_write
+from ..nn.quantization import QuantizedLinear
 from .agreement import ROWS, Call, check, check_batch, inputs
 from .layers import LINEAR, check_module
 
@@ -42,8 +42,8 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
 
     Example:
         >>> import tempfile
-        >>> from prewired import networks
-        >>> net = networks.mlp([8, 6, 2], family="biregular", fan_in=3)
+        >>> from prewired.nn import mlp
+        >>> net = mlp([8, 6, 2], family="biregular", fan_in=3)
         >>> x = torch.randn(5, 8)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     y = torch.export.load(program(net, f"{folder}/net.pt2")).module()(x)

@@ -17,14 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from .reference import (
-    PER_LAYER,
-    Tensors,
-    backward_reference,
-    forward_reference,
-    numbered_layers,
-    row_count,
-)
+from .reference import PER_LAYER, Tensors, backward_reference, forward_reference, numbered_layers, row_count
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 NATIVE_TYPES = (torch.float32, torch.float64, torch.bfloat16)

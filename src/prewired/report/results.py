@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from ..statistics import REFERENCES, Summary, coinciding, percent
-from ..study import fan_ins
+from ..study import layer_fan_ins
 from .analysed import PRIMARY_METRIC, Report, machines, sizes, versions
 from .table import Table
 from .texts import count, n_bytes, number, score
@@ -80,7 +80,7 @@ def _results_notes(report: Report, data: str) -> list[str]:
     realised = [
         f"{percent(density)} is {fan_in} of {n_in} ({percent(fan_in / n_in)})"
         for density in sorted(() if config.budget or config.edges else config.densities)
-        for n_in, fan_in in dict(zip(units, fan_ins(density, units), strict=False)).items()
+        for n_in, fan_in in dict(zip(units, layer_fan_ins(density, units), strict=False)).items()
         if abs(fan_in / n_in - density) >= NOTICEABLE * density
     ]
     if config.edges:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..nn.reference_layers import COMPARATORS
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Summary, percent
-from ..study.comparators import COMPARATORS
 from ..study.timing import Timing, carrier
 from .analysed import Report
 from .table import Table

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ..nn.reference_layers import COMPARATORS
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
-from ..study.comparators import COMPARATORS
 from ..study.timing import Timing, carrier
 from .analysed import Report
 from .speed import Summaries, all_reach, by_net, cells, families, seconds_of_dense, seconds_to_target, summary_of, times

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from ..io.atomic_write import check, replacing
+from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
-from ..wired import WIRING, Wired
 from . import modules
 from .budget import Budget
 from .wirings import described, n_edges_of, rebuilt
@@ -64,8 +64,8 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
 
     Example:
         >>> import tempfile
-        >>> from prewired import networks
-        >>> net = networks.mlp([64, 32, 10], family="biregular", density=0.25, seed=0)
+        >>> from prewired.nn import mlp
+        >>> net = mlp([64, 32, 10], family="biregular", density=0.25, seed=0)
         >>> x = torch.randn(5, 64)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save(net, f"{folder}/net.safetensors")
@@ -76,7 +76,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
     topologies = {
         name: layer.topology
         for name, layer in _all_modules(net)
-        if isinstance(layer, Wired) and layer.topology is not None
+        if isinstance(layer, SparseModule) and layer.topology is not None
     }
     state = net.state_dict()
     implied = {_dotted(layer, one) for layer in topologies for one in WIRING}
@@ -185,7 +185,7 @@ def _check_fit(path: str | Path, net: nn.Module, state: Mapping[str, Any], topol
         where = "has no such tensor" if name in own else "has it, the network has not"
         raise ValueError(f"expected the tensors of the network in {str(path)!r}, got another set: {name}: it {where}")
     for name, layer in net.named_modules():
-        t = layer.topology if isinstance(layer, Wired) else None
+        t = layer.topology if isinstance(layer, SparseModule) else None
         if t is not None and t != topologies.get(name):
             raise ValueError(
                 f"expected the wiring {t.digest[:12]} in layer {name} of {str(path)!r}, got "

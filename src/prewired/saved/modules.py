@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..compression import QuantizedLinear
-from ..layers import SparseLinear
-from ..networks import Sequential
+from ..nn.linear import SparseLinear
+from ..nn.quantization import QuantizedLinear
+from ..nn.sequential import Sequential
+from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
-from ..wired import WIRING, Wired
 
 CONTAINERS: dict[str, type[nn.Sequential]] = {"Sequential": Sequential, "nn.Sequential": nn.Sequential}
 PLAIN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
@@ -101,7 +101,7 @@ def _expected(module: nn.Module, description: Mapping[str, Any]) -> set[str]:
         biased |= {"values"} if module.scale is None else {"values", "scale"}
     else:
         biased |= {"weight"}
-    return biased | {*WIRING} if isinstance(module, Wired) and module.topology is not None else biased
+    return biased | {*WIRING} if isinstance(module, SparseModule) and module.topology is not None else biased
 
 
 def build(

@@ -13,11 +13,11 @@ from .. import store
 from .clock import Clock, Step
 from .config import CONTROLS, StudyConfig, from_dict, parse_families, parse_family, read
 from .engines import Result, Setup, Told, inline, processes
-from .grid import Job, Net, check_densities, fan_ins, is_reference, nets, room, shares, training_jobs, tuning_jobs
+from .grid import Job, Net, check_densities, is_reference, layer_fan_ins, nets, room, shares, training_jobs, tuning_jobs
 from .ledger import GRAPHS, PHASES, RATES, RUNS, Ledger
 from .results import Facts, Study, Tuned
 from .timing import Timing, keep
-from .wiring import wire
+from .wiring import wire_net
 from .work import Graphs, load_data, machine, module_bytes, source
 from .worker import loader
 
@@ -36,10 +36,10 @@ __all__ = [
     "StudyConfig",
     "Timing",
     "Tuned",
-    "fan_ins",
     "from_dict",
     "inline",
     "is_reference",
+    "layer_fan_ins",
     "load",
     "machine",
     "module_bytes",
@@ -53,7 +53,7 @@ __all__ = [
     "study",
     "training_jobs",
     "tuning_jobs",
-    "wire",
+    "wire_net",
 ]
 
 Engine = Callable[[Setup, Sequence[Graphs | Job], Told], Iterator[Result]]

@@ -14,8 +14,8 @@ import numpy as np
 
 from .. import generators
 from ..generators._internal.sizes import check_density
-from ..generators.budgets import BUDGETS
-from ..networks import SCALES
+from ..nn.edge_budgets import BUDGETS
+from ..nn.mlp import SCALES
 from ..statistics import DENSE
 from ..training import TrainConfig
 

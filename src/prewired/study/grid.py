@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .. import generators, networks
-from ..generators.budgets import layer_shapes
+from .. import generators
+from ..nn import fan_ins
+from ..nn.edge_budgets import layer_shapes
 from ..statistics import DENSE, DENSE_NARROW, percent
 from .config import StudyConfig, parse_families
 
@@ -67,14 +68,14 @@ def shares(config: StudyConfig, sizes: Sequence[int]) -> tuple[float, ...]:
     return tuple(n / room(sizes) for n in config.edges) if config.edges else config.densities
 
 
-def fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
+def layer_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
     """Inputs per output of each sparse layer.
 
     Example:
-        >>> fan_ins(0.1, (784, 1000, 500, 10))
+        >>> layer_fan_ins(0.1, (784, 1000, 500, 10))
         [78, 100]
     """
-    return networks.fan_ins(layer_shapes(sizes[:-1]), density, budget)
+    return fan_ins(layer_shapes(sizes[:-1]), density, budget)
 
 
 def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
@@ -85,7 +86,7 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
     """
     seen: dict[tuple[int, ...], float] = {}
     for density in () if config.edges else config.densities:
-        counts = tuple(fan_ins(density, sizes, config.budget))
+        counts = tuple(layer_fan_ins(density, sizes, config.budget))
         if counts in seen:
             raise ValueError(
                 f"expected densities that differ in some layer, got {seen[counts]:g} and {density:g}, both with "

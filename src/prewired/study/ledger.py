@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from .. import networks, store
+from .. import store
+from ..nn import narrow_sizes
 from . import timing
 from .config import StudyConfig
 from .grid import (
     TUNING_SEED,
     Job,
     Net,
-    fan_ins,
     graph_seeds,
     is_reference,
+    layer_fan_ins,
     nets,
     room,
     shares,
@@ -185,11 +186,11 @@ class Ledger:
         elif self.config.edges:
             n_edges = round(density * room(sizes))
         else:
-            each = fan_ins(density, sizes, self.config.budget)
+            each = layer_fan_ins(density, sizes, self.config.budget)
             n_edges = sum(fan_in * n_out for fan_in, n_out in zip(each, sizes[1:-1], strict=True))
         *_, (last, n_outputs) = pairwise(sizes)
         n_parameters = n_edges + sum(sizes[1:-1]) + (last + 1) * n_outputs
-        return tuple(networks.narrow_sizes(list(sizes), n_parameters))
+        return tuple(narrow_sizes(list(sizes), n_parameters))
 
     def _tuned(self) -> dict[Net, Tuned]:
         """The choices that can be made by now."""

@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import data, generators, networks, store
-from ..layers import SparseLinear
+from .. import data, generators, store
+from ..nn import count_parameters, mlp
+from ..nn.linear import SparseLinear
+from ..nn.reference_layers import COMPARATORS, carried_by
 from ..ops import timing as ops_timing
 from ..ops.timing import time_in_turns
 from ..random_bits import RandomBits
 from ..statistics import DENSE
 from ..training import loss_of, optimizer_of
-from .comparators import COMPARATORS, carried_by
 from .config import StudyConfig, parse_families
 from .grid import Net, graph_seeds, is_reference
-from .wiring import wire
+from .wiring import wire_net
 from .work import machine
 
 TURN_SECONDS = 0.06
@@ -192,9 +193,9 @@ def _contestants(
 
 def _module(config: StudyConfig, net: Net) -> nn.Sequential:
     if is_reference(net):
-        return networks.mlp(list(net.sizes), family="dense", init_seed=0)
-    topologies = wire(config, net, graph_seeds(net, config)[0])
-    return networks.mlp(list(net.sizes), topologies=topologies, init_seed=0)
+        return mlp(list(net.sizes), family="dense", init_seed=0)
+    topologies = wire_net(config, net, graph_seeds(net, config)[0])
+    return mlp(list(net.sizes), topologies=topologies, init_seed=0)
 
 
 def _step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Callable[[], None]:
@@ -234,7 +235,7 @@ def _timing(
         what=what,
         ms=(low, middle, high),
         threads=torch.get_num_threads(),
-        n_parameters=networks.count_parameters(module),
+        n_parameters=count_parameters(module),
         machine=machine(),
         kernel=", ".join(kernels),
         steps_per_epoch=math.ceil(len(loaded.x_train) / config.batch_size),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import generators, networks
-from ..generators.budgets import layer_shapes
+from .. import generators
 from ..generators.null_models import permute_inputs, shuffle_within_layer
+from ..nn import wire
+from ..nn.edge_budgets import layer_shapes
 from ..random_bits import derive_seed
 from ..topology import Topology
 from .config import StudyConfig, parse_families
-from .grid import Net, fan_ins, room
+from .grid import Net, layer_fan_ins, room
 
 
-def wire(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology]:
+def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology]:
     """The sparse layers of one net; an impossible request names the net.
 
     Raises:
@@ -42,7 +43,7 @@ def _one_family(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
     if config.budget is not None:
         asked["budget"] = config.budget
     (name, parameters), *_ = parse_families(net.family)
-    return networks.wire(list(net.sizes), family=name, seed=seed, **asked, **parameters)
+    return wire(list(net.sizes), family=name, seed=seed, **asked, **parameters)
 
 
 def _family_per_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
@@ -53,7 +54,9 @@ def _family_per_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology
     shapes = layer_shapes(net.sizes[:-1])
     if len(families) > len(shapes):
         raise ValueError(f"expected at most {len(shapes)} families, one for each sparse layer, got {len(families)}")
-    for k, ((a, b), fan_in) in enumerate(zip(shapes, fan_ins(net.density or 0, net.sizes, config.budget), strict=True)):
+    for k, ((a, b), fan_in) in enumerate(
+        zip(shapes, layer_fan_ins(net.density or 0, net.sizes, config.budget), strict=True)
+    ):
         name, parameters = families[min(k, len(families) - 1)]
         seeded = {"seed": derive_seed(seed, f"layer {k}")} if generators.takes_seed(name) else {}
         made.append(generators.make(name, n_in=a, n_out=b, fan_in=fan_in, **parameters, **seeded))

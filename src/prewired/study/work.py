@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from .. import data, metrics, networks, store
+from .. import data, metrics, store
+from ..nn import count_parameters, mlp
 from ..ops.machine import processor
 from ..random_bits import RandomBits
 from ..signals import signals
@@ -18,7 +19,7 @@ from ..topology import Topology
 from ..training import train
 from .config import StudyConfig
 from .grid import Job, Net, is_reference
-from .wiring import wire
+from .wiring import wire_net
 
 LAYER_METRICS = (
     "density",
@@ -126,7 +127,7 @@ def module_bytes(module: torch.nn.Module) -> int:
 
 def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:
     try:
-        topologies = wire(config, task.net, task.graph_seed)
+        topologies = wire_net(config, task.net, task.graph_seed)
     except (ValueError, RuntimeError) as error:
         if not config.skip_impossible:
             raise
@@ -139,15 +140,15 @@ def _trained(job: Job, config: StudyConfig, loaded: data.Data, tell: Tell) -> di
     sizes, seed = list(job.net.sizes), job.train_seed
     topologies: list[Topology] = []
     if is_reference(job.net):
-        net = networks.mlp(sizes, family="dense", init_seed=seed)
+        net = mlp(sizes, family="dense", init_seed=seed)
     else:
-        topologies = wire(config, job.net, job.graph_seed)
-        net = networks.mlp(sizes, topologies=topologies, init_seed=seed, scale=job.net.init)
+        topologies = wire_net(config, job.net, job.graph_seed)
+        net = mlp(sizes, topologies=topologies, init_seed=seed, scale=job.net.init)
     start: Mapping[str, Any] = {} if job.tuning else signals(net, loaded)
     how = config.training(seed, job.learning_rate, tuning=job.tuning)
     about = {
         "layers": [_layer(t) for t in topologies],
-        "n_parameters": networks.count_parameters(net),
+        "n_parameters": count_parameters(net),
         "bytes": module_bytes(net),
         "machine": machine(),
         "start": start,

@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
-from prewired.compression import KINDS, LARGEST, QuantizedLinear, packed, quantize, unpacked
+from prewired.nn.quantization import KINDS, LARGEST, QuantizedLinear, packed, quantize, unpacked
 
 UNEQUAL = Topology.from_edges(7, 4, [(0, 0), (1, 0), (6, 0), (2, 2), (5, 3), (6, 3)])
 
@@ -257,7 +257,7 @@ def test_parts_that_do_not_fit(changes):
 def test_accuracy_on_real_digits():
     """Each kind on a trained network: half precision and int8 change next to nothing, int4 little."""
     digits = pw.data.load("digits")
-    net = pw.networks.mlp([64, 128, 64, 10], family="biregular", density=0.2, seed=0)
+    net = pw.nn.mlp([64, 128, 64, 10], family="biregular", density=0.2, seed=0)
     run = pw.train(net, digits, pw.TrainConfig(epochs=30))
     lost = {
         kind: run.test_score - pw.training.evaluate(quantize(net, kind), digits, digits.x_test, digits.y_test)[1]

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .layers import SparseLinear
-from .ops.autograd import Link, run
-from .ops.plan import FORWARD
-from .topology import Topology
-from .wired import Wired
+from ..ops.autograd import Link, run
+from ..ops.plan import FORWARD
+from ..topology import Topology
+from .linear import SparseLinear
+from .sparse_module import SparseModule
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 LARGEST = {"int8": 127, "int4": 7}
@@ -23,7 +23,7 @@ _CLIPS = torch.linspace(0.5, 1.02, 27)
 """Shares of a row's largest weight that are tried as the largest the integers can say."""
 
 
-class QuantizedLinear(Wired):
+class QuantizedLinear(SparseModule):
     """A linear layer, sparse or dense, that holds its weights in few bits and computes in float32; for inference.
 
     The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. The
@@ -163,8 +163,8 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
             layer has hooks, or the network cannot be copied, as while it is being pruned.
 
     Example:
-        >>> from prewired import networks
-        >>> net = networks.mlp([8, 8, 2], family="biregular", fan_in=4, seed=0)
+        >>> from prewired.nn import mlp
+        >>> net = mlp([8, 8, 2], family="biregular", fan_in=4, seed=0)
         >>> quantize(net, "int8")
         Sequential(
           (0): QuantizedLinear(int8, 8 -> 8, 32 edges)

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import networks
-from prewired.generators import budgets
-from prewired.generators.budgets import BUDGETS
+from prewired.nn import edge_budgets, fan_ins, mlp, wire
+from prewired.nn.edge_budgets import BUDGETS
 
 SIZES = [784, 1000, 500, 10]
-LAYERS = budgets.layer_shapes(SIZES)
+LAYERS = edge_budgets.layer_shapes(SIZES)
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 60), st.integers(1, 60)),
     st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 3), st.integers(1, 3)),
@@ -25,7 +24,7 @@ SHAPES = st.one_of(
 @settings(max_examples=150, deadline=None)
 def test_the_total_is_exact_and_every_layer_has_room(rule, layers, data):
     n_edges = data.draw(st.integers(len(layers), sum(map(prod, layers))))
-    edges = budgets.budget(layers, rule, n_edges)
+    edges = edge_budgets.budget(layers, rule, n_edges)
     assert sum(edges) == n_edges
     assert all(1 <= n <= prod(shape) for n, shape in zip(edges, layers, strict=True))
 
@@ -39,7 +38,7 @@ WEIGHTS = {"uniform": prod, "erdos_renyi": lambda s: sum(s[:2]) * prod(s[2:]), "
 def test_layers_between_their_bounds_get_shares_of_one_scale(rule, layers, data):
     """The definition: edges = scale * weight within a rounding, but for layers that are full or have a single edge."""
     n_edges = data.draw(st.integers(len(layers), sum(map(prod, layers))))
-    edges = budgets.budget(layers, rule, n_edges)
+    edges = edge_budgets.budget(layers, rule, n_edges)
     inner = [(n, WEIGHTS[rule](s)) for n, s in zip(edges, layers, strict=True) if 1 < n < prod(s)]
     low = max((Fraction(n - 1, w) for n, w in inner), default=Fraction(0))
     high = min((Fraction(n + 1, w) for n, w in inner), default=low)
@@ -53,28 +52,28 @@ def test_layers_between_their_bounds_get_shares_of_one_scale(rule, layers, data)
 
 def test_erdos_renyi_is_the_published_rule():
     """Mocanu's density epsilon * (n_in + n_out) / (n_in * n_out), at the epsilon of this total."""
-    assert budgets.erdos_renyi(LAYERS[:2], 20 * 3284) == [20 * 1784, 20 * 1500]
+    assert edge_budgets.erdos_renyi(LAYERS[:2], 20 * 3284) == [20 * 1784, 20 * 1500]
     assert 21 * 510 > 5000  # the output layer has no room for its share, is dense, and the others share the rest
-    assert budgets.erdos_renyi(LAYERS, 21 * 3284 + 5000) == [21 * 1784, 21 * 1500, 5000]
+    assert edge_budgets.erdos_renyi(LAYERS, 21 * 3284 + 5000) == [21 * 1784, 21 * 1500, 5000]
 
 
 def test_erk_counts_the_kernel_and_without_one_is_erdos_renyi():
-    assert budgets.erk(LAYERS, 50_001) == budgets.erdos_renyi(LAYERS, 50_001)
-    assert budgets.erk([(16, 32, 3, 3), (32, 64, 3, 3)], 3 * (54 + 102)) == [3 * 54, 3 * 102]
+    assert edge_budgets.erk(LAYERS, 50_001) == edge_budgets.erdos_renyi(LAYERS, 50_001)
+    assert edge_budgets.erk([(16, 32, 3, 3), (32, 64, 3, 3)], 3 * (54 + 102)) == [3 * 54, 3 * 102]
 
 
 def test_the_largest_remainder_wins_and_ties_go_to_the_first():
-    assert budgets.uniform([(10, 10)] * 3, 100) == [34, 33, 33]
-    assert budgets.uniform([(10, 10), (10, 30), (10, 10)], 9) == [2, 5, 2]
-    assert budgets.uniform([(10, 7), (10, 6)], 10) == [5, 5]
+    assert edge_budgets.uniform([(10, 10)] * 3, 100) == [34, 33, 33]
+    assert edge_budgets.uniform([(10, 10), (10, 30), (10, 10)], 9) == [2, 5, 2]
+    assert edge_budgets.uniform([(10, 7), (10, 6)], 10) == [5, 5]
 
 
 def test_given_densities_round_once():
     layers = [(10, 1)] * 4
-    assert budgets.given(layers, [0.125] * 4) == [2, 1, 1, 1]
-    assert budgets.given(layers, [0.1, 0.2, 0.3, 0.4], 20) == [2, 4, 6, 8]
-    assert budgets.given([(100, 10), (10, 10)], [1.0, 0.37]) == [1000, 37]
-    assert budgets.given([(10, 10), (4, 4)], [np.float32(0.5), np.int64(1)]) == [50, 16]
+    assert edge_budgets.given(layers, [0.125] * 4) == [2, 1, 1, 1]
+    assert edge_budgets.given(layers, [0.1, 0.2, 0.3, 0.4], 20) == [2, 4, 6, 8]
+    assert edge_budgets.given([(100, 10), (10, 10)], [1.0, 0.37]) == [1000, 37]
+    assert edge_budgets.given([(10, 10), (4, 4)], [np.float32(0.5), np.int64(1)]) == [50, 16]
 
 
 @given(layers=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=5), data=st.data())
@@ -82,7 +81,7 @@ def test_given_densities_round_once():
 def test_steps_are_whole_fan_ins_near_the_total(layers, data):
     steps = [b for _, b in layers]
     n_edges = data.draw(st.integers(sum(steps), sum(map(prod, layers))))
-    edges = budgets.erdos_renyi(layers, n_edges, steps=steps)
+    edges = edge_budgets.erdos_renyi(layers, n_edges, steps=steps)
     assert all(n % b == 0 and b <= n <= a * b for n, (a, b) in zip(edges, layers, strict=True))
     assert abs(sum(edges) - n_edges) <= max(steps)
 
@@ -90,14 +89,14 @@ def test_steps_are_whole_fan_ins_near_the_total(layers, data):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: budgets.uniform([(3, 3), (3, 3)], 1), "2 <= n_edges <= 18"),
-        (lambda: budgets.uniform([(3, 3), (3, 3)], 19), "2 <= n_edges <= 18"),
-        (lambda: budgets.uniform([(3, 3)], 4.0), "expected an integer"),
-        (lambda: budgets.uniform([(3, 3)], True), "expected an integer"),
-        (lambda: budgets.given([(3, 3)], [0.5, 0.5]), "a density for each of 1 layers, got 2"),
-        (lambda: budgets.given([(3, 3)], [1.5]), "0 < density <= 1"),
-        (lambda: budgets.budget([(3, 3)], "erks", 4), "among uniform, erdos_renyi, erk"),
-        (lambda: budgets.budget([(3, 3)], "erk", None), "give density= or n_edges="),
+        (lambda: edge_budgets.uniform([(3, 3), (3, 3)], 1), "2 <= n_edges <= 18"),
+        (lambda: edge_budgets.uniform([(3, 3), (3, 3)], 19), "2 <= n_edges <= 18"),
+        (lambda: edge_budgets.uniform([(3, 3)], 4.0), "expected an integer"),
+        (lambda: edge_budgets.uniform([(3, 3)], True), "expected an integer"),
+        (lambda: edge_budgets.given([(3, 3)], [0.5, 0.5]), "a density for each of 1 layers, got 2"),
+        (lambda: edge_budgets.given([(3, 3)], [1.5]), "0 < density <= 1"),
+        (lambda: edge_budgets.budget([(3, 3)], "erks", 4), "among uniform, erdos_renyi, erk"),
+        (lambda: edge_budgets.budget([(3, 3)], "erk", None), "give density= or n_edges="),
     ],
 )
 def test_impossible_budgets_are_refused(call, message):
@@ -111,14 +110,14 @@ def test_impossible_budgets_are_refused(call, message):
 @pytest.mark.parametrize("n_edges", [4_001, 50_003, 400_000, 784_000 + 500_000])
 @pytest.mark.parametrize("budget", [None, *BUDGETS, [0.3, 0.1]])
 def test_a_network_has_exactly_the_edges_asked_for(budget, n_edges):
-    layers = networks.wire(SIZES, family="erdos_renyi", n_edges=n_edges, budget=budget)
+    layers = wire(SIZES, family="erdos_renyi", n_edges=n_edges, budget=budget)
     assert sum(t.n_edges for t in layers) == n_edges
-    assert [t.n_edges for t in layers] == budgets.budget(LAYERS[:2], budget or "uniform", n_edges)
+    assert [t.n_edges for t in layers] == edge_budgets.budget(LAYERS[:2], budget or "uniform", n_edges)
 
 
 def test_a_density_with_a_budget_gives_all_families_the_same_whole_fan_ins():
     asked = {"density": 0.1, "budget": "erdos_renyi", "seed": 0}
-    wired = [networks.wire(SIZES, family=f, **asked) for f in ("rotating", "biregular", "erdos_renyi")]
+    wired = [wire(SIZES, family=f, **asked) for f in ("rotating", "biregular", "erdos_renyi")]
     edges = [[t.n_edges for t in layers] for layers in wired]
     assert edges == [edges[0]] * 3
     assert [n % b for n, b in zip(edges[0], SIZES[1:], strict=False)] == [0, 0]
@@ -126,18 +125,18 @@ def test_a_density_with_a_budget_gives_all_families_the_same_whole_fan_ins():
 
 
 def test_given_densities_wire_a_network():
-    layers = networks.wire([64, 32, 32, 10], family="rotating", budget=[0.25, 0.5])
+    layers = wire([64, 32, 32, 10], family="rotating", budget=[0.25, 0.5])
     assert [t.n_edges for t in layers] == [512, 512]
-    net = networks.mlp([64, 32, 32, 10], family="rotating", budget=[0.25, 0.5])
+    net = mlp([64, 32, 32, 10], family="rotating", budget=[0.25, 0.5])
     assert net[2].topology == layers[1]
 
 
 def test_families_of_one_fan_in_say_which_totals_they_can_have():
-    assert [t.n_edges for t in networks.wire([64, 32, 32, 10], family="rotating", n_edges=640)] == [416, 224]
+    assert [t.n_edges for t in wire([64, 32, 32, 10], family="rotating", n_edges=640)] == [416, 224]
     with pytest.raises(
         ValueError, match=r"n_edges that rotating can have.*got n_edges=650; take 640.*such as biregular"
     ):
-        networks.wire([64, 32, 32, 10], family="rotating", n_edges=650)
+        wire([64, 32, 32, 10], family="rotating", n_edges=650)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +149,9 @@ def test_families_of_one_fan_in_say_which_totals_they_can_have():
 )
 def test_two_requests_at_once_are_refused(asked):
     with pytest.raises(ValueError, match="expected n_edges= alone, or density= or n_edges= with a budget"):
-        networks.wire([64, 32, 32, 10], family="biregular", **asked)
+        wire([64, 32, 32, 10], family="biregular", **asked)
     with pytest.raises(ValueError, match="with family=dense"):
-        networks.mlp([64, 32, 32, 10], family="dense", **asked)
+        mlp([64, 32, 32, 10], family="dense", **asked)
 
 
 @pytest.mark.parametrize(
@@ -162,24 +161,24 @@ def test_two_requests_at_once_are_refused(asked):
 @pytest.mark.parametrize("asked", [{"density": 0.5}, {"fan_in": 2}, {"n_edges": 64}, {"density": 0.5, "budget": "erk"}])
 def test_families_whose_edges_follow_from_their_parameters_say_so(family, own, asked):
     with pytest.raises(ValueError, match=f"got {family}, whose edges follow from {own} alone; leave density"):
-        networks.mlp([64, 32, 10], family=family, **asked)
+        mlp([64, 32, 10], family=family, **asked)
 
 
 def test_families_whose_edges_follow_from_their_parameters_make_networks():
-    layers = networks.wire([64, 32, 32, 10], family="toeplitz", offsets=[0, 1])
+    layers = wire([64, 32, 32, 10], family="toeplitz", offsets=[0, 1])
     assert [t.n_edges for t in layers] == [64, 63]
 
 
 def test_the_fan_ins_of_a_density_are_those_of_the_wiring():
     for budget in (None, "uniform", "erdos_renyi", [0.05, 0.2]):
         asked = {"budget": budget} if isinstance(budget, list) else {"density": 0.1, "budget": budget}
-        wired = networks.wire(SIZES, family="rotating", **asked)
-        assert [t.fan_in[0] for t in wired] == networks.fan_ins(LAYERS[:2], asked.get("density"), budget)
+        wired = wire(SIZES, family="rotating", **asked)
+        assert [t.fan_in[0] for t in wired] == fan_ins(LAYERS[:2], asked.get("density"), budget)
 
 
 def test_layers_of_all_families_have_equally_many_edges_where_asked():
     wired = [
-        networks.wire([784, 1000, 1000, 10], family=family, n_edges=100_000, seed=0, whole_fan_ins=True)
+        wire([784, 1000, 1000, 10], family=family, n_edges=100_000, seed=0, whole_fan_ins=True)
         for family in ("biregular", "rotating")
     ]
     assert [[t.n_edges for t in layers] for layers in wired] == [[44_000, 56_000]] * 2
@@ -187,4 +186,4 @@ def test_layers_of_all_families_have_equally_many_edges_where_asked():
 
 def test_a_random_number_of_edges_is_not_exact():
     with pytest.raises(ValueError, match=r"exactly n_edges=96, got erdos_renyi_p with 85; take .* erdos_renyi"):
-        networks.wire([64, 32, 10], family="erdos_renyi_p", n_edges=96)
+        wire([64, 32, 10], family="erdos_renyi_p", n_edges=96)

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..ops import kernel_choice, kernels, reference
+from ..ops.autograd import Link, Scattered, in_one_type, run
+from ..ops.plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
+from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
+from ..topology import Topology
 from . import init
-from .ops import kernel_choice, kernels, reference
-from .ops.autograd import Link, Scattered, in_one_type, run
-from .ops.plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
-from .ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
-from .topology import Topology
-from .wired import Wired
+from .sparse_module import SparseModule
 
 CHOICES = ("auto", "sparse", "dense")
 TYPICAL_BATCH = 128
@@ -23,7 +23,7 @@ _MANY = 1024
 """Choices, one for each batch size, that a layer remembers."""
 
 
-class SparseLinear(Wired):
+class SparseLinear(SparseModule):
     """y = x W^T + b, where W has a weight at every edge of the topology and nothing anywhere else.
 
     The parameter is the vector of the weights in edge order, so gradients and optimiser state have the size of the

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import prod
 
-from ._internal.sizes import check_density
+from ..generators._internal.sizes import check_density
 
 Shape = tuple[int, ...]
 

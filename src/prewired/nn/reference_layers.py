@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from ..layers import SparseLinear
+from .linear import SparseLinear
 
 GATHER_LIMIT = 256_000_000
 """Bytes of gathered activations up to which a network is run by gathering."""

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from .ops.plan import Plan, plan
+from ..ops.plan import Plan, plan
 
 WIRING = ("n_in", "indptr", "indices")
 """The buffers that say the whole wiring, and so are in the state_dict."""
 
 
-class Wired(nn.Module):
+class SparseModule(nn.Module):
     """A module with the wiring of a topology in its buffers: `n_in`, `indptr`, and tensors of its Plan.
 
     `n_in`, `indptr` and `indices` travel in the state_dict and are compared when one is loaded. All are a function of

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, generators, init, layers
+from prewired import SparseLinear, Topology, generators
+from prewired.nn import init, linear
 from prewired.ops import kernel_choice, kernels
 
 GRAPH = generators.biregular(24, 16, fan_in=5, seed=0)
 FULL = generators.dense(24, 16)
-each_kernel = pytest.mark.parametrize("kernel", layers.CHOICES)
+each_kernel = pytest.mark.parametrize("kernel", linear.CHOICES)
 
 
 def dense_twin(layer):
@@ -220,7 +221,7 @@ def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
     assert asked == [(24, 16, 7, threads, True), (24, 16, 7, threads, False)]
     assert SparseLinear(FULL).kernel_for(7, training=False) == "dense"
     assert [SparseLinear(GRAPH, kernel=k).kernel_for(7) for k in ("sparse", "dense")] == ["sparse", "dense"]
-    monkeypatch.setattr(layers, "DENSE_LIMIT", 24 * 16 - 1)
+    monkeypatch.setattr(linear, "DENSE_LIMIT", 24 * 16 - 1)
     assert SparseLinear(FULL).kernel_for(7) == "sparse"
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from .topology import Topology
+from ..topology import Topology
 
 
 @torch.no_grad()

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import generators
-from .layers import SparseLinear
-from .ops.machine import threads_set_to
-from .ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
+from .. import generators
+from ..ops.machine import threads_set_to
+from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
+from .linear import SparseLinear
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)

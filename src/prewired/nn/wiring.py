@@ -1,0 +1,137 @@
+"""The topologies of a network: every layer is wired with a seed of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import generators
+from ..generators._internal.sizes import constant_fan_in, edge_count
+from ..random_bits import derive_seed
+from ..topology import Topology
+from . import edge_budgets
+
+
+def wire(
+    sizes: Sequence[int],
+    *,
+    family: str,
+    density: float | None = None,
+    fan_in: int | None = None,
+    n_edges: int | None = None,
+    budget: str | Sequence[float] | None = None,
+    seed: int = 0,
+    dense_output: bool = True,
+    whole_fan_ins: bool = False,
+    **parameters: Any,
+) -> list[Topology]:
+    """The topologies of a network's sparse layers.
+
+    A layer of n_in inputs gets fan_in, or density * n_in rounded, inputs per output: so every family has exactly
+    n_out * fan_in edges in it, and families can be compared at one density. With a budget the edges of that density
+    are divided among the layers, in whole fan-ins too; n_edges asks for exactly so many over all sparse layers. Every
+    layer draws with a seed of its own, derived from `seed`.
+
+    Args:
+        sizes: units per layer, inputs first and outputs last, at least two.
+        family: a name in GENERATORS, or in STAGES, where a family is of several layers.
+        density, fan_in, n_edges: one of the three; a family whose edges follow from its own parameters, such as "dense"
+            or "toeplitz", takes none.
+        budget: how to divide the edges: a name in BUDGETS ("uniform" for n_edges unless given), or a density per layer.
+        seed: integer >= 0.
+        dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
+        whole_fan_ins: divide n_edges into whole fan-ins also for a family that could do without, so that layers of all
+            families have equally many edges.
+        **parameters: more of the family's own, such as fit="nearest".
+
+    Returns:
+        One Topology per sparse layer, inputs first.
+
+    Raises:
+        ValueError: if a size, the family or the request is impossible.
+
+    Example:
+        >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", density=0.25, seed=0)]
+        [512, 256]
+        >>> [t.n_edges for t in wire([64, 32, 32, 10], family="biregular", n_edges=700, budget="erdos_renyi", seed=0)]
+        [420, 280]
+    """
+    check_sizes(sizes)
+    generators.known(family)
+    layers = edge_budgets.layer_shapes(sizes)[: -1 if dense_output else None]
+    requests = _requests(family, layers, density, fan_in, n_edges, budget, whole_fan_ins)
+    if family in generators.STAGES:
+        fan_ins = [request["fan_in"] for request in requests if request] or None
+        return generators.STAGES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
+    if generators.takes_seed(family):
+        requests = [{**request, "seed": derive_seed(seed, f"layer {k}")} for k, request in enumerate(requests)]
+    made = [
+        generators.make(family, n_in=a, n_out=b, **{**parameters, **request})
+        for (a, b), request in zip(layers, requests, strict=True)
+    ]
+    if n_edges is not None and (total := sum(t.n_edges for t in made)) != n_edges:
+        raise ValueError(
+            f"expected a family that can have exactly n_edges={n_edges}, got {family} with {total}; "
+            "take one whose number of edges is not random, such as erdos_renyi"
+        )
+    return made
+
+
+def fan_ins(
+    layers: Sequence[tuple[int, ...]], density: float | None, budget: str | Sequence[float] | None = None
+) -> list[int]:
+    """Inputs per output of every layer at a density: density * n_in rounded, or as a budget divides the edges.
+
+    Example:
+        >>> fan_ins([(784, 1000), (1000, 500)], 0.1), fan_ins([(784, 1000), (1000, 500)], 0.1, "erdos_renyi")
+        ([78, 100], [70, 117])
+    """
+    if budget is None:
+        return [constant_fan_in(n_in, None, density) for n_in, _ in layers]
+    total = None if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
+    edges = edge_budgets.budget(layers, budget, total, steps=[n_out for _, n_out in layers])
+    return [n // n_out for n, (_, n_out) in zip(edges, layers, strict=True)]
+
+
+def _requests(
+    family: str,
+    layers: Sequence[tuple[int, ...]],
+    density: float | None,
+    fan_in: int | None,
+    n_edges: int | None,
+    budget: str | Sequence[float] | None,
+    whole_fan_ins: bool,
+) -> list[dict[str, int]]:
+    """The edges of every layer as a generator takes them: fan_in= or, where exactly n_edges are asked for, n_edges=."""
+    if family == "dense" or not layers or (density is None and fan_in is None and n_edges is None and budget is None):
+        return [{} for _ in layers]
+    own = generators.parameters(family).keys()
+    if "fan_in" not in own:
+        alone = ", ".join(f"{name}=" for name in own if name != "seed")
+        raise ValueError(
+            f"expected a family that takes density=, fan_in=, n_edges= or budget=, got {family}, whose edges follow "
+            f"from {alone} alone; leave density and the others out, or take a family with a fan-in, such as circulant"
+        )
+    if budget is None and n_edges is None:
+        return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
+    if fan_in is not None or (density is not None and n_edges is not None):
+        raise ValueError(
+            f"expected n_edges= alone, or density= or n_edges= with a budget; got density={density}, fan_in={fan_in}, "
+            f"n_edges={n_edges}, budget={budget!r}"
+        )
+    if n_edges is None:
+        return [{"fan_in": n} for n in fan_ins(layers, density, budget)]
+    exactly = "n_edges" in generators.parameters(family)
+    steps = None if exactly and not whole_fan_ins else [n_out for _, n_out in layers]
+    edges = edge_budgets.budget(layers, "uniform" if budget is None else budget, n_edges, steps=steps)
+    if sum(edges) != n_edges:
+        raise ValueError(
+            f"expected n_edges that {family} can have, whose outputs in a layer all read equally many inputs, got "
+            f"n_edges={n_edges}; take {sum(edges)}, or a family of any number of edges such as biregular"
+        )
+    if exactly:
+        return [{"n_edges": n} for n in edges]
+    return [{"fan_in": n // n_out} for n, (_, n_out) in zip(edges, layers, strict=True)]
+
+
+def check_sizes(sizes: Sequence[int]) -> None:
+    if len(sizes) < 2 or not all(isinstance(size, int) and size >= 1 for size in sizes):
+        raise ValueError(f"expected at least two integer sizes >= 1, inputs first and outputs last, got {list(sizes)}")
