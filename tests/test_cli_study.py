@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from prewired import cli_progress, cli_study, data, store
+from prewired import cli_progress, cli_study, store
 from prewired.cli import main, parser
 from prewired.cli_progress import counted, duration, study_progress, time_left
 from prewired.study import GRAPHS, RATES, RUNS, Graphs, Job, Net, Step, StudyConfig, from_dict, inline, load, processes
 from prewired.study import study as run_study
+from prewired.training import data
 
 WRITTEN = {
     "runs.sqlite",

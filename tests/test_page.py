@@ -22,7 +22,7 @@ from prewired.page.specs import check, embedded
 from prewired.page.thumbnails import png
 from prewired.random_bits import RandomBits
 from prewired.statistics import Row
-from prewired.training import Run, TrainConfig
+from prewired.training.loop import Run, TrainConfig
 
 HOSTILE = """<script>alert(1)</script>"'&`{x}%{y}</title>--><a href="javascript:alert(1)">"""
 FAMILIES = {

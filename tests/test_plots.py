@@ -10,7 +10,7 @@ import pytest
 from prewired import Topology, generators, plots
 from prewired.metrics import random_matrix
 from prewired.statistics import Row, graphs, spearman
-from prewired.training import Run, TrainConfig
+from prewired.training.loop import Run, TrainConfig
 
 FAMILIES = ["erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped"]
 

@@ -21,7 +21,7 @@ from prewired.report.pages import command
 from prewired.statistics import Row
 from prewired.store import canonical_json
 from prewired.study import Facts, Net, Study, StudyConfig, Tuned, from_dict, load, study
-from prewired.training import Run, TrainConfig
+from prewired.training.loop import Run, TrainConfig
 
 SIZES = (16, 10, 2)
 

@@ -14,16 +14,7 @@ import pytest
 import prewired
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
-WINGS = (
-    "generators",
-    "metrics",
-    "data",
-    "export",
-    "masks",
-    "names",
-    "saved",
-    "study",
-)
+WINGS = ("generators", "metrics", "io", "nn", "training", "training.data", "checkpoint", "export", "plots", "study")
 VERBS = (
     *("families", "generate", "draw", "measure", "metrics", "nn", "train", "sizes", "quantize", "export"),
     *("study", "report", "status", "bench"),

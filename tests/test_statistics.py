@@ -22,7 +22,7 @@ from prewired.statistics import (
     summarise,
     target_score,
 )
-from prewired.training import Run, TrainConfig
+from prewired.training.loop import Run, TrainConfig
 
 
 def make_run(score, val_scores=(0.5, 0.9), seconds=(2.0, 1.0), n_parameters=100, chosen_epoch=None, epochs=None):

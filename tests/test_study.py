@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from prewired import data, generators, report, store
+from prewired import generators, report, store
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
 from prewired.statistics import DENSE, DENSE_NARROW
 from prewired.study import (
@@ -32,6 +32,7 @@ from prewired.study import (
 )
 from prewired.study.clock import cost
 from prewired.study.ledger import Ledger
+from prewired.training import data
 
 CONFIG = StudyConfig(
     "digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1, timing=False

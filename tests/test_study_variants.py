@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from prewired import data, store, training
+from prewired import store
 from prewired.metrics import spectrum
 from prewired.nn import mlp
 from prewired.random_bits import RandomBits
@@ -17,6 +17,7 @@ from prewired.statistics import DENSE, DENSE_NARROW
 from prewired.study import GRAPHS, RATES, RUNS, Facts, Job, Net, StudyConfig, load, study, wire_net, work
 from prewired.study.grid import TUNING_SEED, graph_seeds
 from prewired.study.results import choose, run_key
+from prewired.training import data, loop
 
 SIZES = (64, 36, 20, 10)
 CONFIG = StudyConfig("digits", ("rotating",), (0.25,), graph_seeds=2, hidden=(36, 20), epochs=1, timing=False)
@@ -177,8 +178,8 @@ def looks(monkeypatch):
             seen.append(len(x))
         return evaluate(net, loaded, x, y)
 
-    evaluate = training.evaluate
-    monkeypatch.setattr(training, "evaluate", spied)
+    evaluate = loop.evaluate
+    monkeypatch.setattr("prewired.training.loop.evaluate", spied)
     return seen
 
 
@@ -269,7 +270,7 @@ def test_a_choice_rests_on_the_epoch_that_early_stopping_chose():
     def payload(scores, chosen):
         curves = {name: (0.5,) * len(scores) for name in ("train_loss", "val_loss", "seconds")}
         ends = {"test_loss": None, "test_score": None, "chosen_epoch": chosen}
-        config = asdict(training.TrainConfig(epochs=9, patience=2))
+        config = asdict(loop.TrainConfig(epochs=9, patience=2))
         return {
             "run": {
                 "config": config,

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import data, store
+from prewired import store
 from prewired.nn import mlp
 from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, carried_by, gather_bytes
 from prewired.study import StudyConfig, nets, timing
 from prewired.study.timing import Timing, carrier, from_dict, keep, kept, time_steps
+from prewired.training import data
 
 CONFIG = StudyConfig("digits", ["rotating", "biregular"], [0.1, 0.5], hidden=[32, 32], controls=["permuted"])
 SIZES = (64, 32, 32, 10)

@@ -18,7 +18,7 @@ import torch
 from scipy import stats
 
 from prewired import store
-from prewired.data.published import DATASETS
+from prewired.training.data.published import DATASETS
 
 N_LAST = 10
 

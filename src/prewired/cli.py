@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
+from ._version import __version__
 from .cli_graphs import draw, families, generate
 from .cli_measure import measure, metrics
 from .cli_ship import add_export, add_quantize, add_sizes, export, quantize, sizes
@@ -18,7 +18,7 @@ from .cli_study import add_report, add_status, add_study, report, status, study
 from .metrics import WEIGHTED_METRICS
 
 if TYPE_CHECKING:
-    from .training import Run
+    from .training.run import Run
 
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
 
@@ -195,10 +195,11 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """`prewired train`: a line per epoch, the test score, and what was tracked as tables and a picture."""
-    from . import data, plots, saved, training
+    from . import checkpoint, plots
     from .io import atomic_write
     from .nn import mlp
     from .study import parse_family
+    from .training import data, loop
 
     if arguments.picture:
         _check_picture(arguments)  # now rather than after hours of training
@@ -209,17 +210,17 @@ def train(arguments: argparse.Namespace) -> None:
     name, parameters = parse_family(arguments.family)
     asked = {"density": arguments.density, "n_edges": arguments.edges, "budget": arguments.budget}
     net = mlp(sizes, family=name, seed=arguments.seed, **asked, **parameters)
-    config = training.TrainConfig(seed=arguments.seed, **_training(arguments))
+    config = loop.TrainConfig(seed=arguments.seed, **_training(arguments))
 
     def epoch_line(epoch: int, n_epochs: int) -> None:
-        loss, score = training.evaluate(net, loaded, loaded.x_val, loaded.y_val)
+        loss, score = loop.evaluate(net, loaded, loaded.x_val, loaded.y_val)
         print(f"epoch {epoch}/{n_epochs}  validation loss {loss:.4f}  {score_name} {score:.4f}", flush=True)
 
     score_name = "accuracy" if loaded.task == "classification" else "R2"
-    run = training.train(net, loaded, config, progress=epoch_line, track=arguments.track)
+    run = loop.train(net, loaded, config, progress=epoch_line, track=arguments.track)
     print(f"test {score_name} {run.test_score:.4f}")
     if arguments.output:
-        saved.save(net, arguments.output)
+        checkpoint.save(net, arguments.output)
         print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")
     for line in _tables(run):
         print(line)

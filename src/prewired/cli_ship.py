@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-    from .data import Data
+    from .training.data import Data
 
 FORMATS = (".onnx", ".c", ".pt2")
 
@@ -26,10 +26,10 @@ def add_sizes(one: argparse.ArgumentParser) -> None:
 
 def sizes(arguments: argparse.Namespace) -> None:
     """`prewired sizes FILE`."""
-    from . import saved
-    from .footprint import sizes
+    from . import checkpoint
+    from .checkpoint.footprint import sizes
 
-    report = sizes(saved.load(arguments.file), batch=arguments.batch, optimizer=arguments.optimizer)
+    report = sizes(checkpoint.load(arguments.file), batch=arguments.batch, optimizer=arguments.optimizer)
     if arguments.json:
         print(report.to_json())
         return
@@ -46,9 +46,10 @@ def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) ->
 
 def quantize(arguments: argparse.Namespace) -> None:
     """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
-    from . import data, saved
+    from . import checkpoint
     from .io import atomic_write
     from .nn import quantization
+    from .training import data
 
     atomic_write.check(arguments.output)
     options = [name for name in ("target", "task", "root") if getattr(arguments, name)]
@@ -57,11 +58,11 @@ def quantize(arguments: argparse.Namespace) -> None:
     loaded = None
     if arguments.data:
         loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
-    net = saved.load(arguments.file)
+    net = checkpoint.load(arguments.file)
     smaller = quantization.quantize(net, arguments.kind)
     before, after = (f", {_score(one, loaded)}" if loaded else "" for one in (net, smaller))
     print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes{before}")
-    saved.save(smaller, arguments.output)
+    checkpoint.save(smaller, arguments.output)
     print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes{after}")
 
 
@@ -86,7 +87,7 @@ def add_export(one: argparse.ArgumentParser) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """`prewired export FILE OUT`, in the format that OUT ends in."""
-    from . import export, saved
+    from . import checkpoint, export
 
     kind = arguments.output.suffix
     if kind not in FORMATS:
@@ -97,7 +98,7 @@ def export(arguments: argparse.Namespace) -> None:
             if ending != kind and getattr(arguments, option) is not None:
                 raise ValueError(f"expected --{option} with a {ending} file, got {str(arguments.output)!r}; drop it")
     given = {name: value for name in own[kind] if (value := getattr(arguments, name)) is not None}
-    net = saved.load(arguments.file)
+    net = checkpoint.load(arguments.file)
     if kind == ".onnx":
         print(export.onnx(net, arguments.output, **given))
     elif kind == ".c":
@@ -109,7 +110,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 def _score(net: nn.Module, loaded: Data) -> str:
     """The test score of a copy, which computes in float32 as the data are."""
-    from .training import check_fit, evaluate
+    from .training.evaluation import check_fit, evaluate
 
     net = copy.deepcopy(net).float()
     check_fit(net, loaded)

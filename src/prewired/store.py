@@ -218,7 +218,7 @@ def _known(table: str) -> str:
 
 def versions() -> dict[str, str]:
     """The versions that figures depend on, to be stored beside them."""
-    from . import __version__
+    from ._version import __version__
 
     installed = {name: metadata.version(name) for name in ("torch", "numpy")}
     return {"python": platform.python_version(), **installed, "prewired": __version__}

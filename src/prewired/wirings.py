@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from . import generators, saved, store
+from . import checkpoint, generators, store
 from .io import importers, topology_file
 from .nn import quantization
 from .topology import Recipe, Topology
@@ -84,7 +84,7 @@ def load_saved(path: str | Path) -> Net:
     Raises:
         FileNotFoundError, ValueError: as `prewired.load`, or if no layer in it has a wiring.
     """
-    _, state, topologies = saved.read(path)
+    _, state, topologies = checkpoint.read(path)
     net = from_state_dict(state)
     weights = dict(net.weights)
     for name, t in topologies.items():

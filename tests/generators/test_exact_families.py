@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Recipe, Topology, generators, metrics
+from prewired import Topology, generators, metrics
 from prewired.generators import block_lift, cut, kronecker
 from prewired.generators._internal.finite_fields import field, null_space, prime_powers, primes
+from prewired.topology import Recipe
 
 EXACT = {"rtol": 0, "atol": 1e-6}
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Recipe, Topology, generators
+from prewired import Topology, generators
 from prewired.generators import GENERATORS, SHAPES
+from prewired.topology import Recipe
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
 ENTRIES = [(family, request) for family, entries in GOLDEN.items() for request in entries]

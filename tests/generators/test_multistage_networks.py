@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Recipe, SparseLinear, generators, load_topology
+from prewired import SparseLinear, generators
 from prewired.cli import main
 from prewired.generators import STAGES, multistage_networks
+from prewired.io import load_topology
 from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, parse_family, study
+from prewired.topology import Recipe
 
 NETWORKS = {  # sizes, request, edges per layer, paths between any input and any output (None: a bound instead)
     "butterfly": [

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Recipe, Topology, generators, metrics
+from prewired import Topology, generators, metrics
 from prewired.generators import from_recipe, permute_inputs, rewire, shuffle_edges, shuffle_within_layer, swap_edges
+from prewired.topology import Recipe
 
 BAND = generators.rotating(128, 128, fan_in=8)
 RANDOM = generators.biregular(128, 128, fan_in=8, seed=0)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prewired import SparseLinear, Topology, generators, load_topology, save_topology
+from prewired import SparseLinear, Topology, generators
 from prewired.cli import main
-from prewired.io import named_units
+from prewired.io import load_topology, named_units, save_topology
 from prewired.io.named_units import from_named_edges, from_table
 from prewired.topology.topology import Names
 

@@ -4,7 +4,8 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prewired import Topology, generators, load_topology, save_topology
+from prewired import Topology, generators
+from prewired.io import load_topology, save_topology
 from prewired.io.topology_file import _seal
 
 GRAPH = generators.biregular(30, 20, fan_in=4, seed=0)

@@ -114,7 +114,7 @@ def test_weights_as_if_dense_are_the_same_ones_at_the_scale_of_a_dense_layer():
     """Fan-ins 20 of 400 and 50 of 100: the weights of a mask over a dense layer are sqrt(20 / 400) times as large."""
     graphs = [generators.biregular(400, 100, fan_in=20, seed=0), generators.erdos_renyi(100, 300, fan_in=50, seed=0)]
     sizes = [400, 100, 300, 10]
-    right, blind = (mlp(sizes, topologies=graphs, init_seed=3, scale=scale) for scale in SCALES)
+    right, blind = (mlp(sizes, topologies=graphs, init_seed=3, scale=scale) for scale in ("fan_in", "n_in"))
     np.testing.assert_allclose(float(blind[0].weight.detach().var()) * 400, 2.0, rtol=0.1)
     np.testing.assert_allclose(float(blind[2].weight.detach().var()) * 100, 2.0, rtol=0.1)
     torch.testing.assert_close(blind[0].weight, right[0].weight * (20 / 400) ** 0.5)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from prewired import Recipe, Topology
+from prewired import Topology
+from prewired.topology import Recipe
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 8), st.integers(1, 8)))
 

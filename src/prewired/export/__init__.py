@@ -3,9 +3,9 @@
 Without a C compiler a C file is not, which its result says.
 """
 
-from .c_file import c
+from .c_file.writer import c
 from .layers import Layer, layers
-from .onnx_file import onnx
+from .onnx_file.writer import onnx
 from .program import package, program
 
 __all__ = ["Layer", "c", "layers", "onnx", "package", "program"]

@@ -12,8 +12,8 @@ from torch.export.graph_signature import InputKind
 
 from ..io import atomic_write
 from ..nn.quantization import QuantizedLinear
-from .agreement import ROWS, Call, check, check_batch, inputs
 from .layers import LINEAR, check_module
+from .verification import ROWS, Call, check, check_batch, inputs
 
 _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .look import COLOURS, MARKERS, panels, picture, shared_legend
 
 if TYPE_CHECKING:
-    from ..training import Run
+    from ..training.run import Run
 
 
 @picture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..training import Run
+    from ..training.run import Run
 
 Item = TypeVar("Item")
 DENSE = "dense"

@@ -17,7 +17,7 @@ from ..generators._internal.sizes import check_density
 from ..nn.edge_budgets import BUDGETS
 from ..nn.mlp import SCALES
 from ..statistics import DENSE
-from ..training import TrainConfig
+from ..training.config import TrainConfig
 
 CONTROLS = ("permuted", "shuffled")
 RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from ..data import Data
+from ..training.data import Data
 from .engines import ATTEMPTS, STORED, Result, Told
 from .grid import Job
 from .results import RUN_VERSION
@@ -126,7 +126,7 @@ def _by_value() -> Callable[..., tuple[str, Any]]:
 
 
 def _version() -> str:
-    from .. import __version__
+    from .._version import __version__
 
     return f"prewired {__version__}, results of version {RUN_VERSION}"
 

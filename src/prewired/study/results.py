@@ -10,7 +10,7 @@ from typing import Any
 
 from ..statistics import DENSE, Row, mean_and_sd
 from ..store import canonical_json
-from ..training import Run
+from ..training.run import Run
 from .config import StudyConfig
 from .grid import Job, Net, is_reference, room
 from .timing import Timing

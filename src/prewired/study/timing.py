@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import data, generators, store
+from .. import generators, store
 from ..nn import count_parameters, mlp
 from ..nn.linear import SparseLinear
 from ..nn.reference_layers import COMPARATORS, carried_by
@@ -19,7 +19,9 @@ from ..ops import timing as ops_timing
 from ..ops.timing import time_in_turns
 from ..random_bits import RandomBits
 from ..statistics import DENSE
-from ..training import loss_of, optimizer_of
+from ..training import data
+from ..training.evaluation import loss_of
+from ..training.loop import optimizer_of
 from .config import StudyConfig, parse_families
 from .grid import Net, graph_seeds, is_reference
 from .wiring import wire_net

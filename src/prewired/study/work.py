@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from .. import data, metrics, store
+from .. import metrics, store
 from ..nn import count_parameters, mlp
 from ..ops.machine import processor
 from ..random_bits import RandomBits
-from ..signals import signals
 from ..topology import Topology
-from ..training import train
+from ..training import data
+from ..training.loop import train
+from ..training.signals import signals
 from .config import StudyConfig
 from .grid import Job, Net, is_reference
 from .wiring import wire_net

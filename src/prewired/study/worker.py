@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 
 import torch
 
-from .. import data
+from ..training import data
 from .config import StudyConfig
 from .work import Task, load_data, perform, source
 

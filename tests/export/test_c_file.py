@@ -13,17 +13,18 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from prewired import SparseLinear, Topology, data, generators
-from prewired.export import c_file, c_text
-from prewired.export.c_file import c
-from prewired.export.c_wiring import n_bytes, smallest, wiring
+from prewired import SparseLinear, Topology, generators
+from prewired.export.c_file import text, writer
+from prewired.export.c_file.input_access import n_bytes, smallest, wiring
+from prewired.export.c_file.writer import c
 from prewired.export.layers import ACTIVATIONS, layers
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
+from prewired.training import data
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-O1"]
-CC = c_file.compiler()
+CC = writer.compiler()
 needs_cc = pytest.mark.skipif(CC is None, reason="no C compiler")
 POINTER = ctypes.POINTER(ctypes.c_float)
 
@@ -31,7 +32,7 @@ POINTER = ctypes.POINTER(ctypes.c_float)
 @pytest.fixture
 def trusted(monkeypatch):
     """Files are not verified when they are written: the test does it."""
-    monkeypatch.setattr(c_file, "compiler", lambda: None)
+    monkeypatch.setattr(writer, "compiler", lambda: None)
 
 
 def compiled(path, *flags):
@@ -228,11 +229,11 @@ def test_a_file_takes_the_memory_it_says_and_allocates_nothing(tmp_path):
     done = c(net, tmp_path / "net.c")
     assert re.fullmatch(r"by cc, largest difference \d\.\de-0[78] of the scale of the outputs", done.verified)
     assert done.source == (tmp_path / "net.c").stat().st_size
-    assert done.ram == 4 * c_text.TILE * (52 + 41)
+    assert done.ram == 4 * text.TILE * (52 + 41)
     assert done.ram_single == 4 * (52 + 41)
     assert done.weights == sum(4 * p.numel() for p in net.parameters())
     assert (done.indices, done.wirings) == (0, ("rule", "rule", "none"))
-    for tile, ram in ((c_text.TILE, done.ram), (1, done.ram_single)):
+    for tile, ram in ((text.TILE, done.ram), (1, done.ram_single)):
         thing = tmp_path / "net.o"
         subprocess.run(
             [str(CC), *STRICT, "-Os", f"-DNET_TILE={tile}", "-c", tmp_path / "net.c", "-o", thing], check=True
@@ -331,13 +332,13 @@ LOOPS = "int main(void) { for (;;) { } }\n"
 def test_a_wrong_program_is_no_file(source, message, tmp_path, monkeypatch):
     def wrong(name, found, wirings):
         if source is not None:
-            return c_text.Text(source, 0, 0, 0, 0)
-        return c_text.text(name, [*found[:-1], found[-1]._replace(weight=found[-1].weight * 1.001)], wirings)
+            return text.Text(source, 0, 0, 0, 0)
+        return text.text(name, [*found[:-1], found[-1]._replace(weight=found[-1].weight * 1.001)], wirings)
 
     path = tmp_path / "net.c"
     path.write_text("before")
-    monkeypatch.setattr(c_file, "text", wrong)
-    monkeypatch.setattr(c_file, "LIMIT", 0.2)
+    monkeypatch.setattr(writer, "text", wrong)
+    monkeypatch.setattr(writer, "LIMIT", 0.2)
     with pytest.raises(RuntimeError, match=message) as raised:
         c(mlp([8, 6, 2], family="biregular", fan_in=3), path)
     assert "\n" not in str(raised.value)
@@ -356,7 +357,7 @@ def test_a_compiler_that_does_not_work_is_none(script, reason, tmp_path, monkeyp
     cc = tmp_path / "cc"
     cc.write_text(f"#!/bin/sh\n{script}\n")
     cc.chmod(0o755)
-    monkeypatch.setattr(c_file, "compiler", lambda: str(cc))
+    monkeypatch.setattr(writer, "compiler", lambda: str(cc))
     done = c(nn.Linear(2, 2), tmp_path / "net.c")
     assert done.verified.startswith(f"not verified: {cc} makes no programs here, ")
     assert reason in done.verified

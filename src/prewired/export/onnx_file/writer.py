@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..io import atomic_write
-from ..ops.plan import DENSE_LIMIT
-from ..ops.timing import TURN_SECONDS, time_in_turns
-from .agreement import ROWS, check_batch, check_chain, inputs
-from .layers import Layer, layers
-from .onnx_forms import FORMS, ONE_ONCE_LOADED, InapplicableError, activate
-from .onnx_graph import Graph
+from ...io import atomic_write
+from ...ops.plan import DENSE_LIMIT
+from ...ops.timing import TURN_SECONDS, time_in_turns
+from ..layers import Layer, layers
+from ..verification import ROWS, check_batch, check_chain, inputs
+from .forms import FORMS, ONE_ONCE_LOADED, InapplicableError, activate
+from .graph import Graph
 
 OPSET, IR = 21, 10
 AS_FAST = 1.1
@@ -184,7 +184,7 @@ def _model(graph: Graph, found: Sequence[Layer], forms: dict[str, str]) -> bytes
     """The graph, whose last node gives the output, as the bytes of a file."""
     from onnx import TensorProto, helper
 
-    from .. import __version__
+    from ..._version import __version__
 
     graph.nodes[-1].output[0] = "y"
     x, y = (

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from prewired import Run, TrainConfig, data, train, training
+from prewired import TrainConfig, train
 from prewired.nn import count_parameters, mlp
 from prewired.random_bits import RandomBits
-from prewired.training import evaluate
+from prewired.training import Run, data
+from prewired.training.loop import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def looks(monkeypatch):
         seen.append(parts[id(x)])
         return evaluate(net, loaded, x, y)
 
-    monkeypatch.setattr(training, "evaluate", spied)
+    monkeypatch.setattr("prewired.training.loop.evaluate", spied)
     return seen
 
 

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .nn.linear import SparseLinear
-from .nn.quantization import QuantizedLinear, replaced
-from .nn.sparse_module import SparseModule
-from .ops.kernels import NATIVE, runs_natively
-from .saved import save
-from .topology import Topology
+from ..nn.linear import SparseLinear
+from ..nn.quantization import QuantizedLinear, replaced
+from ..nn.sparse_module import SparseModule
+from ..ops.kernels import NATIVE, runs_natively
+from ..topology import Topology
+from . import save
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

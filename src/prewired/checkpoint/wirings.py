@@ -9,8 +9,8 @@ import torch
 
 from .. import generators
 from ..topology import Names, Recipe, Topology
-from . import gaps
-from .budget import Budget
+from . import rice_code
+from .recipe_cost import Budget
 
 _SHORT = 1024
 """Characters that any recipe may have; more only up to one an edge, about what the edges themselves would take."""
@@ -33,7 +33,7 @@ def described(t: Topology, indices: bool, budget: Budget) -> tuple[dict[str, Any
     recipe = None if indices else _recipe(t, budget)
     if recipe is not None:
         return {**about, "recipe": json.loads(recipe)}, None
-    k, code = gaps.encode(t)
+    k, code = rice_code.encode(t)
     return {**about, "gaps": k}, code
 
 
@@ -57,7 +57,7 @@ def rebuilt(name: str, about: Mapping[str, Any], code: torch.Tensor | None, budg
     if code is not None:
         if code.dtype != torch.uint8 or code.ndim != 1 or not isinstance(about["gaps"], int):
             raise ValueError(f"the edges of layer {name} are no bytes")
-        t = gaps.decode(n_in, n_out, n_edges, about["gaps"], code.numpy())
+        t = rice_code.decode(n_in, n_out, n_edges, about["gaps"], code.numpy())
     else:
         recipe = Recipe.from_json(json.dumps(about["recipe"]))
         if not budget.pays_for(recipe):

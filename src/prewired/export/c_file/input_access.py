@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..topology import Topology
-from .layers import Layer
+from ...topology import Topology
+from ..layers import Layer
 
 WAYS = ("rule", "gaps", "table")
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import Run, SparseLinear, TrainConfig, cli, data, generators, plots, store, train, training
+from prewired import SparseLinear, TrainConfig, cli, generators, plots, store, train
 from prewired.metrics import WEIGHTED_METRICS, weighted
 from prewired.nn import mlp
+from prewired.training import Run, data, loop
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2)
 
@@ -212,7 +213,7 @@ def test_the_command_line_prints_a_table_per_metric_and_draws_them(capsys, tmp_p
     assert cli.main([*SMALL, "--track", "stable_rank", "effective_rank", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
     net = mlp([64, 16, 10], family="biregular", density=0.2, seed=1)
-    run = training.train(net, digits, TrainConfig(epochs=2, seed=1), track=["stable_rank", "effective_rank"])
+    run = loop.train(net, digits, TrainConfig(epochs=2, seed=1), track=["stable_rank", "effective_rank"])
     for name, values in run.tracked.items():
         rows = [f"{epoch:>5}" + "".join(f"{value:>12.5g}" for value in layers) for epoch, layers in enumerate(values)]
         assert "\n".join(["", name, "epoch     layer 1     layer 2", *rows]) in out
@@ -237,6 +238,6 @@ def test_without_tracking_the_command_line_prints_what_it_did(capsys):
     ],
 )
 def test_requests_that_would_fail_after_training_fail_before_it(capsys, monkeypatch, options, message):
-    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("prewired.training.train", lambda *_, **__: pytest.fail("trained"))
     assert cli.main([*SMALL, *options]) == 2
     assert message in capsys.readouterr().err

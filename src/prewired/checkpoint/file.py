@@ -17,8 +17,8 @@ from torch import nn
 from ..io.atomic_write import check, replacing
 from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
-from . import modules
-from .budget import Budget
+from . import module_descriptions
+from .recipe_cost import Budget
 from .wirings import described, n_edges_of, rebuilt
 
 FORMAT = "prewired model 1"
@@ -97,7 +97,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         if code is not None:
             tensors[_dotted(name, "gaps")] = torch.from_numpy(code)
     about = {"format": FORMAT, "state": json.dumps([*state]), "layers": json.dumps(layers)}
-    if (network := modules.describe(net)) is not None:
+    if (network := module_descriptions.describe(net)) is not None:
         evaluating = [name for name, module in _all_modules(net) if not module.training]
         frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
         kept = {"network": network, "evaluating": evaluating, "frozen": frozen}
@@ -136,7 +136,7 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
             "another; make the network and load them into it: load(path, into=net)"
         )
     try:
-        net = modules.build(json.loads(about["network"]), state, topologies)
+        net = module_descriptions.build(json.loads(about["network"]), state, topologies)
         evaluating, frozen = (frozenset(json.loads(about[key])) for key in ("evaluating", "frozen"))
     except _UNSOUND as error:
         raise _unsound(path, error) from None
@@ -190,7 +190,7 @@ def _check_fit(path: str | Path, net: nn.Module, state: Mapping[str, Any], topol
             raise ValueError(
                 f"expected the wiring {t.digest[:12]} in layer {name} of {str(path)!r}, got "
                 f"{topologies[name].digest[:12] if name in topologies else 'none'}; build the layer from the topology "
-                "it was trained on, prewired.saved.read(path).topologies"
+                "it was trained on, prewired.checkpoint.read(path).topologies"
             )
     for name, tensor in own.items():
         wanted, got = ((one.dtype, tuple(one.shape)) for one in (tensor, state[name]))

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, data, generators
+from prewired import SparseLinear, generators
 from prewired.nn import mlp
-from prewired.signals import signals
+from prewired.training import data
+from prewired.training.signals import signals
 
 
 @pytest.fixture(scope="module")

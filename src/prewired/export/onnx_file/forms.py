@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.plan import DENSE_LIMIT, neighbourhoods
-from .layers import Layer
-from .onnx_graph import Graph
+from ...ops.plan import DENSE_LIMIT, neighbourhoods
+from ..layers import Layer
+from .graph import Graph
 
 MOST_PADDING = 2
 """Weights, padding among them, per edge, up to which a form with padding applies."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from prewired import SparseLinear, Topology, export, generators
-from prewired.export import c_file
+from prewired.export.c_file import writer
 from prewired.export.layers import ACTIVATIONS, flat, layers
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
@@ -25,7 +25,7 @@ def seeded():
 @pytest.fixture(params=EXPORTERS)
 def write(request, tmp_path):
     """An exporter of its own path; it verifies what it writes."""
-    if request.param == "c" and c_file.compiler() is None:
+    if request.param == "c" and writer.compiler() is None:
         pytest.skip("no C compiler")
     if request.param == "onnx" and not all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
         pytest.skip("needs onnx and onnxruntime")

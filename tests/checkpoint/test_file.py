@@ -17,11 +17,12 @@ from torch import nn
 from torch.nn.utils import prune
 
 import prewired as pw
-from prewired import SparseLinear, Topology, generators, saved
+from prewired import SparseLinear, Topology, checkpoint, generators
+from prewired.checkpoint import module_descriptions, rice_code
+from prewired.checkpoint.file import _seal
 from prewired.io import named_units
 from prewired.nn import count_parameters, mlp, quantization
-from prewired.saved import gaps, modules
-from prewired.saved.file import _seal
+from prewired.topology import Recipe
 
 GOLDEN = Path(__file__).parent / "golden"
 PATTERN = Topology.from_edges(6, 5, [(0, 0), (5, 0), (3, 2), (1, 4), (2, 4)])
@@ -129,7 +130,7 @@ def test_any_module_is_loaded_into_one_of_its_class(path):
     pw.save(net, path)
     assert pw.load(path, into=other) is other
     same(net, other)
-    assert saved.read(path).topologies["sparse"].recipe == net.sparse.topology.recipe
+    assert checkpoint.read(path).topologies["sparse"].recipe == net.sparse.topology.recipe
     with pytest.raises(ValueError, match=r"got the tensors of another; .*into=net"):
         pw.load(path)
 
@@ -208,7 +209,7 @@ PLAIN = [
 
 
 def test_every_known_module_is_tried():
-    assert {type(module).__name__ for module in PLAIN} == {*modules.PLAIN}
+    assert {type(module).__name__ for module in PLAIN} == {*module_descriptions.PLAIN}
 
 
 @pytest.mark.parametrize("module", PLAIN, ids=repr)
@@ -318,12 +319,12 @@ def test_an_interrupted_save_leaves_the_file_that_was_there(path, monkeypatch):
 
 def test_a_recipe_that_does_not_rebuild_the_graph_is_not_stored(path):
     t = generators.rotating(8, 8, fan_in=2)
-    lies = Topology(8, 8, t.indptr, t.indices, pw.Recipe.make("rotating", n_in=8, n_out=8, fan_in=3))
-    broken = Topology(8, 8, t.indptr, t.indices, pw.Recipe.make("rotating", n_in=8, n_out=8, width=2))
+    lies = Topology(8, 8, t.indptr, t.indices, Recipe.make("rotating", n_in=8, n_out=8, fan_in=3))
+    broken = Topology(8, 8, t.indptr, t.indices, Recipe.make("rotating", n_in=8, n_out=8, width=2))
     longer = generators.circulant(3000, 2, offsets=[*range(0, 3000, 3)])
     for one in (lies, broken, longer):
         pw.save(SparseLinear(one), path)
-        (layer,) = json.loads(saved.read(path).about["layers"]).values()
+        (layer,) = json.loads(checkpoint.read(path).about["layers"]).values()
         assert "gaps" in layer
         assert "recipe" not in layer
         assert pw.load(path).topology == one
@@ -342,7 +343,7 @@ def patterns(draw):
 @given(patterns())
 @settings(max_examples=150, deadline=None)
 def test_codes_of_edges_are_decoded(t):
-    assert gaps.decode(t.n_in, t.n_out, t.n_edges, *gaps.encode(t)) == t
+    assert rice_code.decode(t.n_in, t.n_out, t.n_edges, *rice_code.encode(t)) == t
 
 
 def test_codes_of_large_and_of_special_graphs():
@@ -351,17 +352,17 @@ def test_codes_of_large_and_of_special_graphs():
         Topology(2**31 - 1, 2**20, [0] * 2**20 + [1], [2**31 - 2]),  # one huge gap
         generators.dense(9, 7),
     ):
-        k, code = gaps.encode(t)
-        assert gaps.decode(t.n_in, t.n_out, t.n_edges, k, code) == t
-    assert gaps.encode(generators.dense(8, 8))[0] == 0
-    assert len(gaps.encode(generators.dense(8, 8))[1]) == 8
+        k, code = rice_code.encode(t)
+        assert rice_code.decode(t.n_in, t.n_out, t.n_edges, k, code) == t
+    assert rice_code.encode(generators.dense(8, 8))[0] == 0
+    assert len(rice_code.encode(generators.dense(8, 8))[1]) == 8
 
 
 @pytest.mark.parametrize("density", [0.5, 0.1, 0.01])
 def test_a_code_takes_little_more_than_the_entropy(density):
     t = generators.erdos_renyi(1000, 1000, density=density, seed=0)
     entropy = -density * np.log2(density) - (1 - density) * np.log2(1 - density)
-    assert 8 * len(gaps.encode(t)[1]) < 1.05 * entropy * 10**6
+    assert 8 * len(rice_code.encode(t)[1]) < 1.05 * entropy * 10**6
 
 
 # Files that are not what they should be.
@@ -404,7 +405,7 @@ def test_missing_files(tmp_path):
 
 
 def test_files_of_others(path):
-    pw.save_topology(PATTERN, path)
+    pw.io.save_topology(PATTERN, path)
     topology = path.read_bytes()
     foreign = safetensors.torch.save({"a": torch.ones(3)})
     pickled = path.with_name("pickle")

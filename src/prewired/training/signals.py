@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from ..nn.linear import SparseLinear
 from .data import Data
-from .nn.linear import SparseLinear
-from .training import loss_of
+from .evaluation import loss_of
 
 _ROWS = 512
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from ..random_bits import RandomBits
+from ...random_bits import RandomBits
 
 MAX_CATEGORIES = 1000
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..io import atomic_write
-from .agreement import check_chain
-from .c_names import check_name
-from .c_text import text
-from .c_wiring import WAYS, wiring
-from .layers import Layer, layers
+from ...io import atomic_write
+from ..layers import Layer, layers
+from ..verification import check_chain
+from .input_access import WAYS, wiring
+from .text import check_name, text
 
 LIMIT = 60
 """Seconds that a program compiled from the file may take."""

@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from prewired import data
-from prewired.data import fetching, published, tabular
-from prewired.data.preparation import split
+from prewired.training import data
+from prewired.training.data import fetching, published, tabular
+from prewired.training.data.preparation import split
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 ADULT_ROW = "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0"
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from prewired.export.agreement import ROWS, TOLERANCE, check, check_batch, check_chain
 from prewired.export.layers import layers
+from prewired.export.verification import ROWS, TOLERANCE, check, check_batch, check_chain
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
 

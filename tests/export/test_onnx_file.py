@@ -10,19 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, Topology, data, generators
-from prewired.export import onnx_file, onnx_forms, onnx_graph
+from prewired import SparseLinear, Topology, generators
 from prewired.export.layers import ACTIVATIONS, layers
-from prewired.export.onnx_file import onnx, session
-from prewired.export.onnx_forms import FORMS
-from prewired.export.onnx_graph import Graph
+from prewired.export.onnx_file import forms, graph, writer
+from prewired.export.onnx_file.forms import FORMS
+from prewired.export.onnx_file.graph import Graph
+from prewired.export.onnx_file.writer import onnx, session
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
+from prewired.training import data
 
 onnx_package = pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 AS_DENSE = {"dense", "sparse", "packed"}
 GATHERS = {"gather", "gather_batch"}
 EVERY_FOURTH_NOT = np.arange(30)[:, None] % 4 > 0
@@ -184,7 +185,7 @@ def test_packed_takes_two_bytes_a_gap_where_one_would_need_too_many(tmp_path):
 def test_cells_of_zero_between_far_edges_are_cells_of_their_own():
     far = np.cumsum([0, 255, 256, 1, 510, 511, 1200, 2])
     layer = layers(SparseLinear(Topology.from_edges(4000, 1, [(cell, 0) for cell in far])))[0]
-    gaps, values = onnx_forms._gaps(layer, 255)
+    gaps, values = forms._gaps(layer, 255)
     assert gaps.max() == 255
     cells = np.cumsum(gaps)
     assert (np.diff(cells) > 0).all()
@@ -211,7 +212,7 @@ def test_auto_takes_a_form_that_is_fast_and_small(tmp_path):
 
 def test_auto_prefers_the_smaller_of_equally_fast_forms(tmp_path, monkeypatch):
     times = {"packed": 1.0, "gather": 1.09, "gather_batch": 1.11}
-    monkeypatch.setattr(onnx_file, "_seconds", lambda layer, forms, batch: {name: times[name] for name in forms})
+    monkeypatch.setattr(writer, "_seconds", lambda layer, forms, batch: {name: times[name] for name in forms})
     layer = SparseLinear(generators.biregular(100, 100, fan_in=10, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx").layers[0]
     smaller = min(("packed", "gather"), key=taken.bytes.get)
@@ -224,13 +225,11 @@ def test_auto_prefers_the_smaller_of_equally_fast_forms(tmp_path, monkeypatch):
 
 def test_of_forms_that_are_one_once_loaded_the_smallest_is_timed(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        onnx_file, "_seconds", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1)
-    )
+    monkeypatch.setattr(writer, "_seconds", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1))
     full, thin = SparseLinear(generators.dense(9, 9)), SparseLinear(generators.biregular(99, 99, fan_in=3, seed=0))
     for layer in (full, thin):
         onnx(layer, tmp_path / "net.onnx")
-    assert [[form for form in forms if form in onnx_forms.ONE_ONCE_LOADED] for forms in asked] == [
+    assert [[form for form in forms if form in forms.ONE_ONCE_LOADED] for forms in asked] == [
         ["dense"],
         ["packed"],
     ]
@@ -244,7 +243,7 @@ def test_smallest_is_the_smallest_and_measures_nothing(tmp_path):
 
 
 def test_a_batch_too_large_to_gather_is_not_tried(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_file, "DENSE_LIMIT", 10_000)
+    monkeypatch.setattr(writer, "DENSE_LIMIT", 10_000)
     layer = SparseLinear(generators.biregular(100, 100, fan_in=10, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx", batch=11).layers[0]
     assert "gather" not in taken.seconds
@@ -278,7 +277,7 @@ def test_a_wrong_weight_is_caught_and_the_earlier_file_kept(form, tmp_path, monk
         return [found[0]._replace(weight=weight), *found[1:]]
 
     net = mlp([60, 40, 3], family="grouped", fan_in=6)
-    monkeypatch.setattr(onnx_file, "layers", wrong)
+    monkeypatch.setattr(writer, "layers", wrong)
     with pytest.raises(RuntimeError, match=r"expected onnxruntime to give .*nothing was written.* take another form="):
         onnx(net, path, form=form)
     assert path.read_bytes() == b"earlier"
@@ -316,13 +315,13 @@ def test_a_missing_folder_and_a_missing_package(tmp_path, monkeypatch):
     net = nn.Linear(2, 2)
     with pytest.raises(FileNotFoundError, match="check the path"):
         onnx(net, tmp_path / "nowhere" / "net.onnx")
-    monkeypatch.setattr(onnx_file, "find_spec", lambda package: None)
+    monkeypatch.setattr(writer, "find_spec", lambda package: None)
     with pytest.raises(ImportError, match=r"pip install 'prewired\[export\]'"):
         onnx(net, tmp_path / "net.onnx")
 
 
 def test_a_dense_matrix_out_of_reach_leaves_the_other_forms(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_forms, "DENSE_LIMIT", 999)
+    monkeypatch.setattr(forms, "DENSE_LIMIT", 999)
     layer = SparseLinear(generators.biregular(40, 25, fan_in=4, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx").layers[0]
     assert {*taken.seconds} == GATHERS
@@ -336,7 +335,7 @@ def test_a_dense_matrix_out_of_reach_leaves_the_other_forms(tmp_path, monkeypatc
 
 
 def test_a_file_beyond_two_gigabytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_graph, "LARGEST_FILE", 40_000)
+    monkeypatch.setattr(graph, "LARGEST_FILE", 40_000)
     net = nn.Sequential(nn.Linear(90, 90), nn.Linear(90, 90))
     with pytest.raises(ValueError, match=r"at most 0\.0 GB.*form='smallest', or quantise"):
         onnx(net, tmp_path / "net.onnx")
@@ -385,6 +384,6 @@ def test_an_odd_number_of_nibbles_comes_back():
         made = onnx_package.helper.make_graph(
             graph.nodes, "nibbles", [], [onnx_package.ValueInfoProto(name=graph.nodes[-1].output[0])], graph.constants
         )
-        opset = [onnx_package.helper.make_opsetid("", onnx_file.OPSET)]
+        opset = [onnx_package.helper.make_opsetid("", writer.OPSET)]
         got = ReferenceEvaluator(onnx_package.helper.make_model(made, opset_imports=opset)).run(None, {})[0]
         np.testing.assert_array_equal(got, values)

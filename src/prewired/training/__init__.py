@@ -1,0 +1,10 @@
+"""Training: data sets, one visible loop that records what happened, signals before training."""
+
+from . import data
+from .config import TrainConfig
+from .evaluation import check_fit, evaluate
+from .loop import train
+from .run import Run
+from .signals import signals
+
+__all__ = ["Run", "TrainConfig", "check_fit", "data", "evaluate", "signals", "train"]

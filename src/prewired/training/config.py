@@ -1,0 +1,52 @@
+"""TrainConfig: how to train."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Args:
+        epochs: passes over the training data, at least 1.
+        batch_size: rows per step; the last, smaller batch of an epoch is used too.
+        learning_rate: > 0, constant.
+        optimizer: "adam" (decoupled weight decay when there is any) or "sgd".
+        momentum: of sgd, in [0, 1).
+        weight_decay: >= 0.
+        seed: of the order of the training rows; the initial weights belong to the network.
+        patience: stop after so many epochs in a row without a lower validation loss, and go back to the weights of the
+            epoch that had the lowest; without it the weights of the last epoch stay.
+
+    Raises:
+        ValueError: if a value is out of range.
+
+    Example:
+        >>> TrainConfig(epochs=3).optimizer
+        'adam'
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    seed: int = 0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        patience = self.patience
+        checks = {
+            "epochs": ("an integer epochs >= 1", isinstance(self.epochs, int) and self.epochs >= 1),
+            "batch_size": ("an integer batch_size >= 1", isinstance(self.batch_size, int) and self.batch_size >= 1),
+            "seed": ("an integer seed >= 0", isinstance(self.seed, int) and self.seed >= 0),
+            "learning_rate": ("learning_rate > 0", self.learning_rate > 0),
+            "optimizer": ('optimizer "adam" or "sgd"', self.optimizer in ("adam", "sgd")),
+            "momentum": ("0 <= momentum < 1", 0 <= self.momentum < 1),
+            "weight_decay": ("weight_decay >= 0", self.weight_decay >= 0),
+            "patience": ("an integer patience >= 1", patience is None or (isinstance(patience, int) and patience >= 1)),
+        }
+        for name, (wanted, holds) in checks.items():
+            if not holds:
+                raise ValueError(f"expected {wanted}, got {name}={getattr(self, name)!r}")

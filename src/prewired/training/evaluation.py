@@ -1,0 +1,48 @@
+"""Loss and score of a network on a data set."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .data import Data
+
+_EVALUATION_BATCH = 2048
+
+
+def loss_of(task: str) -> Callable[..., torch.Tensor]:
+    """The loss of a task: cross-entropy for "classification", else the mean squared error."""
+    return functional.cross_entropy if task == "classification" else functional.mse_loss
+
+
+@torch.inference_mode()
+def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    """Mean loss and score of a network on rows of a data set; the score is accuracy, or R^2 for regression.
+
+    Example:
+        >>> from prewired import data
+        >>> digits = data.load("digits")
+        >>> loss, accuracy = evaluate(nn.Linear(64, 10), digits, digits.x_val, digits.y_val)
+        >>> 0 <= accuracy <= 1
+        True
+    """
+    net.eval()
+    output = torch.cat([net(part) for part in x.split(_EVALUATION_BATCH)])
+    if data.task == "classification":
+        loss = functional.cross_entropy(output, y)
+        return float(loss), float((output.argmax(1) == y).double().mean())
+    loss = functional.mse_loss(output, y)
+    return float(loss), 1.0 - float(loss) / max(float(y.var(correction=0)), 1e-12)
+
+
+@torch.inference_mode()
+def check_fit(net: nn.Module, data: Data) -> None:
+    """Raise a ValueError unless the network takes the rows of a data set and gives what it has for targets."""
+    net.eval()
+    shape = tuple(net(data.x_train[:2]).shape)
+    if shape != (2, data.n_outputs):
+        raise ValueError(
+            f"expected a network from {data.n_features} inputs to {data.n_outputs} outputs for {data.name}, got "
+            f"{shape[1:]} outputs; make the last size {data.n_outputs}"
+        )

@@ -1,0 +1,141 @@
+"""Training a network on a data set: one visible loop that records what happened."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from ..nn.mlp import count_parameters
+from ..random_bits import RandomBits
+from .config import TrainConfig
+from .data import Data
+from .evaluation import check_fit, evaluate, loss_of
+from .run import Run
+from .tracking import follow, layers_to_track
+
+
+def train(
+    net: nn.Module,
+    data: Data,
+    config: TrainConfig = TrainConfig(),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    track: Iterable[str] = (),
+    test: bool = True,
+) -> Run:
+    """Train a network in place.
+
+    Cross-entropy for classification, mean squared error for regression. The same network, data, config and number of
+    threads give the same run, seconds aside.
+
+    Args:
+        net: maps (batch, data.n_features) to (batch, data.n_outputs).
+        data: what `data.load` returns.
+        config: how to train.
+        progress: called after every epoch with (epochs done, epochs in all).
+        track: names in metrics.WEIGHTED_METRICS, to be computed before training and after every epoch for each
+            SparseLinear and each nn.Linear, which is a complete graph; NaN where an iteration does not settle. They
+            change nothing else in the run.
+        test: whether to look at the test data, once, at the end; not while a choice is still to be made by validation.
+
+    Returns:
+        The Run.
+
+    Raises:
+        ValueError: if the network's output has another shape, for an unknown name to track, or if there is no layer to
+            follow.
+        FloatingPointError: if a loss stops being finite.
+
+    Example:
+        >>> from prewired import data
+        >>> from prewired.nn import mlp
+        >>> digits = data.load("digits")
+        >>> net = mlp([64, 64, 10], family="biregular", density=0.5, seed=0)
+        >>> run = train(net, digits, TrainConfig(epochs=3, learning_rate=1e-2))
+        >>> run.test_score > 0.8
+        True
+        >>> run = train(net, digits, TrainConfig(epochs=3), track=["stable_rank"])
+        >>> len(run.tracked["stable_rank"]), len(run.tracked["stable_rank"][0])
+        (4, 2)
+    """
+    loss_between = loss_of(data.task)
+    check_fit(net, data)
+    tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
+    layers = layers_to_track(net, tracked) if tracked else []
+    follow(tracked, layers)
+    optimizer = optimizer_of(net, config)
+    order = RandomBits(config.seed, "training order")
+    chosen, kept = 0, list[torch.Tensor]()
+    history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
+    for epoch in range(1, config.epochs + 1):
+        net.train()
+        rows = torch.from_numpy(order.permutation(len(data.x_train)))
+        total = torch.zeros(())
+        start = time.perf_counter()
+        for batch in rows.split(config.batch_size):
+            optimizer.zero_grad()
+            loss = loss_between(net(data.x_train[batch]), data.y_train[batch])
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(batch)
+        history["seconds"].append(time.perf_counter() - start)
+        history["train_loss"].append(float(total) / len(rows))
+        val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
+        history["val_loss"].append(val_loss)
+        history["val_score"].append(val_score)
+        if not math.isfinite(history["train_loss"][-1] + val_loss):
+            raise FloatingPointError(
+                f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
+                f"{val_loss}); lower learning_rate={config.learning_rate}"
+            )
+        follow(tracked, layers)
+        if progress is not None:
+            progress(epoch, config.epochs)
+        if config.patience is not None:
+            if history["val_loss"].index(min(history["val_loss"])) == epoch - 1:
+                chosen, kept = epoch, [tensor.detach().clone() for tensor in _state(net)]
+            elif epoch - chosen >= config.patience:
+                break
+    if config.patience is None:
+        chosen = len(history["val_loss"])
+    else:
+        _restore(net, kept)
+    test_loss, test_score = evaluate(net, data, data.x_test, data.y_test) if test else (math.nan, math.nan)
+    curves = {name: tuple(values) for name, values in history.items()}
+    score_name = "accuracy" if data.task == "classification" else "r2"
+    return Run(
+        config,
+        score_name,
+        count_parameters(net),
+        **curves,
+        test_loss=test_loss,
+        test_score=test_score,
+        chosen_epoch=chosen,
+        tracked={name: tuple(values) for name, values in tracked.items()},
+    )
+
+
+def _state(net: nn.Module) -> list[torch.Tensor]:
+    """What training changes: the parameters, and running means and the like."""
+    return [*net.parameters(), *(buffer for buffer in net.buffers() if buffer.is_floating_point())]
+
+
+@torch.no_grad()
+def _restore(net: nn.Module, kept: list[torch.Tensor]) -> None:
+    for tensor, value in zip(_state(net), kept, strict=True):
+        tensor.copy_(value)
+
+
+def optimizer_of(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer of a config, fused."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            net.parameters(),
+            config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+    return torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
