@@ -229,7 +229,7 @@ def test_of_forms_that_are_one_once_loaded_the_smallest_is_timed(tmp_path, monke
     full, thin = SparseLinear(generators.dense(9, 9)), SparseLinear(generators.biregular(99, 99, fan_in=3, seed=0))
     for layer in (full, thin):
         onnx(layer, tmp_path / "net.onnx")
-    assert [[form for form in forms if form in forms.ONE_ONCE_LOADED] for forms in asked] == [
+    assert [[form for form in asked_forms if form in forms.ONE_ONCE_LOADED] for asked_forms in asked] == [
         ["dense"],
         ["packed"],
     ]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prewired import SparseLinear, generators
-from prewired.cli import main
+from prewired.cli.app import main
 from prewired.generators import STAGES, multistage_networks
 from prewired.io import load_topology
 from prewired.nn import mlp, wire

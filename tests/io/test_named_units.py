@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prewired import SparseLinear, Topology, generators
-from prewired.cli import main
+from prewired.cli.app import main
 from prewired.io import load_topology, named_units, save_topology
 from prewired.io.named_units import from_named_edges, from_table
 from prewired.topology.topology import Names

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from prewired import SparseLinear, generators
-from prewired.cli import main
+from prewired.cli.app import main
 from prewired.nn import kernel_benchmark
 from prewired.ops import kernel_choice
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from prewired import SparseLinear, TrainConfig, cli, generators, plots, store, train
+from prewired import SparseLinear, TrainConfig, generators, plots, train
+from prewired.cli.app import main
 from prewired.metrics import WEIGHTED_METRICS, weighted
 from prewired.nn import mlp
+from prewired.study.running import database
 from prewired.training import Run, data, loop
 
 CONFIG = TrainConfig(epochs=2, learning_rate=1e-2)
@@ -150,9 +152,9 @@ def test_runs_with_tracked_metrics_go_through_json_and_the_store(digits, tmp_pat
     run = train(small_net(), digits, CONFIG, track=["stable_rank", "effective_rank"])
     assert Run.from_dict(run.to_dict()) == run
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
-    connection = store.open_store(tmp_path)
-    store.add(connection, store.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
-    (payload,) = store.load(connection).values()
+    connection = database.open_store(tmp_path)
+    database.add(connection, database.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
+    (payload,) = database.load(connection).values()
     connection.close()
     assert Run.from_dict(payload["run"]) == run
     assert isinstance(hash(run), int)
@@ -210,7 +212,7 @@ SMALL = ["train", "--data", "digits", "--hidden", "16", "--density", "0.2", "--e
 
 def test_the_command_line_prints_a_table_per_metric_and_draws_them(capsys, tmp_path, digits):
     picture = tmp_path / "a.png"
-    assert cli.main([*SMALL, "--track", "stable_rank", "effective_rank", "--picture", str(picture)]) == 0
+    assert main([*SMALL, "--track", "stable_rank", "effective_rank", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
     net = mlp([64, 16, 10], family="biregular", density=0.2, seed=1)
     run = loop.train(net, digits, TrainConfig(epochs=2, seed=1), track=["stable_rank", "effective_rank"])
@@ -222,7 +224,7 @@ def test_the_command_line_prints_a_table_per_metric_and_draws_them(capsys, tmp_p
 
 
 def test_without_tracking_the_command_line_prints_what_it_did(capsys):
-    assert cli.main(SMALL) == 0
+    assert main(SMALL) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert re.fullmatch(r"test accuracy 0\.\d{4}", lines[-1])
@@ -239,5 +241,5 @@ def test_without_tracking_the_command_line_prints_what_it_did(capsys):
 )
 def test_requests_that_would_fail_after_training_fail_before_it(capsys, monkeypatch, options, message):
     monkeypatch.setattr("prewired.training.train", lambda *_, **__: pytest.fail("trained"))
-    assert cli.main([*SMALL, *options]) == 2
+    assert main([*SMALL, *options]) == 2
     assert message in capsys.readouterr().err

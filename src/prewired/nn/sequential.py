@@ -24,6 +24,7 @@ class Sequential(nn.Sequential):
     starts. Layers with hooks, with another activation between them, or that run as dense ones are called one by one.
 
     Example:
+        >>> from prewired.nn import mlp
         >>> net = mlp([8, 8, 8, 2], family="biregular", fan_in=2, seed=0)
         >>> x = torch.randn(3, 8)
         >>> torch.testing.assert_close(net(x), nn.Sequential(*net)(x))

@@ -10,7 +10,7 @@ import numpy as np
 from ..metrics import leading_singular_values, random_matrix
 from ..metrics.paths import log_paths
 from ..metrics.paths import path_counts as count_paths
-from .look import COLOURS, panels, picture, shared_legend
+from .style import COLOURS, panels, picture, shared_legend
 
 if TYPE_CHECKING:
     from ..topology import Topology

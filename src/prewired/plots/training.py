@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .look import COLOURS, MARKERS, panels, picture, shared_legend
+from .style import COLOURS, MARKERS, panels, picture, shared_legend
 
 if TYPE_CHECKING:
     from ..training.run import Run

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .. import store
-from .clock import Clock, Step
 from .config import CONTROLS, StudyConfig, from_dict, parse_families, parse_family, read
-from .engines import Result, Setup, Told, inline, processes
 from .grid import Job, Net, check_densities, is_reference, layer_fan_ins, nets, room, shares, training_jobs, tuning_jobs
-from .ledger import GRAPHS, PHASES, RATES, RUNS, Ledger
 from .results import Facts, Study, Tuned
-from .timing import Timing, keep
+from .running import database
+from .running.engines import Result, Setup, Told, inline, processes
+from .running.eta import Clock, Step
+from .running.step_timing import Timing, keep
+from .running.task_table import GRAPHS, PHASES, RATES, RUNS, Ledger
+from .running.tasks import Graphs, load_data, machine, module_bytes, source
+from .running.worker import loader
 from .wiring import wire_net
-from .work import Graphs, load_data, machine, module_bytes, source
-from .worker import loader
 
 __all__ = [
     "CONTROLS",
@@ -95,20 +95,20 @@ def study(
         raise ValueError(f"expected data sets of one task in a study, got {told}; make a study of each")
     for known in facts.values():
         check_densities(config, (known.n_features, *config.hidden, known.n_outputs))
-    connection = store.open_store(folder)
+    connection = database.open_store(folder)
     try:
         ledger = Ledger(config, facts, connection)
         ledger.note_asked()
         clock = Clock(ledger, progress)
         setup = Setup(config, {name: known.source for name, known in facts.items()})
         try:
-            store.note(connection, "state", clock.state(PHASES[0]))
+            database.note(connection, "state", clock.state(PHASES[0]))
             for phase in PHASES:
                 missing = ledger.missing(phase)
                 for task, payload in engine(setup, missing, clock.told(phase)) if missing else ():
                     ledger.add(task, payload)
                     clock.stored(phase, task, payload)
-                    store.note(connection, "state", clock.state(phase))
+                    database.note(connection, "state", clock.state(phase))
                 if phase == GRAPHS:
                     ledger.check()
             if config.timing:
@@ -118,7 +118,7 @@ def study(
             raise KeyboardInterrupt(f"{done} of {total} runs are stored; run the same command again to go on") from None
         finally:
             with suppress(OSError):  # it may be what went wrong
-                store.note(connection, "state", {**(store.noted(connection, "state") or {}), "process": None})
+                database.note(connection, "state", {**(database.noted(connection, "state") or {}), "process": None})
         return ledger.study()
     finally:
         connection.close()
@@ -134,9 +134,9 @@ def load(folder: str | Path) -> Study:
         ValueError: for a folder of another kind, or one in which no study was begun by this version.
         OSError: if there is none.
     """
-    connection = store.open_to_read(folder)
+    connection = database.open_to_read(folder)
     try:
-        asked = store.noted(connection, "asked")
+        asked = database.noted(connection, "asked")
         if asked is None:
             raise ValueError(f"expected a study of this version in {folder}, got an older one; run it again")
         facts = {name: Facts(**values) for name, values in asked["facts"].items()}

@@ -16,8 +16,8 @@ from .. import generators
 from ..generators._internal.sizes import check_density
 from ..nn.edge_budgets import BUDGETS
 from ..nn.mlp import SCALES
-from ..statistics import DENSE
 from ..training.config import TrainConfig
+from .statistics import DENSE
 
 CONTROLS = ("permuted", "shuffled")
 RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")

@@ -9,8 +9,8 @@ from itertools import pairwise
 from .. import generators
 from ..nn import fan_ins
 from ..nn.edge_budgets import layer_shapes
-from ..statistics import DENSE, DENSE_NARROW, percent
 from .config import StudyConfig, parse_families
+from .statistics import DENSE, DENSE_NARROW, percent
 
 TUNING_SEED = 1_000_000  # of the graph and of the training by which a learning rate is chosen; no study counts so far
 

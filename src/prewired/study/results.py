@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..statistics import DENSE, Row, mean_and_sd
-from ..store import canonical_json
 from ..training.run import Run
 from .config import StudyConfig
 from .grid import Job, Net, is_reference, room
-from .timing import Timing
+from .running.database import canonical_json
+from .running.step_timing import Timing
+from .running.tasks import Graphs
+from .statistics import DENSE, Row, mean_and_sd
 from .wiring import whole_fan_ins
-from .work import Graphs
 
 RUN_VERSION = 2  # goes up when the same key would give other figures, so that old results are not taken for new ones
 Payloads = Mapping[str, Mapping[str, Any]]

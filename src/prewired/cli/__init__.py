@@ -1,0 +1,5 @@
+"""The command line: `prewired VERB`. Nothing imports it."""
+
+from .app import main
+
+__all__ = ["main"]

@@ -1,0 +1,267 @@
+"""The wirings of whole networks, read from where they are kept: topology files, saved models, studies."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from .. import checkpoint, generators
+from ..io import importers, topology_file
+from ..nn import quantization
+from ..study.running import database
+from ..topology import Recipe, Topology
+
+MODELS = (".pt", ".pth", ".safetensors")
+NESTED = ("state_dict", "model_state_dict", "model")
+CELL = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
+KINDS = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
+
+
+class Net(NamedTuple):
+    """The wiring of one network.
+
+    Attributes:
+        layers: title -> topology, inputs first.
+        about: what else is known of it: in a study what was asked for, the names in CELL.
+        notes: what was left out, and why, in sentences.
+        weights: of a saved model, title -> (n_edges,) in edge order.
+    """
+
+    layers: dict[str, Topology]
+    about: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    weights: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def chains(self) -> bool:
+        """Whether each layer has as many inputs as the one before it has outputs."""
+        return all(a.n_out == b.n_in for a, b in pairwise(self.layers.values()))
+
+
+def load(paths: Sequence[str | Path]) -> list[Net]:
+    """The networks in one saved model, one study's folder, or one or several topology files, which are one network.
+
+    Raises:
+        FileNotFoundError: if one of them is not there.
+        ValueError: if one is of another kind or damaged, kinds are mixed, or the topologies do not follow each other.
+    """
+    kinds = [_kind(Path(path)) for path in paths]
+    if len(paths) > 1 and (other := [path for path, kind in zip(paths, kinds, strict=True) if kind != "topology"]):
+        raise ValueError(
+            f"expected one or several topology files, or one saved model or study alone, got {str(other[0])!r} among "
+            f"{len(paths)}; measure it alone"
+        )
+    if kinds[0] == "study":
+        return load_study(paths[0])
+    if kinds[0] == "model":
+        return [load_model(paths[0])]
+    if kinds[0] == "saved":
+        return [load_saved(paths[0])]
+    topologies = [topology_file.load_topology(path) for path in paths]
+    for k, (a, b) in enumerate(pairwise(topologies)):
+        if a.n_out != b.n_in:
+            raise ValueError(
+                f"expected the layers of one network, inputs first, got {str(paths[k])!r} with {a.n_out} outputs and "
+                f"then {str(paths[k + 1])!r} with {b.n_in} inputs; put them in order, or measure them one at a time"
+            )
+    titles = [Path(path).stem for path in paths]
+    if len(set(titles)) < len(titles):
+        titles = [f"layer {k}" for k in range(1, len(titles) + 1)]
+    return [Net(dict(zip(titles, topologies, strict=True)), {})]
+
+
+def load_saved(path: str | Path) -> Net:
+    """The wiring of a network saved by prewired.save, each wiring checked against its digest.
+
+    Raises:
+        FileNotFoundError, ValueError: as `prewired.load`, or if no layer in it has a wiring.
+    """
+    _, state, topologies = checkpoint.read(path)
+    net = from_state_dict(state)
+    weights = dict(net.weights)
+    for name, t in topologies.items():
+        dots = f"{name}." if name else ""
+        if f"{dots}values" in state:
+            parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
+            weights[name or "layer"] = _in_double(quantization.dequantized(*parts))
+    named = {name or "layer": t for name, t in topologies.items()}
+    return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
+
+
+def load_model(path: str | Path) -> Net:
+    """The wiring of a model saved as a state_dict, by torch.save or as safetensors; see `from_state_dict`.
+
+    Raises:
+        ValueError: if the file is something else or damaged, or no layer in it has a wiring.
+    """
+    try:
+        if Path(path).suffix == ".safetensors":
+            state: Any = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        unread = not str(error) or isinstance(error, pickle.UnpicklingError)
+        reason = "torch.load(weights_only=True) cannot read it" if unread else str(error).splitlines()[0]
+        raise ValueError(
+            f"expected a saved state_dict, got {str(path)!r}: {reason}; save it with "
+            "torch.save(net.state_dict(), path) or safetensors"
+        ) from None
+    if isinstance(state, Mapping):
+        state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
+    if not isinstance(state, Mapping) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(
+            f"expected a state_dict of tensors in {str(path)!r}, got {type(state).__name__}; save it with "
+            "torch.save(net.state_dict(), path)"
+        )
+    try:
+        return from_state_dict({name: _plain(value) for name, value in state.items() if isinstance(name, str)})
+    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def from_state_dict(state: Mapping[str, Any]) -> Net:
+    """The wiring of a network from its state_dict, layer by layer in its order.
+
+    A SparseLinear appears as PREFIX.indptr, PREFIX.indices and PREFIX.n_in; a state_dict of an older version has no
+    n_in, and the layer before says it. A matrix PREFIX.weight has an edge where it is not zero, with
+    `torch.nn.utils.prune` where its mask lets it. Dense layers behind the last sparse one are left out.
+
+    Raises:
+        ValueError: if no layer has a wiring, the number of a layer's inputs is not to be known, or arrays are damaged.
+
+    Example:
+        >>> from . import networks
+        >>> net = mlp([8, 8, 8, 2], family="biregular", fan_in=2, seed=0)
+        >>> {name: t.n_edges for name, t in from_state_dict(net.state_dict()).layers.items()}
+        {'0': 16, '2': 16}
+    """
+    found: dict[str, Topology] = {}
+    weights: dict[str, np.ndarray] = {}
+    for name in state:
+        prefix, _, last = name.rpartition(".")
+        dots, title = f"{prefix}." if prefix else "", prefix or "layer"
+        if last == "indptr" and f"{dots}indices" in state:
+            before = next(reversed(found.values()), None)
+            found[title] = _sparse(state, dots, before)
+            if getattr(state.get(f"{dots}weight"), "shape", None) == (found[title].n_edges,):
+                weights[title] = _in_double(state[f"{dots}weight"])
+        elif last in ("weight", "weight_orig") and getattr(state[name], "ndim", 0) == 2:
+            parts = {part: state[part] for part in (name, f"{dots}weight_mask") if part in state}
+            (t,) = importers.from_weights(parts).values()
+            found[title] = t
+            weights[title] = _in_double(state[name])[np.repeat(np.arange(t.n_out), t.fan_in), t.indices]
+    layers, notes = dict(found), []
+    for title, topology in reversed(found.items()):
+        if topology.n_edges < topology.n_in * topology.n_out:
+            break
+        del layers[title]
+        notes.append(f"layer {title} ({topology.n_in} -> {topology.n_out}) is dense and left out")
+    if not layers:
+        raise ValueError(
+            f"expected a layer with a wiring, a SparseLinear or weights that are zero in part, got "
+            f"{', '.join(notes) or 'no linear layer'}; prune the model or wire it with prewired.nn.mlp.mlp"
+        )
+    return Net(layers, {}, tuple(reversed(notes)), weights)
+
+
+def load_study(folder: str | Path) -> list[Net]:
+    """The wiring of every graph of a study, made again from its recipe and compared with its digest.
+
+    Raises:
+        ValueError: if the folder holds no study or no sparse network, or a recipe gives another graph than it did.
+        OSError: if the store cannot be opened.
+    """
+    if not (Path(folder) / database.FILE_NAME).is_file():
+        raise ValueError(f"expected {KINDS}, got the folder {str(folder)!r} without {database.FILE_NAME}")
+    connection = database.open_to_read(folder)
+    try:
+        runs = database.load(connection)
+    finally:
+        connection.close()
+    made: dict[str, Topology] = {}
+    nets: dict[str, Net] = {}
+    for key, run in runs.items():
+        try:
+            asked = json.loads(key)
+            about = {name: asked[name] for name in CELL if name in asked}
+            cell = json.dumps([about, [layer["digest"] for layer in run["layers"]]])
+            if run["layers"] and cell not in nets:
+                layers = {f"layer {k}": _remade(layer, made) for k, layer in enumerate(run["layers"], 1)}
+                nets[cell] = Net(layers, about)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"expected runs of a study in {str(folder)!r}, got another row ({error!r})") from None
+    if not nets:
+        raise ValueError(f"expected a study with sparse networks in {str(folder)!r}, got none; run it first")
+    return list(nets.values())
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "study"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"expected {KINDS}, or a family, got {str(path)!r}, which does not exist; see prewired families"
+        )
+    if path.suffix == ".topology":
+        return "topology"
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            about = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        if path.suffix in MODELS:
+            return "model"
+        raise ValueError(f"expected {KINDS}, got {str(path)!r}: {error}; make one with prewired generate") from None
+    made_by = about.get("format", "")
+    kinds = {"prewired topology": "topology", "prewired model": "saved"}
+    return next((kind for start, kind in kinds.items() if made_by.startswith(start)), "model")
+
+
+def _plain(value: Any) -> Any:
+    """A tensor on the CPU with all its entries, whatever its layout; anything else as it is."""
+    return value.to_dense().cpu() if isinstance(value, torch.Tensor) and value.layout != torch.strided else value
+
+
+def _in_double(values: Any) -> np.ndarray:
+    return torch.as_tensor(values).double().numpy()
+
+
+def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
+    """The topology of one SparseLinear."""
+    given = state.get(f"{dots}n_in")
+    if given is None and before is None:
+        raise ValueError(
+            f"expected {dots}n_in, the number of inputs of the first layer, got none; load the state_dict into its "
+            "network and save it again with this version"
+        )
+    if given is not None and (not isinstance(given, torch.Tensor) or given.numel() != 1):
+        raise ValueError(f"expected {dots}n_in as a tensor of one number, got {given!r:.80}; save the model again")
+    n_in = int(before.n_out if given is None else given)
+    indptr, indices = (np.asarray(state[f"{dots}{name}"]) for name in ("indptr", "indices"))
+    try:
+        return Topology(n_in, len(indptr) - 1, indptr, indices)
+    except ValueError as error:
+        raise ValueError(f"layer {dots.rstrip('.')} has no sound wiring: {error}; save the model again") from None
+
+
+def _remade(layer: Mapping[str, Any], made: dict[str, Topology]) -> Topology:
+    """The topology of a layer in a study's store; each is made once."""
+    digest = layer["digest"]
+    if digest not in made:
+        if layer["recipe"] is None:
+            raise ValueError(f"expected a recipe for the graph {digest[:12]}, got none; run the study again")
+        t = generators.from_recipe(Recipe.from_json(layer["recipe"]))
+        if t.digest != digest:
+            raise ValueError(
+                f"expected {t.recipe} to give the graph {digest[:12]}, got {t.digest[:12]}; run the study again"
+            )
+        made[digest] = t
+    return made[digest]

@@ -1,0 +1,81 @@
+"""What all pictures have in common: colours and markers, the look, panels, legends, saving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from ..generators import GENERATORS, STAGES
+
+# Okabe-Ito without its yellow, filled up from Paul Tol's muted set: told apart with any colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+KINDS = (".png", ".svg", ".pdf")
+FIRST = ("erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped")
+LOOK: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "figure.labelsize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+}
+
+
+def picture(draw: Callable[..., Any]) -> Callable[..., Path]:
+    """Give a drawing function its look and save the figure it returns under `path`, its last argument."""
+
+    @wraps(draw)
+    def save(*args: Any, path: str | Path) -> Path:
+        import matplotlib
+
+        kind = Path(path).suffix.lower()
+        if kind not in KINDS:
+            raise ValueError(f"expected a picture ending in {', '.join(KINDS)}, got {str(path)!r}")
+        with matplotlib.rc_context(LOOK):
+            draw(*args).savefig(path, format=kind[1:])
+        return Path(path)
+
+    return save
+
+
+def style(family: str) -> tuple[str, str]:
+    """The colour and the marker of a family, by its place in the registry, the same in every picture.
+
+    A variant, such as "rotating, permuted", looks like its family. The six that are compared most come first, so that
+    no two of them share a colour.
+    """
+    for variant in (", permuted", ", shuffled", ", init n_in"):
+        family = family.removesuffix(variant)
+    names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != "dense"]
+    place = names.index(family) if family in names else len(names) + sum(family.encode())
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def panels(
+    n: int, width: float, height: float, share_y: bool = False, columns: int | None = None
+) -> tuple[Any, list[Any]]:
+    """A figure of n panels in rows of at most 3 (4 when there are more than 6), with room for a legend at the right."""
+    from matplotlib.figure import Figure
+
+    columns = columns or (2 if n == 4 else min(n, 3 if n <= 6 else 4))
+    lines = math.ceil(n / columns)
+    figure = Figure(figsize=(width * columns + 2.2, height * lines + 0.4), layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=share_y).flat)
+    for unused in axes[n:]:
+        unused.remove()
+    return figure, axes[:n]
+
+
+def shared_legend(figure: Any, axes: Sequence[Any]) -> None:
+    """One legend for all panels, outside of them."""
+    entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(entries.values()), list(entries), loc="outside right upper")

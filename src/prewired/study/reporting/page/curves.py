@@ -1,0 +1,105 @@
+"""The validation score during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...statistics import DENSE, DENSE_NARROW, percent
+from . import groups
+from .blocks import Figure, Table
+from .groups import DENSITY, SETTING
+from .looks import Look, looks, order
+from .parts import axis, choices, curve, hover, reference_curve
+from .specs import pick
+
+if TYPE_CHECKING:
+    from ...statistics import Row
+
+HORIZONTAL = "Horizontal axis"
+_COLUMNS = 12  # of epochs in a table
+
+
+def training_curves(rows: Sequence[Row]) -> Figure:
+    """The validation score after every epoch, the mean over the runs of a family.
+
+    Args:
+        rows: the finished runs.
+
+    Returns:
+        The figure, against epochs and against seconds of training.
+
+    Raises:
+        ValueError: if no row is of a sparse family.
+
+    Example:
+        >>> training_curves([])
+        Traceback (most recent call last):
+        ...
+        ValueError: expected rows of sparse families, got none; run a study first
+    """
+    settings = groups.sparse_settings(rows)
+    look = looks(row.family for row in rows if groups.is_sparse(row))
+    data, labels, lines = {}, {}, []
+    shown = _shown(max(len(row.run.val_score) for row in rows))
+    for name, inside in settings.items():
+        cells, labels[name] = {}, groups.score_label(inside, "validation")
+        for density in groups.densities(inside):
+            dense = [row for row in groups.references(rows, inside) if row.density in (None, density)]
+            cell = groups.grouped([*dense, *(row for row in inside if row.density == density)], lambda row: row.family)
+            names = [*(ref for ref in (DENSE, DENSE_NARROW) if ref in cell), *order(set(cell) - {DENSE, DENSE_NARROW})]
+            cells[percent(density)] = [_training_curve(family, cell[family], look) for family in names]
+            lines += [_epochs_line(family, name, density, cell[family], shown) for family in names]
+        data[name] = pick(DENSITY, cells)
+    x_title = pick(HORIZONTAL, {"epoch": "epoch", "seconds of training": "seconds of training"})
+    head = ("family", "setting", "density", "s per epoch", *(f"epoch {epoch}" for epoch in shown))
+    densities = [percent(density) for density in groups.densities(rows)]
+    options = {HORIZONTAL: ["epoch", "seconds of training"], DENSITY: densities, SETTING: list(settings)}
+    return Figure(
+        "Validation score during training",
+        "A line is the mean over the runs of a family; one that was stopped early keeps its score. Seconds are those "
+        "of training alone, without evaluation; they compare only runs of one machine.",
+        {
+            "data": pick(SETTING, data),
+            "layout": {"xaxis": axis(x_title, rangemode="tozero"), "yaxis": axis(pick(SETTING, labels))},
+        },
+        Table("Mean validation score after an epoch", head, tuple(_padded(line, len(head)) for line in lines)),
+        choices(options),
+    )
+
+
+def _training_curve(family: str, rows: Sequence[Row], look: Mapping[str, Look]) -> dict[str, Any]:
+    y = groups.scale(rows) * _mean_curve(rows)
+    n = len(y)
+    seconds = np.cumsum([groups.mean(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)])
+    x = pick(HORIZONTAL, {"epoch": list(range(1, n + 1)), "seconds of training": seconds})
+    template = hover(family, "%{x:.4~g}, %{y:.4~r}")
+    if family in (DENSE, DENSE_NARROW):
+        return reference_curve(family, x, y)
+    made = curve(family, look[family], x, y, template)
+    return {**made, "marker": {**made["marker"], "maxdisplayed": 10}}
+
+
+def _mean_curve(rows: Sequence[Row]) -> np.ndarray:
+    """The mean validation score after every epoch; a run that was stopped early keeps its chosen score."""
+    longest = max(len(row.run.val_score) for row in rows)
+    held = [(*row.run.val_score, *[row.run.chosen_score] * (longest - len(row.run.val_score))) for row in rows]
+    return np.mean(held, axis=0)
+
+
+def _shown(n_epochs: int) -> list[int]:
+    """Up to 12 epochs, the first and the last among them."""
+    return sorted({round(epoch) for epoch in np.linspace(1, n_epochs, min(n_epochs, _COLUMNS))})
+
+
+def _epochs_line(family: str, name: str, density: float, rows: Sequence[Row], shown: Sequence[int]) -> tuple[str, ...]:
+    mean = _mean_curve(rows)
+    texts = [groups.score_text(rows, mean[epoch - 1]) for epoch in shown if epoch <= len(mean)]
+    seconds = groups.number_text(groups.mean(s for row in rows for s in row.run.seconds))
+    return (family, name, percent(density), seconds, *texts)
+
+
+def _padded(line: tuple[str, ...], width: int) -> tuple[str, ...]:
+    return (*line, *["-"] * (width - len(line)))[:width]

@@ -1,0 +1,178 @@
+"""Accuracy against a metric, a point per graph, with the picture and the numbers of the graph that is pointed at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...statistics import REFERENCES, percent
+from . import groups
+from .blocks import Cards, Figure, Layer, Table
+from .groups import DENSITY, SETTING
+from .looks import Look, looks, order
+from .parts import METHOD, axis, choices, hover, markers, reference_curve
+from .specs import pick
+from .thumbnails import png
+
+if TYPE_CHECKING:
+    from ...statistics import Row
+
+METRIC = "Metric"
+PRIMARY = "normalized_spectral_gap"  # chosen before any figure was seen
+_KEY = 12  # letters of a digest
+
+
+def score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray], recipes: Mapping[str, str]) -> Figure:
+    """The test score of every graph against a metric that the reader chooses, in one density and setting.
+
+    Args:
+        rows: the finished runs.
+        pictures: digest -> what `thumbnail` makes of the topology; a graph without one has no picture.
+        recipes: digest -> how the topology was made.
+
+    Returns:
+        The figure; its cards have the pictures, recipes, metrics and scores of the graphs.
+
+    Raises:
+        ValueError: if no row is of a sparse family or none has a metric.
+
+    Example:
+        >>> score_by_metric([], {}, {})
+        Traceback (most recent call last):
+        ...
+        ValueError: expected rows of sparse families, got none; run a study first
+    """
+    settings = groups.sparse_settings(rows)
+    graphs = [graph for inside in settings.values() for graph in groups.grouped(inside, groups.graph_of).values()]
+    metrics = _metrics(graphs)
+    place = {id(graph[0]): k for k, graph in enumerate(graphs)}
+    look = looks(row.family for row in rows if groups.is_sparse(row))
+    data, labels = {}, {}
+    for name, inside in settings.items():
+        cells = {percent(d): [row for row in inside if row.density == d] for d in groups.densities(inside)}
+        dense = groups.references(rows, inside)
+        data[name] = pick(
+            DENSITY,
+            {d: [*_levels(dense, cell, metrics), *_traces(cell, metrics, look, place)] for d, cell in cells.items()},
+        )
+        labels[name] = groups.score_label(inside, "test")
+    x_title = pick(METRIC, {_words(metric): _words(metric) for metric in metrics})
+    spec = {
+        "data": pick(SETTING, data),
+        "layout": {"xaxis": axis(x_title), "yaxis": axis(pick(SETTING, labels))},
+    }
+    found = [percent(d) for d in groups.densities(row for graph in graphs for row in graph)]
+    options = {METRIC: [_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
+    return Figure(
+        "Score of every graph against a metric",
+        f"A point is a graph; its bar is one standard deviation over training seeds. {METHOD} "
+        "Metrics of layers are means over the sparse layers. "
+        "Point at one, or move along them with the slider, to see its wiring; click to keep it for comparison.",
+        spec,
+        _table(graphs, metrics, len(settings) > 1),
+        choices(options),
+        _cards(graphs, metrics, pictures, recipes),
+    )
+
+
+def _metrics(graphs: Sequence[Sequence[Row]]) -> list[str]:
+    """The metrics that the graphs have, the primary one first, then by name."""
+    names = {metric for graph in graphs for metric in graph[0].metrics}
+    if not names:
+        raise ValueError("expected rows with metrics, got none; measure the graphs of the study")
+    return sorted(names, key=lambda name: (name != PRIMARY, name))
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look], place: Mapping[int, int]) -> Any:
+    """A trace per family."""
+    by_family = groups.grouped(cell, lambda row: row.family)
+    traces, factor = [], groups.scale(cell)
+    for family in order(by_family):
+        graphs = list(groups.grouped(by_family[family], groups.graph_of).values())
+        spreads = [factor * groups.sd(row.run.test_score for row in graph) for graph in graphs]
+        bars = {"type": "data", "array": spreads, "thickness": 1, "width": 0, "color": look[family].colour}
+        values = {_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
+        trace = {
+            "type": "scatter",
+            "mode": "markers",
+            "name": family,
+            "x": pick(METRIC, values),
+            "y": [factor * groups.mean(row.run.test_score for row in graph) for graph in graphs],
+            "customdata": [place[id(graph[0])] for graph in graphs],
+            "marker": markers(look[family]),
+            "hovertemplate": hover(family, "%{x:.4~g}, %{y:.4~r}"),
+        }
+        traces.append(trace if all(map(math.isnan, spreads)) else {**trace, "error_y": bars})
+    return traces
+
+
+def _levels(dense: Sequence[Row], cell: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """The scores of the dense nets, as level lines over the range of the metric."""
+    values = {metric: [row.metrics.get(metric, math.nan) for row in cell] for metric in metrics}
+    there = {metric: [value for value in of if not math.isnan(value)] or [math.nan] for metric, of in values.items()}
+    x = pick(METRIC, {_words(metric): [min(of), max(of)] for metric, of in there.items()})
+    nets = groups.grouped((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
+    scores = {name: groups.scale(cell) * groups.mean(row.run.test_score for row in net) for name, net in nets.items()}
+    return [reference_curve(name, x, [scores[name]] * 2) for name in REFERENCES if name in scores]
+
+
+def _cards(
+    graphs: Sequence[Sequence[Row]],
+    metrics: Sequence[str],
+    pictures: Mapping[str, np.ndarray],
+    recipes: Mapping[str, str],
+) -> Cards:
+    store = {}
+    for digest, row, k in {d: (d, graph[0], k) for graph in graphs for k, d in enumerate(graph[0].digests)}.values():
+        size = f"{row.sizes[k]} to {row.sizes[k + 1]}" if len(row.sizes) > k + 1 else ""
+        made = recipes.get(digest, "")
+        caption = "\n".join(text for text in (size, made, f"digest {digest[:_KEY]}") if text)
+        store[digest[:_KEY]] = Layer(png(pictures[digest]) if digest in pictures else b"", caption)
+    return Cards(
+        tuple(graph[0].family for graph in graphs),
+        ("density", "setting", "test score", "scores by seed", "graph seed", *(_words(m) for m in metrics)),
+        tuple(_facts(graph, metrics) for graph in graphs),
+        tuple(tuple(digest[:_KEY] for digest in graph[0].digests) for graph in graphs),
+        store,
+    )
+
+
+def _facts(graph: Sequence[Row], metrics: Sequence[str]) -> tuple[str, ...]:
+    first, scores = graph[0], [row.run.test_score for row in graph]
+    by_seed = ", ".join(groups.score_text(graph, score) for score in scores) if len(scores) > 1 else ""
+    return (
+        percent(first.density or math.nan),
+        groups.setting(first),
+        groups.score_text(graph, groups.mean(scores)),
+        by_seed,
+        "" if first.graph_seed is None else str(first.graph_seed),
+        *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+    )
+
+
+def _table(graphs: Sequence[Sequence[Row]], metrics: Sequence[str], several: bool) -> Table:
+    lines = []
+    for graph in graphs:
+        first, scores = graph[0], [row.run.test_score for row in graph]
+        lines.append(
+            (
+                first.family,
+                *((groups.setting(first),) if several else ()),
+                percent(first.density or math.nan),
+                "-" if first.graph_seed is None else str(first.graph_seed),
+                groups.score_text(graph, groups.mean(scores)),
+                groups.score_text(graph, groups.sd(scores)),
+                str(len(scores)),
+                *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+            )
+        )
+    head = ("family", *(("setting",) if several else ()), "density", "graph seed", "test score", "sd", "runs")
+    notes = ("sd: over the training seeds of a graph.",)
+    return Table("Scores and metrics of every graph", (*head, *map(_words, metrics)), tuple(lines), notes)

@@ -1,0 +1,158 @@
+"""What a net costs against what it reaches, and which nets no other one beats in both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...statistics import DENSE, DENSE_NARROW, percent
+from . import groups
+from .blocks import Figure, Table
+from .groups import SETTING
+from .looks import Look, looks, order
+from .parts import REFERENCES, axis, choices, hover, markers, per_epoch
+from .specs import pick
+
+if TYPE_CHECKING:
+    from ...statistics import Row
+
+COST = "Cost"
+COSTS: dict[str, Callable[[Row], float]] = {
+    "parameters": lambda row: row.run.n_parameters,
+    "bytes": lambda row: row.n_bytes,
+    "seconds per epoch": per_epoch,
+}
+Net = tuple[str, float | None]  # family and density
+
+
+def cost_frontier(rows: Sequence[Row]) -> Figure:
+    """The mean test score of each family and density against its cost, with the front of those that are not beaten.
+
+    Args:
+        rows: the finished runs.
+
+    Returns:
+        The figure; the costs are parameters, bytes, and seconds per epoch.
+
+    Raises:
+        ValueError: if no row is of a sparse family.
+
+    Example:
+        >>> cost_frontier([])
+        Traceback (most recent call last):
+        ...
+        ValueError: expected rows of sparse families, got none; run a study first
+    """
+    settings = groups.sparse_settings(rows)
+    look = looks(row.family for row in rows if groups.is_sparse(row))
+    data, labels, lines = {}, {}, []
+    for name, inside in settings.items():
+        nets = groups.grouped([*groups.references(rows, inside), *inside], lambda row: (row.family, row.density))
+        data[name] = [*_fronts(nets), *_traces(nets, look)]
+        labels[name] = groups.score_label(inside, "test")
+        lines += _lines(name, nets)
+    ticks = {"type": "log", "dtick": "D2", "tickformat": ",.4~r"}
+    layout = {
+        "xaxis": axis(pick(COST, {c: f"{c} (log scale)" for c in COSTS}), **ticks),
+        "yaxis": axis(pick(SETTING, labels)),
+    }
+    head = ("net", "setting", "density", "test score", *COSTS, "on the front of")
+    return Figure(
+        "What accuracy costs",
+        "A point is a family at one density, the mean over its runs; the stepped line joins those that no other net "
+        "beats in both score and cost. Seconds compare only runs of one machine.",
+        {"data": pick(SETTING, data), "layout": layout},
+        Table("Costs and scores", head, tuple(lines)),
+        choices({COST: list(COSTS), SETTING: list(settings)}),
+    )
+
+
+def pareto(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
+    """The places of the points that no other point beats: none costs as little or less and scores as much or more.
+
+    Args:
+        costs: one per point; less is better.
+        scores: one per point; more is better. Points with a NaN are left out.
+
+    Returns:
+        Places by ascending cost; of equal points the first.
+
+    Example:
+        >>> pareto([1, 2, 3, 4], [0.5, 0.4, 0.7, 0.7])
+        [0, 2]
+    """
+    known = (k for k in range(len(costs)) if not math.isnan(costs[k]) and not math.isnan(scores[k]))
+    best, front = -math.inf, []
+    for k in sorted(known, key=lambda k: (costs[k], -scores[k])):
+        if scores[k] > best:
+            best = scores[k]
+            front.append(k)
+    return front
+
+
+def _score(rows: Sequence[Row]) -> float:
+    return groups.mean(row.run.test_score for row in rows)
+
+
+def _front(nets: Mapping[Net, Sequence[Row]], cost: str) -> list[tuple[Net, float, float]]:
+    names, costs = list(nets), [groups.mean(COSTS[cost](row) for row in rows) for rows in nets.values()]
+    scores = [_score(rows) for rows in nets.values()]
+    return [(names[k], costs[k], scores[k]) for k in pareto(costs, scores)]
+
+
+def _fronts(nets: Mapping[Net, Sequence[Row]]) -> list[dict[str, Any]]:
+    """The front, of each cost."""
+    factor = groups.scale(next(iter(nets.values())))
+    fronts = {cost: _front(nets, cost) for cost in COSTS}
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "Pareto front",
+            "x": pick(COST, {cost: [x for _, x, _ in front] for cost, front in fronts.items()}),
+            "y": pick(COST, {cost: [factor * y for _, _, y in front] for cost, front in fronts.items()}),
+            "line": {"shape": "hv", "color": "accent", "width": 2},
+            "hoverinfo": "skip",
+        }
+    ]
+
+
+def _traces(nets: Mapping[Net, Sequence[Row]], look: Mapping[str, Look]) -> list[dict[str, Any]]:
+    """A trace per family, with a point per density."""
+    names = {family for family, _ in nets}
+    traces = []
+    for family in [*(ref for ref in (DENSE, DENSE_NARROW) if ref in names), *order(names - {DENSE, DENSE_NARROW})]:
+        of_family = {density: rows for (name, density), rows in nets.items() if name == family}
+        x = {cost: [groups.mean(map(of, rows)) for rows in of_family.values()] for cost, of in COSTS.items()}
+        shown = {DENSE: Look("ink", "star"), DENSE_NARROW: Look(REFERENCES[DENSE_NARROW][0], "diamond-tall")}
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": family,
+                "x": pick(COST, x),
+                "y": [groups.scale(rows) * _score(rows) for rows in of_family.values()],
+                "text": ["equal width" if d is None else percent(d) for d in of_family],
+                "marker": markers(shown.get(family) or look[family], 12 if family in shown else 9),
+                "hovertemplate": hover(family, "%{text}", "%{x:,.4~r}, %{y:.4~r}"),
+            }
+        )
+    return traces
+
+
+def _lines(name: str, nets: Mapping[Net, Sequence[Row]]) -> list[tuple[str, ...]]:
+    fronts = {cost: {net for net, _, _ in _front(nets, cost)} for cost in COSTS}
+    return [
+        (
+            net[0],
+            name,
+            "-" if net[1] is None else percent(net[1]),
+            groups.score_text(rows, _score(rows)),
+            f"{groups.mean(row.run.n_parameters for row in rows):,.0f}",
+            f"{groups.mean(row.n_bytes for row in rows):,.0f}",
+            groups.number_text(groups.mean(map(per_epoch, rows))),
+            ", ".join(cost for cost in COSTS if net in fronts[cost]) or "-",
+        )
+        for net, rows in nets.items()
+    ]

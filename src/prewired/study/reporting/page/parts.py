@@ -1,0 +1,81 @@
+"""The parts that the page's plots are put together from: choices, traces, axes, lines of reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from ...statistics import DENSE, DENSE_NARROW, percent
+from .blocks import Choice
+from .looks import Look
+
+if TYPE_CHECKING:
+    from ...statistics import Row
+
+REFERENCES = {DENSE: ("ink", "solid"), DENSE_NARROW: ("muted", "dash")}
+MARGIN = 0.12  # on each side of the densities, in powers of ten
+METHOD = "Each graph counts once, with the mean over its training seeds."
+
+
+def choices(options: Mapping[str, Sequence[str]]) -> tuple[Choice, ...]:
+    """The choices that have more than one option."""
+    return tuple(Choice(label, tuple(texts)) for label, texts in options.items() if len(texts) > 1)
+
+
+def hover(name: str, *lines: str) -> str:
+    """What stands beside a point; the name is shown as it is, whatever it contains."""
+    return "<br>".join((f"<b>{escape(name, quote=False).replace('%{', '%&#123;')}</b>", *lines)) + "<extra></extra>"
+
+
+def axis(title: Any, **more: Any) -> dict[str, Any]:
+    """An axis with a title."""
+    return {"title": {"text": title}, **more}
+
+
+def density_axis(found: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis with a tick at each density that has room for one."""
+    shown = [d for k, d in enumerate(found) if k == 0 or math.log(d / found[k - 1]) > 0.2] if len(found) > 8 else found
+    ends = [math.log10(found[0]) - MARGIN, math.log10(found[-1]) + MARGIN]
+    ticks = {"tickmode": "array", "tickvals": list(shown), "ticktext": [percent(density) for density in shown]}
+    return axis("density of the sparse layers (log scale)", type="log", range=ends, **ticks)
+
+
+def dodge(found: Sequence[float], place: int, n: int) -> float:
+    """What the density of the family at this place of n is multiplied with, so that error bars stand side by side.
+
+    Example:
+        >>> dodge([0.1, 0.2], 1, 3), dodge([0.1], 0, 1)
+        (1.0, 1.0)
+    """
+    nearest = min((b / a for a, b in pairwise(found)), default=2.0)
+    return (min(nearest, 2.0) ** (0.3 / max(n - 1, 1))) ** (place - (n - 1) / 2)
+
+
+def markers(look: Look, size: int = 9) -> dict[str, Any]:
+    """Markers of this look, with a thin edge that parts them where they overlap."""
+    edge = {} if look.symbol.endswith("-open") else {"line": {"width": 0.8, "color": "surface"}}
+    return {"color": look.colour, "symbol": look.symbol, "size": size, **edge}
+
+
+def curve(name: str, look: Look, x: Any, y: Any, template: str, **more: Any) -> dict[str, Any]:
+    """A line with markers, of a family."""
+    line = {"color": look.colour, "width": 1.6}
+    base = {"type": "scatter", "mode": "lines+markers", "name": name, "x": x, "y": y}
+    return {**base, "marker": markers(look, 8), "line": line, "hovertemplate": template, **more}
+
+
+def reference_curve(name: str, x: Any, y: Any) -> dict[str, Any]:
+    """A line without markers, of a dense net."""
+    colour, dash = REFERENCES[name]
+    line = {"color": colour, "dash": dash, "width": 2}
+    base = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y}
+    return {**base, "line": line, "hovertemplate": hover(name, "%{y:.4~r}")}
+
+
+def per_epoch(row: Row) -> float:
+    """The median seconds of an epoch."""
+    ordered = sorted(row.run.seconds)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2

@@ -1,0 +1,87 @@
+"""What can be said of speed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ...nn.reference_layers import COMPARATORS
+from ..running.step_timing import Timing, carrier
+from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
+from .analysed import Report
+from .speed import Summaries, all_reach, by_net, cells, families, seconds_of_dense, seconds_to_target, summary_of, times
+
+_FEW = 3  # families that a sentence names
+
+
+def speed_sentence(report: Report) -> str:
+    """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
+    found = cells(report.study.timings)
+    if not found:
+        return _speed_of_runs(report)
+    several = len(report.study.config.data) > 1
+    summaries = by_net(report)
+    parts, reached = [], []
+    for (data, density), timed in found.items():
+        where = f"at {percent(density)}{f' on {data}' if several else ''}"
+        if families(timed):
+            parts.append(f"{where} {_as_fast(timed)}{_beside(timed)}")
+            reached += _reached(summaries, timed, where)
+    text = f"Timed by itself, a training step is, against one of the dense net of equal width, {'; '.join(parts)}."
+    if not reached:
+        return text
+    goal = f"95 % of the dense net's validation {report.score_name}, counting epochs at the speed of these steps"
+    return f"{text} To {goal}, less time than by the dense net is taken by {'; by '.join(reached)}."
+
+
+def _as_fast(timed: Mapping[str, Timing]) -> str:
+    """How many times as fast as the dense net the families are, and which cannot be told from it."""
+    dense, sparse = timed[DENSE], families(timed)
+    same = [one.what for one in sparse if one.ms[0] <= dense.ms[2] and dense.ms[0] <= one.ms[2]]
+    if len(same) == len(sparse):
+        return "about as fast"
+    ratios = sorted(dense.ms[1] / one.ms[1] for one in sparse)
+    text = " to ".join(dict.fromkeys(times(ratio) for ratio in (ratios[0], ratios[-1]))) + " as fast"
+    names = ", ".join(same) if len(same) <= _FEW else f"{len(same)} families"
+    return f"{text}, not told apart: {names}" if same else text
+
+
+def _beside(timed: Mapping[str, Timing]) -> str:
+    """The dense net of equal parameters and the comparators, in brackets."""
+    dense = timed[DENSE].ms[1]
+    named = [what for what in (DENSE_NARROW, *COMPARATORS) if what in timed and not timed[what].problem]
+    texts = [f"{what} {times(dense / timed[what].ms[1])}" for what in named]
+    return f" ({', '.join(texts)})" if texts else ""
+
+
+def _reached(summaries: Summaries, timed: Mapping[str, Timing], where: str) -> list[str]:
+    """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
+    dense = seconds_of_dense(summaries, timed)
+    ran = [one.what for one in families(timed) if summary_of(summaries, one) is not None]
+    if math.isnan(dense) or not ran:
+        return []
+    there = [what for what in ran if (one := summary_of(summaries, timed[what])) is not None and all_reach(one)]
+    seconds = {what: seconds_to_target(summaries, timed[what]) for what in there}
+    sooner = sum(value < dense for value in seconds.values())
+    usual = carrier(ran)
+    told = f" ({usual} {times(seconds[usual] / dense)} of its time)" if usual in seconds else ""
+    return [f"{sooner} of {len(ran)} families {where}{told}"]
+
+
+def _speed_of_runs(report: Report) -> str:
+    """From the seconds of the runs' epochs, which may have shared the machine."""
+    timed = [s for s in report.summaries if s.label not in REFERENCES and not math.isnan(s.ratio)]
+    if not timed:
+        return "The dense net was not timed on the machine of the sparse ones, so speed is not compared."
+    parts = []
+    for density in sorted({summary.density or 0.0 for summary in timed}):
+        cell = [summary for summary in timed if summary.density == density]
+        ratios = sorted(summary.ratio for summary in cell if not summary.as_fast)
+        as_fast = list(dict.fromkeys(summary.label for summary in cell if summary.as_fast))
+        spread = " to ".join(dict.fromkeys(f"{ratio:.2f}x" for ratio in (*ratios[:1], *ratios[-1:])))
+        texts = [f"{spread} of the dense net's time"] if ratios else []
+        if as_fast:  # the quartile ranges overlap
+            names = f" ({', '.join(as_fast)})" if ratios else ""
+            texts.append(f"about as long as the dense net's{names}")
+        parts.append(f"{' or '.join(texts)} at {percent(density)}")
+    return f"An epoch takes {'; '.join(parts)}."

@@ -1,0 +1,224 @@
+"""What a study has found so far: one SQLite file, one committed row per result, safe against being killed any time."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "runs.sqlite"
+APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
+FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
+TABLES = ("runs", "graphs")
+WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
+REPORT_FILES = (
+    "results.csv",
+    "results.parquet",
+    "table.md",
+    "summary.json",
+    "report.html",
+    "*.png",
+)  # written beside the store
+
+Connection = sqlite3.Connection
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces, strict: a number that is not finite becomes null.
+
+    Example:
+        >>> canonical_json({"b": float("nan"), "a": (1, 2.5)})
+        '{"a":[1,2.5],"b":null}'
+    """
+    return json.dumps(finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """The same nest of dicts, lists and numbers with None for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def open_store(folder: str | Path) -> Connection:
+    """Open the store in a study's folder, making both when they are not there yet.
+
+    Raises:
+        ValueError: when the file there is no study store, or one of a newer format, or when files that a report would
+            overwrite are there without a store.
+        OSError: when it cannot be opened or made.
+    """
+    path = Path(folder) / FILE_NAME
+    foreign = [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
+    if foreign:
+        raise ValueError(
+            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {FILE_NAME}; "
+            "choose another folder"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {folder}: {error.strerror}; {WRITABLE}") from error
+    with _clear_errors(path):
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+    return _closed_on_error(_check_or_create, connection, path)
+
+
+def open_to_read(folder: str | Path) -> Connection:
+    """Open the store of a study that is there without writing: it may run on meanwhile, or be read-only.
+
+    Raises:
+        ValueError: when the file there is no study store, or one of a newer format.
+        OSError: when there is none, or it cannot be opened.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.exists():
+        raise OSError(
+            f"expected a study in {folder}, got no {FILE_NAME} there; correct the folder, or run the study first"
+        )
+    with _clear_errors(path):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    return _closed_on_error(_check, connection, path)
+
+
+def _closed_on_error(check: Callable[[Connection, Path], None], connection: Connection, path: Path) -> Connection:
+    try:
+        with _clear_errors(path):
+            check(connection, path)
+    except (OSError, ValueError):
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _clear_errors(path: str | Path) -> Iterator[None]:
+    """SQLite's errors as an OSError (locked, read-only, disk full) or a ValueError (damaged) with path and remedy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(f"cannot use {path}: {error}; {WRITABLE}") from error
+    except (sqlite3.DatabaseError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"expected a study store, got {path} ({error}); choose another folder, or move that file away and run again"
+        ) from error
+
+
+def path_of(connection: Connection) -> str:
+    """The file of a store."""
+    return connection.execute("PRAGMA database_list").fetchone()[2]
+
+
+def _check_or_create(connection: Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application_id == 0 and n_tables == 0:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    else:
+        _check(connection, path)
+    for table in TABLES:
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} "
+            "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT NOT NULL)"
+        )
+    connection.execute("CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _check(connection: Connection, path: Path) -> None:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application_id != APPLICATION_ID:
+        raise ValueError(f"expected a study store, got another database in {path}; choose another folder")
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"expected a study store of format {FORMAT_VERSION} or older, got format {version} in {path}; "
+            "update prewired"
+        )
+
+
+def add(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
+    """Store one result, in one transaction that is on disk when this returns; a key that is there stays as it is.
+
+    Args:
+        key: what determines the result, as canonical JSON.
+        payload: what came out of it; `payload["finished"]` is the time it ended.
+        table: "runs" or "graphs".
+
+    Raises:
+        ValueError: when the file is damaged.
+        OSError: when it cannot be written.
+    """
+    with _clear_errors(path_of(connection)):
+        connection.execute(
+            f"INSERT INTO {_known(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            (key, json.dumps(finite(payload), allow_nan=False), payload["finished"]),
+        )
+
+
+def load(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
+    """All results: canonical JSON of the key -> payload, in the order they finished; none from a table not yet there.
+
+    Raises:
+        ValueError: when the file is damaged.
+    """
+    with _clear_errors(path_of(connection)):
+        if not _has(connection, _known(table)):
+            return {}
+        rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
+        return {key: json.loads(payload) for key, payload in rows}
+
+
+def note(connection: Connection, name: str, value: object) -> None:
+    """Keep one value under a name, instead of what was there; on disk when this returns.
+
+    Raises:
+        ValueError: when the file is damaged.
+        OSError: when it cannot be written.
+    """
+    with _clear_errors(path_of(connection)):
+        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(finite(value))))
+
+
+def noted(connection: Connection, name: str) -> Any:
+    """The value kept under a name, None where there is none.
+
+    Raises:
+        ValueError: when the file is damaged.
+    """
+    with _clear_errors(path_of(connection)):
+        if not _has(connection, "notes"):
+            return None
+        row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+
+def _has(connection: Connection, table: str) -> bool:
+    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone()[0] == 1
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise ValueError(f"expected a table among {', '.join(TABLES)}, got {table!r}")
+    return table
+
+
+def versions() -> dict[str, str]:
+    """The versions that figures depend on, to be stored beside them."""
+    from ..._version import __version__
+
+    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **installed, "prewired": __version__}

@@ -1,0 +1,170 @@
+"""The two things that workers do: measure the graphs of a net, and train it once. What comes back can go into JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from ... import metrics
+from ...nn import count_parameters, mlp
+from ...ops.machine import processor
+from ...random_bits import RandomBits
+from ...topology import Topology
+from ...training import data
+from ...training.loop import train
+from ...training.signals import signals
+from ..config import StudyConfig
+from ..grid import Job, Net, is_reference
+from ..wiring import wire_net
+from . import database
+
+LAYER_METRICS = (
+    "density",
+    "fan_in_min",
+    "fan_in_max",
+    "fan_in_cv",
+    "fan_out_min",
+    "fan_out_max",
+    "fan_out_cv",
+    "dead_inputs",
+    "dead_outputs",
+    "duplicate_inputs",
+    "duplicate_outputs",
+    "connected_components",
+    "spectral_gap",
+    "relative_spectral_gap",
+    "normalized_spectral_gap",
+    "ramanujan_ratio",
+    "random_ratio",
+    "algebraic_connectivity",
+    "normalized_algebraic_connectivity",
+    "four_cycle_ratio",
+    "robins_alexander_clustering",
+    "scatter",
+)
+NETWORK_METRICS = tuple(metrics.NETWORK_METRICS)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A task: to make and measure the layers of a net with one graph seed."""
+
+    net: Net
+    graph_seed: int | None
+
+    def __str__(self) -> str:
+        return f"graphs of {self.net}" + ("" if self.graph_seed is None else f", graph {self.graph_seed}")
+
+
+Task = Graphs | Job
+Tell = Callable[[int], None]
+
+
+def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], tell: Tell) -> dict[str, Any]:
+    """Do a task and return what the store keeps of it.
+
+    Args:
+        task: what to do.
+        config: the study.
+        load: gives a data set by its name in the config.
+        tell: called after each epoch of a training.
+
+    Raises:
+        ValueError, RuntimeError: for a graph that cannot be made; the message names the net.
+    """
+    started = datetime.now(UTC)
+    found = _measured(task, config) if isinstance(task, Graphs) else _trained(task, config, load(task.net.data), tell)
+    return {
+        **found,
+        "versions": database.versions(),
+        "started": started.isoformat(timespec="milliseconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def load_data(config: StudyConfig, name: str) -> data.Data:
+    """A data set of the study, cut to train_rows rows of training.
+
+    Raises:
+        ValueError: where there are fewer rows than that, and as `data.load` does.
+    """
+    loaded = data.load(name, root=config.root, target=config.target, task=config.task)
+    if config.train_rows is None:
+        return loaded
+    if config.train_rows > len(loaded.x_train):
+        raise ValueError(
+            f"expected train_rows of at most {len(loaded.x_train)}, the training rows of {name}, got "
+            f"{config.train_rows}; lower it or leave it out"
+        )
+    rows = torch.from_numpy(RandomBits(0, "train rows").permutation(len(loaded.x_train))[: config.train_rows])
+    return replace(loaded, x_train=loaded.x_train[rows], y_train=loaded.y_train[rows])
+
+
+def source(loaded: data.Data) -> dict[str, str]:
+    """What identifies the data: the task, and one hash over everything a run sees of them."""
+    digest = hashlib.sha256()
+    for part in ("train", "val", "test"):
+        for tensor in (getattr(loaded, f"x_{part}"), getattr(loaded, f"y_{part}")):
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.contiguous().numpy())
+    return {"sha256": digest.hexdigest(), "task": loaded.task}
+
+
+def machine() -> str:
+    """The processor and the number of threads torch uses, in one line."""
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def module_bytes(module: torch.nn.Module) -> int:
+    """Bytes that a module holds: weights, biases and the index arrays in its buffers."""
+    held = [*module.parameters(), *module.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:
+    try:
+        topologies = wire_net(config, task.net, task.graph_seed)
+    except (ValueError, RuntimeError) as error:
+        if not config.skip_impossible:
+            raise
+        return {"impossible": str(error)}
+    layers = [{**_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
+    return {"layers": layers, "network": metrics.measure_network(topologies, NETWORK_METRICS)}
+
+
+def _trained(job: Job, config: StudyConfig, loaded: data.Data, tell: Tell) -> dict[str, Any]:
+    sizes, seed = list(job.net.sizes), job.train_seed
+    topologies: list[Topology] = []
+    if is_reference(job.net):
+        net = mlp(sizes, family="dense", init_seed=seed)
+    else:
+        topologies = wire_net(config, job.net, job.graph_seed)
+        net = mlp(sizes, topologies=topologies, init_seed=seed, scale=job.net.init)
+    start: Mapping[str, Any] = {} if job.tuning else signals(net, loaded)
+    how = config.training(seed, job.learning_rate, tuning=job.tuning)
+    about = {
+        "layers": [_layer(t) for t in topologies],
+        "n_parameters": count_parameters(net),
+        "bytes": module_bytes(net),
+        "machine": machine(),
+        "start": start,
+    }
+    try:
+        run = train(net, loaded, how, progress=lambda epoch, _: tell(epoch), test=not job.tuning)
+    except FloatingPointError as error:
+        return {**about, "failed": str(error)}
+    return {**about, "run": run.to_dict()}
+
+
+def _layer(topology: Topology) -> dict[str, Any]:
+    return {
+        "digest": topology.digest,
+        "recipe": topology.recipe.to_json() if topology.recipe else None,
+        "n_edges": topology.n_edges,
+    }

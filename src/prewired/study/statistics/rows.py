@@ -1,0 +1,142 @@
+"""What the statistics are made from: the runs of a study, and its graphs, which are their unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ...training.run import Run
+
+Item = TypeVar("Item")
+DENSE = "dense"
+DENSE_NARROW = "dense narrow"
+REFERENCES = (DENSE, DENSE_NARROW)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished run of a study."""
+
+    data: str
+    family: str  # as the study names it, "dense" (equal width) or "dense narrow" (equal number of parameters)
+    control: str  # "" for a family as it is, "permuted", "shuffled"
+    init: str  # "fan_in": initial weights by true fan-in; "n_in": as if dense
+    density: float | None  # None for "dense"; for "dense narrow" the density whose parameter count it matches
+    graph_seed: int | None  # None where there is nothing random in the graph
+    train_seed: int
+    run: Run
+    n_bytes: int
+    machine: str
+    metrics: Mapping[str, float] = field(default_factory=dict)  # mean over layers, and of the network; empty for dense
+    sizes: tuple[int, ...] = ()
+    digests: tuple[str, ...] = ()  # of the sparse layers
+    versions: str = ""
+    layers: tuple[Mapping[str, float], ...] = ()  # the metrics of each sparse layer
+    start: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each layer before training, see `signals`
+    learning_rate: float = math.nan
+
+    @property
+    def label(self) -> str:
+        """The family, with its control and its initial weights where they are not the usual ones."""
+        return label(self.family, self.control, self.init)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where graphs are compared: on the same data, with equally many edges, all with or all without a control."""
+
+    data: str
+    density: float
+    control: str = ""
+    init: str = "fan_in"
+
+    def __str__(self) -> str:
+        return label(f"{self.data}, {percent(self.density)}", self.control, self.init)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The runs of one net's graphs, averaged over their training seeds."""
+
+    cell: Cell
+    family: str  # of its first run: another family may make the same graph
+    score: float  # mean test score
+    scores: tuple[float, ...]  # of every training seed
+    metrics: Mapping[str, float]
+    digests: tuple[str, ...]
+
+
+def label(family: str, control: str, init: str) -> str:
+    """A family with its variant.
+
+    Example:
+        >>> label("rotating", "permuted", "fan_in"), label("rotating", "", "n_in")
+        ('rotating, permuted', 'rotating, init n_in')
+    """
+    return ", ".join(part for part in (family, control, "" if init == "fan_in" else f"init {init}") if part)
+
+
+def base_family(text: str) -> str:
+    """A family without its parameters, layer by layer.
+
+    Example:
+        >>> base_family("window2d:channels=3+swap_ladder:swaps=0.1")
+        'window2d+swap_ladder'
+    """
+    return "+".join(part.partition(":")[0] for part in text.split("+"))
+
+
+def graphs(rows: Iterable[Row]) -> list[Graph]:
+    """The sparse graphs of each cell, as the rows come; one that several families make is there once.
+
+    Trainings with the same seed and learning rate are the same training, and count once.
+    """
+    found = []
+    for group in groups((row for row in rows if row.digests), lambda row: (cell(row), row.digests)):
+        trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
+        scores = tuple(row.run.test_score for row in reversed(trainings.values()))
+        first = group[0]
+        mean = mean_and_sd(scores)[0]
+        found.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
+    return found
+
+
+def cell(row: Row) -> Cell:
+    """The cell of a sparse run."""
+    return Cell(row.data, math.nan if row.density is None else row.density, row.control, row.init)
+
+
+def groups(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
+    """The rows or graphs with equal keys together, in the order of their first ones."""
+    found: dict[Hashable, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.values())
+
+
+def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1) of the values; the deviation is NaN for a single value.
+
+    Example:
+        >>> mean_and_sd([1.0, 2.0, 3.0])
+        (2.0, 1.0)
+    """
+    array = np.asarray(list(values), dtype=float)
+    if array.size == 0:
+        return math.nan, math.nan
+    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else math.nan
+
+
+def percent(share: float) -> str:
+    """A share as people read it.
+
+    Example:
+        >>> percent(0.05), percent(0.005)
+        ('5 %', '0.5 %')
+    """
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,263 @@
+"""The pictures: written, of the expected size, and true to the data they show."""
+
+import math
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prewired import Topology, generators, plots
+from prewired.metrics import random_matrix
+from prewired.study.reporting import study_plots
+from prewired.study.statistics import Row, graphs, spearman
+from prewired.training.loop import Run, TrainConfig
+
+FAMILIES = ["erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped"]
+
+
+def make_rows(families, densities, score_name="accuracy", epochs=3):
+    def row(family, density, graph_seed, score, metrics):
+        curve = tuple(score - 0.1 * math.exp(-epoch) for epoch in range(epochs))
+        curves = dict.fromkeys(("train_loss", "val_loss", "val_score", "seconds"), curve)
+        ends = {"test_loss": 0.1, "test_score": score, "chosen_epoch": epochs}
+        run = Run(TrainConfig(epochs=epochs), score_name, 100, **curves, **ends)
+        digests = (f"{family} {density} {graph_seed}",) if metrics else ()
+        return Row("d", family, "", "fan_in", density, graph_seed, 0, run, 400, "m", metrics, digests=digests)
+
+    rows = [row("dense", None, None, 0.98, {})]
+    for density in densities:
+        rows.append(row("dense narrow", density, None, 0.9, {}))
+        for place, family in enumerate(families):
+            rows += [row(family, density, g, 0.9 + place / 100 + g / 500, {"gap": place + g / 10}) for g in range(2)]
+    return rows
+
+
+def correlations(rows):
+    """Density -> Spearman's rho of the score with the gap."""
+    cells = {graph.cell.density: [] for graph in graphs(rows)}
+    for graph in graphs(rows):
+        cells[graph.cell.density].append((graph.metrics["gap"], graph.score))
+    return {density: spearman(*zip(*pairs, strict=True)) for density, pairs in cells.items()}
+
+
+def png_size(path):
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", header[16:24])
+
+
+@pytest.mark.parametrize(
+    ("families", "densities", "score_name"),
+    [(FAMILIES[:1], [0.05], "accuracy"), (FAMILIES, [0.02, 0.05, 0.1, 0.4], "accuracy"), (FAMILIES, [0.1], "r2")],
+)
+def test_pictures_of_rows(tmp_path, families, densities, score_name):
+    rows = make_rows(families, densities, score_name)
+    paths = [
+        study_plots.score_by_density(rows, path=tmp_path / "density.png"),
+        study_plots.score_by_metric(rows, "gap", correlations(rows), path=tmp_path / "gap.png"),
+        study_plots.training_curves(rows, path=tmp_path / "curves.png"),
+    ]
+    for path in paths:
+        width, height = png_size(path)
+        assert 600 <= width <= 3000
+        assert 450 <= height <= 2000
+        assert path.stat().st_size > 5000
+
+
+def drawn(axis):
+    """Label -> points of every labelled line; error bars carry theirs on their container."""
+    lines = {str(line.get_label()): line.get_xydata() for line in axis.lines}
+    errors = [container for container in axis.containers if hasattr(container, "lines")]
+    lines |= {container.get_label(): container.lines[0].get_xydata() for container in errors}
+    return {label: points for label, points in lines.items() if not label.startswith("_")}
+
+
+def test_score_by_density_shows_means_and_spreads():
+    axis = study_plots.score_by_density.__wrapped__(make_rows(["biregular", "rotating"], [0.1, 0.4])).axes[0]
+    lines = drawn(axis)
+    assert set(lines) == {"dense", "dense narrow", "biregular", "rotating"}
+    np.testing.assert_allclose(lines["dense"][:, 1], [98, 98])
+    np.testing.assert_allclose(lines["dense narrow"], [[0.1, 90], [0.4, 90]])
+    np.testing.assert_allclose(lines["biregular"][:, 1], [90.1, 90.1])  # mean of 90 and 90.2
+    np.testing.assert_allclose(lines["rotating"][:, 1], [91.1, 91.1])
+    np.testing.assert_allclose(lines["biregular"][:, 0], [0.1, 0.4], rtol=0.12)
+    assert (lines["biregular"][:, 0] < lines["rotating"][:, 0]).all()
+    (bar, _) = axis.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose(bar[:, 1], [90.1 - 0.2 / math.sqrt(2), 90.1 + 0.2 / math.sqrt(2)])
+
+
+def test_score_by_metric_shows_every_graph_and_the_finding():
+    rows = make_rows(["biregular", "rotating"], [0.1, 0.4])
+    figure = study_plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows))
+    assert len(figure.axes) == 2
+    for axis, density in zip(figure.axes, ("10 %", "40 %"), strict=True):
+        np.testing.assert_allclose(drawn(axis)["biregular"], [[0, 90], [0.1, 90.2]])
+        np.testing.assert_allclose(drawn(axis)["rotating"], [[1, 91], [1.1, 91.2]])
+        assert axis.get_title() == f"density {density}\n$\\rho$ = +1.00, n = 4"
+
+
+def test_training_curves_show_means_over_runs():
+    figure = study_plots.training_curves.__wrapped__(make_rows(["biregular"], [0.1], epochs=2))
+    lines = drawn(figure.axes[0])
+    assert set(lines) == {"dense", "dense narrow", "biregular"}
+    np.testing.assert_allclose(lines["biregular"], [[1, 90.1 - 10], [2, 90.1 - 10 / math.e]])
+    np.testing.assert_allclose(lines["dense"], [[1, 98 - 10], [2, 98 - 10 / math.e]])
+
+
+def test_curves_of_runs_that_were_stopped_early_keep_their_chosen_score():
+    rows = make_rows(["biregular"], [0.1], epochs=4)
+    stopped = replace(rows[2].run, val_score=(0.5, 0.4), chosen_epoch=1)
+    rows[2] = replace(rows[2], run=stopped)
+    lines = drawn(study_plots.training_curves.__wrapped__(rows).axes[0])
+    whole = rows[3].run.val_score
+    np.testing.assert_allclose(
+        lines["biregular"], [[k + 1, 50 * (held + whole[k])] for k, held in enumerate((0.5, 0.4, 0.5, 0.5))]
+    )
+
+
+def test_variants_are_lines_of_their_own_with_the_look_of_their_family():
+    rows = make_rows(["biregular"], [0.1, 0.4])
+    permuted = [replace(row, control="permuted") for row in rows if row.digests]
+    axis = study_plots.score_by_density.__wrapped__(rows + permuted).axes[0]
+    assert {"biregular", "biregular, permuted"} < set(drawn(axis))
+    assert plots.style("biregular, permuted") == plots.style("biregular") != plots.style("rotating, permuted")
+
+
+def test_a_metric_that_ranks_nothing_says_so():
+    rows = [replace(row, metrics={"gap": 1.0}) if row.metrics else row for row in make_rows(["biregular"], [0.1])]
+    axis = study_plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows)).axes[0]
+    assert axis.get_title() == "density 10 %\nno ranking possible, n = 2"
+
+
+def test_biadjacency_shows_the_edges():
+    topology = generators.rotating(30, 20, fan_in=3)
+    (image,) = plots.biadjacency.__wrapped__({"rotating": topology}, "a title").axes[0].images
+    np.testing.assert_array_equal(image.get_array(), topology.biadjacency().toarray())
+
+
+def test_more_densities_make_a_larger_picture(tmp_path):
+    few, many = make_rows(FAMILIES, [0.1]), make_rows(FAMILIES, [0.1, 0.2, 0.3])
+    one = study_plots.score_by_metric(few, "gap", correlations(few), path=tmp_path / "one.png")
+    three = study_plots.score_by_metric(many, "gap", correlations(many), path=tmp_path / "three.png")
+    assert png_size(three)[0] > 2 * png_size(one)[0] - 400
+
+
+def test_biadjacency_picture(tmp_path):
+    topologies = {"rotating": generators.rotating(50, 40, fan_in=5), "grouped": generators.grouped(50, 40, fan_in=5)}
+    assert min(png_size(plots.biadjacency(topologies, "two", path=tmp_path / "b.png"))) > 400
+
+
+def test_blocks_hold_every_edge_and_small_graphs_are_shown_exactly():
+    small = generators.fibonacci(30, 20, fan_in=4)
+    np.testing.assert_array_equal(plots.block_shares(small), small.biadjacency().toarray())
+    large = generators.rotating(300, 500, fan_in=7)
+    shares = plots.block_shares(large, resolution=100)
+    assert shares.shape == (100, 100)
+    assert shares.sum() * (3 * 5) == pytest.approx(large.n_edges)
+
+
+def test_every_family_has_its_own_look():
+    names = [name for name in (*generators.GENERATORS, *generators.STAGES) if name != "dense"]
+    assert len({plots.style(name) for name in names}) == len(names)
+    assert len({plots.style(name)[0] for name in FAMILIES}) == len(FAMILIES)
+
+
+ODD = {
+    "one row": Topology(9, 1, [0, 4], [0, 3, 4, 8]),
+    "dense": generators.dense(20, 30),
+    "empty": Topology(5, 4, [0] * 5, []),
+    "matching": generators.rotating(64, 64, fan_in=1),
+    "one cell": generators.dense(1, 1),
+}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_pictures_of_odd_graphs(tmp_path, several):
+    sets = [ODD] if several else [{name: t} for name, t in ODD.items()]
+    for shown in sets:
+        paths = [plots.singular_values(shown, path=tmp_path / "s.png"), plots.degrees(shown, path=tmp_path / "d.png")]
+        if not several:
+            (only,) = shown.values()
+            paths.append(plots.path_counts([only], path=tmp_path / "p.png"))
+        for path in paths:
+            width, height = png_size(path)
+            assert 400 <= width <= 3000
+            assert 300 <= height <= 2500
+
+
+def bars(axis):
+    """Left ends, widths and heights of the bars."""
+    return np.array([(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axis.patches if bar.get_width()]).T
+
+
+def test_singular_values_show_the_histogram_the_law_and_the_leading_two():
+    t = generators.biregular(120, 100, fan_in=6, seed=0)
+    axis = plots.singular_values.__wrapped__({"mine": t}).axes[0]
+    left, width, height = bars(axis)
+    values = random_matrix.singular_values(t)
+    np.testing.assert_allclose(
+        height * width * 100, [((a <= values) & (values < a + w)).sum() for a, w in zip(left, width, strict=True)]
+    )
+    lines = drawn(axis)
+    x, f = lines["random biregular graph"].T
+    np.testing.assert_allclose(f, random_matrix.biregular_law(x, 6, 5, density=0.05))
+    np.testing.assert_allclose(lines["$\\sigma_2$"][:, 0], values[1])
+    np.testing.assert_allclose(lines["$\\sigma_1$"][:, 0], values[0])
+    assert axis.get_title() == f"mine\n$\\sigma_1$ = 5.477, $\\sigma_2$ = {values[1]:.4g}"
+
+
+def test_a_distant_sigma1_is_an_arrow_and_a_high_bar_is_cut_off():
+    far = plots.singular_values.__wrapped__(generators.biregular(200, 200, fan_in=40, seed=0)).axes[0]
+    assert "$\\sigma_1$" not in drawn(far)
+    assert far.get_xlim()[1] < 40
+    assert [text.get_text() for text in far.texts] == ["$\\sigma_1$"]
+    high = plots.singular_values.__wrapped__(generators.grouped(100, 100, fan_in=10)).axes[0]
+    assert [text.get_text() for text in high.texts] == ["90 %"]
+    assert high.get_ylim()[1] < bars(high)[2].max()
+
+
+def test_large_graphs_show_the_estimated_density(monkeypatch):
+    t = generators.biregular(120, 100, fan_in=6, seed=0)
+    monkeypatch.setattr(random_matrix, "DENSE_CELLS", 100)
+    left, width, height = bars(plots.singular_values.__wrapped__(t).axes[0])
+    expected, _ = random_matrix.singular_value_density(t, np.append(left, left[-1] + width[-1]))
+    np.testing.assert_allclose(height, expected)
+
+
+def test_degrees_show_every_unit():
+    t = generators.erdos_renyi(300, 200, fan_in=4, seed=0)
+    fan_in, fan_out = plots.degrees.__wrapped__({"mine": t}).axes
+    for axis, counts, side in ((fan_in, t.fan_in, "fan-in"), (fan_out, t.fan_out, "fan-out")):
+        left, width, height = bars(axis)
+        np.testing.assert_array_equal(width, 1)
+        np.testing.assert_array_equal(height, np.bincount(counts, minlength=counts.min() + len(left))[counts.min() :])
+        assert left[0] == counts.min() - 0.5
+        assert axis.get_title() == f"mine {side} {counts.min()} to {counts.max()}, mean {counts.mean():.4g}"
+    hubs = Topology.from_edges(200, 150, [(0, k) for k in range(150)] + [(k, k % 150) for k in range(1, 200)])
+    axis = plots.degrees.__wrapped__({"hubs": hubs}).axes[1]
+    assert axis.get_yscale() == "log"
+    assert len(bars(axis)[0]) <= 60
+    assert bars(axis)[2].sum() == 200
+
+
+def test_path_counts_show_the_metric():
+    net = [generators.biregular(60, 50, fan_in=6, seed=0), generators.rotating(50, 300, fan_in=3)]
+    figure = plots.path_counts.__wrapped__(net)
+    (image,) = figure.axes[0].images
+    product = net[1].biadjacency() @ net[0].biadjacency()
+    assert image.get_array().shape == (160, 60)
+    assert image.get_extent() == [0, 60, 300, 0]
+    np.testing.assert_allclose(image.get_array().mean(), 1, rtol=0.05)  # blocks are of one and of two outputs
+    np.testing.assert_allclose(image.get_array()[0] * product.mean(), product.toarray()[:1].mean(axis=0))
+    assert figure.axes[0].get_title() == "60 -> 50 -> 300, $10^{3.73}$ paths"
+
+
+def test_large_faint_graphs_are_shaded_up_to_their_largest_share():
+    shown = plots.biadjacency.__wrapped__({"large": generators.rotating(30_000, 30_000, fan_in=3)}, "title").axes[0]
+    (image,) = shown.images
+    assert image.norm.vmax == image.get_array().max() < 0.05
+    shown.figure.canvas.draw()
+    assert "10 k" in [tick.get_text() for tick in shown.get_xticklabels()]
+    (image,) = plots.biadjacency.__wrapped__({"small": generators.rotating(30, 30, fan_in=3)}, "title").axes[0].images
+    assert image.norm.vmax == 1

@@ -1,0 +1,198 @@
+"""What a study's folder tells of how far it is."""
+
+import json
+import os
+import platform
+import sqlite3
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prewired.study import RUNS, StudyConfig, study
+from prewired.study.running import database
+from prewired.study.study_status import FINISHED, NOT_BEGUN, OLDER, RUNNING, STOPPED, lines, status
+
+CONFIG = StudyConfig("digits", ["biregular", "rotating"], [0.2], graph_seeds=2, hidden=[16, 16], epochs=1, timing=False)
+N_RUNS = 5
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    study(CONFIG, folder)
+    return folder
+
+
+def stop_after(n):
+    def progress(step):
+        if step.phase == RUNS and step.payload is not None and step.done == n:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="2 of 5 runs are stored"):
+        study(CONFIG, tmp_path, progress=stop_after(2))
+    return tmp_path
+
+
+def change_state(folder, /, **changes):
+    """Write of a study what it writes itself, but for these changes."""
+    with sqlite3.connect(folder / database.FILE_NAME) as connection:
+        state = {**database.noted(connection, "state"), **changes}
+        database.note(connection, "state", state)
+
+
+def now(**later):
+    return (datetime.now(UTC) + timedelta(**later)).isoformat(timespec="seconds")
+
+
+def test_not_begun(tmp_path):
+    assert status(tmp_path / "nowhere").state == status(tmp_path).state == NOT_BEGUN
+    database.open_store(tmp_path).close()
+    assert status(tmp_path).state == NOT_BEGUN
+    assert lines(status(tmp_path)) == [f"{tmp_path}: not begun"]
+
+
+def test_finished(finished):
+    found = status(finished)
+    assert (found.state, found.left, found.process) == (FINISHED, 0.0, None)
+    assert found.config == CONFIG
+    assert found.counts == {"graphs": (3, 3), "learning rates": (0, 0), "runs": (N_RUNS, N_RUNS)}
+    assert found.began <= found.last <= datetime.now(UTC)
+    said = "\n".join(lines(found))
+    assert "runs: 5 of 5\n" in said
+    assert "asked: data digits; families biregular, rotating; densities 0.2; graph seeds 2; training seeds 1\n" in said
+    assert "learning rates" not in said
+    assert "go on" not in said
+
+
+def test_as_the_study_itself_sees_it(tmp_path):
+    seen = []
+    study(CONFIG, tmp_path, progress=lambda step: seen.append((step, status(tmp_path))))
+    assert {found.state for _, found in seen} == {RUNNING}
+    assert seen[0][1].left is None  # nothing is known at first
+    for step, found in seen:
+        if step.payload is not None:
+            assert found.counts[step.phase][0] == step.done  # its result is on disk when it is told of
+    assert status(tmp_path).state == FINISHED
+
+
+def test_stopped(stopped):
+    found = status(stopped)
+    assert (found.state, found.counts[RUNS]) == (STOPPED, (2, N_RUNS))
+    assert found.left > 0
+    assert lines(found)[-1].startswith("to go on: ")
+
+
+def test_killed(stopped):
+    change_state(stopped, process=os.getpid())  # as if it ran
+    assert status(stopped).state == RUNNING
+    child = os.fork() if hasattr(os, "fork") else pytest.skip("no fork")
+    if child == 0:
+        os._exit(0)
+    change_state(stopped, process=child)
+    if sys.platform == "linux":
+        while "Z" not in open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[0]:  # noqa: PTH123, SIM115
+            pass
+        assert status(stopped).state == STOPPED  # dead, though nobody has asked for its exit code
+    os.waitpid(child, 0)
+    assert status(stopped).state == STOPPED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_another_process_with_the_number_of_a_killed_one(stopped):
+    change_state(stopped, process=os.getpid(), when=now(days=-365))
+    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(days=-365)})
+    assert status(stopped).state == STOPPED
+
+
+def test_on_another_machine_the_last_result_tells(stopped):
+    change_state(stopped, process=1, host="elsewhere")
+    found = status(stopped)
+    assert found.state == RUNNING
+    assert "runs on elsewhere, about" in lines(found)[-1]
+    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(hours=-2)})
+    change_state(stopped, process=1, host="elsewhere", when=now(hours=-1))
+    assert status(stopped).state == STOPPED
+
+
+def test_the_time_left_goes_down_while_it_runs(stopped):
+    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(hours=-2)})
+    change_state(stopped, process=os.getpid(), host=platform.node(), left=100.0, when=now(seconds=-30))
+    assert 60 <= status(stopped).left <= 70
+    change_state(stopped, left=10.0)
+    assert status(stopped).left == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["bin/python", "env/bin/prewired", "study", "my grid.toml"], "prewired study 'my grid.toml'"),
+        (["python", "-m", "prewired", "study", "a.toml"], "prewired study a.toml"),
+        (["python3", "script.py", "out"], "python3 script.py out"),
+        (["python3", "-c", "import prewired"], "run the same command again"),
+        (["python3"], "python3"),
+    ],
+)
+def test_the_command_to_go_on_with(stopped, monkeypatch, typed, said):
+    monkeypatch.chdir(stopped)
+    change_state(stopped, command=typed, folder=str(stopped))
+    assert lines(status(stopped))[-1] == f"to go on: {said}"
+    change_state(stopped, folder="/else where")
+    expected = said if "-c" in typed else f"cd '/else where' && {said}"
+    assert lines(status(stopped))[-1] == f"to go on: {expected}"
+
+
+def test_failed_and_impossible(tmp_path):
+    config = StudyConfig(
+        "digits", ["biregular", "butterfly"], [0.2], graph_seeds=1, hidden=[16, 16], epochs=1, timing=False
+    )
+    config = StudyConfig(**{**config.to_dict(), "learning_rate": 1e30, "optimizer": "sgd", "skip_impossible": True})
+    study(config, tmp_path)
+    found = status(tmp_path)
+    assert found.state == FINISHED
+    assert found.failed == found.counts[RUNS][0] > 0
+    assert len(found.impossible) == 1
+    assert "butterfly at density 0.2" in found.impossible[0]
+    said = "\n".join(lines(found))
+    assert f"{found.failed} failed" in said
+    assert "left out: butterfly" in said
+
+
+def test_no_learning_rate_was_good(tmp_path):
+    config = StudyConfig(
+        "digits", ["rotating"], [0.2], hidden=[16, 16], epochs=1, learning_rates=[1e30, 1e31], timing=False
+    )
+    config = StudyConfig(**{**config.to_dict(), "optimizer": "sgd"})
+    with pytest.raises(RuntimeError, match="add smaller ones"):
+        study(config, tmp_path)
+    found = status(tmp_path)
+    assert (found.state, RUNS in found.counts) == (STOPPED, False)
+    assert "add smaller ones" in lines(found)[-1]
+
+
+def test_of_an_older_version(finished, tmp_path):
+    with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
+        connection.executescript(
+            f"PRAGMA application_id = {database.APPLICATION_ID}; PRAGMA user_version = 1;"
+            "CREATE TABLE runs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT)"
+        )
+        connection.execute("INSERT INTO runs VALUES (1, '{}', '{}', '')")
+    before = (tmp_path / database.FILE_NAME).read_bytes()
+    found = status(tmp_path)
+    assert found.state == OLDER
+    assert "begins anew" in lines(found)[-1]
+    assert (tmp_path / database.FILE_NAME).read_bytes() == before
+
+
+def test_of_another_kind(tmp_path):
+    (tmp_path / database.FILE_NAME).write_text(json.dumps("my diary") * 100)
+    with pytest.raises(ValueError, match="expected a study store"):
+        status(tmp_path)
