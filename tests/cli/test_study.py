@@ -372,9 +372,9 @@ def plain_lines(capsys, monkeypatch, steps):
     """What steps print where there is no terminal; each comes with the second at which it is told."""
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with study_progress() as progress:
+    with study_progress() as show:
         for now[0], one in steps:
-            progress(one)
+            show(one)
     return capsys.readouterr().err.splitlines()
 
 
