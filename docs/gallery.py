@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from prewired import generators, metrics
-from prewired.generators import SHAPES, STAGES, catalogue
+from prewired.generators import AVAILABLE_SIZES, NETWORK_FAMILIES, catalogue
 from prewired.plots import block_shares
 from prewired.topology.topology import Recipe, Topology
 
@@ -80,11 +80,11 @@ def table(lines: list[Sequence[str]]) -> str:
 
 def example(name: str, seed: int = 0) -> list[Topology]:
     """The layers of one example of a family."""
-    if name in STAGES:
-        return generators.wired(name, sizes=SIZES.get(name, [64] * 4))
+    if name in NETWORK_FAMILIES:
+        return generators.make_network(name, sizes=SIZES.get(name, [64] * 4))
     own = OWN.get(name, {})
-    if name in SHAPES:
-        shapes = list(SHAPES[name](2 * N, **own)) or list(SHAPES[name](3000, **own))
+    if name in AVAILABLE_SIZES:
+        shapes = list(AVAILABLE_SIZES[name](2 * N, **own)) or list(AVAILABLE_SIZES[name](3000, **own))
         shape = min(shapes, key=lambda s: abs(np.log([s.n_in / N, s.n_out / N, s.fan_in / FAN_IN])).sum())
         several = sum((s.n_in, s.n_out) == (shape.n_in, shape.n_out) for s in shapes) > 1
         fan_in = {"fan_in": round(shape.fan_in)} if several else {}

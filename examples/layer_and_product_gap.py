@@ -51,7 +51,7 @@ def networks() -> dict[str, list[pw.Topology]]:
         family: pw.nn.wire([N] * 3, family=family, fan_in=FAN_IN, seed=0, dense_output=False)
         for family in (*RANDOM, *ONE_LAYER, *SEVERAL_LAYERS)
     }
-    return {**layers, "lps_tower": pw.generators.wired("lps_tower", sizes=[1092] * 3, fan_in=18)}
+    return {**layers, "lps_tower": pw.generators.make_network("lps_tower", sizes=[1092] * 3, fan_in=18)}
 
 
 def measured(family: str, layers: list[pw.Topology]) -> Row:

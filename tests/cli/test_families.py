@@ -9,7 +9,7 @@ from prewired.cli.app import main
 from prewired.generators import catalogue
 from prewired.io import topology_file
 
-FAMILIES = [*generators.GENERATORS, *generators.STAGES]
+FAMILIES = [*generators.GENERATORS, *generators.NETWORK_FAMILIES]
 
 
 def run(capsys, *words):
@@ -45,7 +45,7 @@ def test_every_family_says_its_sizes_and_its_source(family):
     row = catalogue.row(family)
     assert row.sizes
     assert "\n" not in row.sizes
-    assert row.layers == ("several" if family in generators.STAGES else "one")
+    assert row.layers == ("several" if family in generators.NETWORK_FAMILIES else "one")
     assert row.reference.count("(") == row.reference.count(")")
 
 

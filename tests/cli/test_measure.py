@@ -151,7 +151,7 @@ def test_explain_adds_bounds_and_what_they_rest_on(capsys):
         "low": 0.25,
         "high": 0.25,
         "method": "counting",
-        "basis": "exact count",
+        "certificate": "exact count",
         "confidence": 1.0,
     }
     assert set(found["network"]["path_cv"]) == set(metrics.Measurement._fields)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prewired import Topology, generators
-from prewired.generators import GENERATORS, SHAPES
+from prewired.generators import AVAILABLE_SIZES, GENERATORS
 from prewired.topology import Recipe
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
@@ -27,7 +27,7 @@ OWN_REQUEST = {  # families that must be told more than how many edges
     "toeplitz": lambda n_in, n_out, fan_in: {"offsets": list(range(fan_in))},
     "dense": lambda n_in, n_out, fan_in: {},
 }
-ANY_SIZE = sorted(set(GENERATORS) - set(SHAPES))
+ANY_SIZE = sorted(set(GENERATORS) - set(AVAILABLE_SIZES))
 WIRED = sorted(set(ANY_SIZE) - set(OWN_REQUEST))
 ANY_EDGES = sorted(family for family in GENERATORS if "n_edges" in generators.parameters(family))
 EXPECTED_EDGES_ONLY = {"erdos_renyi_p"}  # each edge by a coin of its own
@@ -67,7 +67,7 @@ def promised_edges(family, n_in, n_out, fan_in):
 
 
 def shapes(family):
-    return list(SHAPES[family](LIMITS.get(family, 90)))
+    return list(AVAILABLE_SIZES[family](LIMITS.get(family, 90)))
 
 
 # Every family.
@@ -163,7 +163,7 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("family", sorted({*WIRED, *SHAPES}))
+@pytest.mark.parametrize("family", sorted({*WIRED, *AVAILABLE_SIZES}))
 def test_impossible_requests_are_refused(family):
     for request, message in IMPOSSIBLE:
         with pytest.raises(ValueError, match=message):
@@ -215,7 +215,7 @@ def test_large_graphs_take_memory_of_their_edges(family):
 # Families that exist for some sizes only.
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", AVAILABLE_SIZES)
 def test_every_shape_is_built_as_announced(family):
     listed = shapes(family)
     assert listed == sorted(listed, key=lambda s: (s.n_in, s.n_out))
@@ -237,7 +237,7 @@ def test_every_shape_is_built_as_announced(family):
                 make(family, *shape[:2])
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", AVAILABLE_SIZES)
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 60), data=st.data())
 @QUICK
 def test_a_refusal_names_sizes_that_exist(family, n_in, n_out, data):
@@ -255,7 +255,7 @@ def test_a_refusal_names_sizes_that_exist(family, n_in, n_out, data):
     assert fan_in is None or set(t.fan_in.tolist()) == {fan_in}
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", AVAILABLE_SIZES)
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 60), data=st.data())
 @QUICK
 def test_the_nearest_fit_is_of_exactly_the_size_and_fan_in_asked_for(family, n_in, n_out, data):
@@ -274,7 +274,7 @@ def test_the_nearest_fit_is_of_exactly_the_size_and_fan_in_asked_for(family, n_i
     assert make(family, n_in, n_out, fan_in=fan_in, fit="nearest") == t
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", AVAILABLE_SIZES)
 def test_a_fit_without_a_fan_in_is_cut_alone(family):
     largest = shapes(family)[-1]
     t = make(family, largest.n_in - 1, max(largest.n_out - 2, 1), fit="nearest")
@@ -283,7 +283,7 @@ def test_a_fit_without_a_fan_in_is_cut_alone(family):
         make(family, 10, 10, fit="smaller")
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", AVAILABLE_SIZES)
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 60), data=st.data())
 @QUICK
 def test_a_levelled_fit_is_made_whatever_changes_and_its_share_is_told(family, n_in, n_out, data):

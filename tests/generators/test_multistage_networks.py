@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prewired import SparseLinear, generators
 from prewired.cli.app import main
-from prewired.generators import STAGES, multistage_networks
+from prewired.generators import NETWORK_FAMILIES, multistage_networks
 from prewired.io import load_topology
 from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, parse_family, study
@@ -60,7 +60,7 @@ def product(topologies):
 
 @pytest.mark.parametrize(("family", "sizes", "request_", "edges", "paths"), CASES, ids=str)
 def test_the_product_is_what_the_family_promises(family, sizes, request_, edges, paths):
-    layers = STAGES[family](sizes, **request_)
+    layers = NETWORK_FAMILIES[family](sizes, **request_)
     assert [(t.n_in, t.n_out) for t in layers] == list(pairwise(sizes))
     assert [t.n_edges for t in layers] == edges
     assert all(np.ptp(t.fan_in) == np.ptp(t.fan_out) == 0 for t in layers)
@@ -71,35 +71,35 @@ def test_the_product_is_what_the_family_promises(family, sizes, request_, edges,
 
 
 def test_a_case_for_every_family():
-    assert set(NETWORKS) == set(GOLDEN) == set(STAGES)
+    assert set(NETWORKS) == set(GOLDEN) == set(NETWORK_FAMILIES)
 
 
 def digest(topologies):
     return hashlib.sha256("".join(t.digest for t in topologies).encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("family", STAGES)
+@pytest.mark.parametrize("family", NETWORK_FAMILIES)
 def test_golden_digests(family):
     sizes, request_, *_ = NETWORKS[family][-1]
-    assert digest(STAGES[family](sizes, **request_)) == GOLDEN[family]
+    assert digest(NETWORK_FAMILIES[family](sizes, **request_)) == GOLDEN[family]
 
 
 def test_the_golden_digest_of_a_network_that_is_cut():
-    layers = STAGES["radix_net"]([784, 1000, 500], density=0.05, fit="nearest")
+    layers = NETWORK_FAMILIES["radix_net"]([784, 1000, 500], density=0.05, fit="nearest")
     assert digest(layers) == GOLDEN_CUT
 
 
 def test_towers_mix_as_fast_as_ramanujan_graphs_promise():
-    layers = STAGES["lps_tower"]([1092] * 3, fan_in=6)
+    layers = NETWORK_FAMILIES["lps_tower"]([1092] * 3, fan_in=6)
     sigma = np.linalg.svd(product(layers), compute_uv=False)
     np.testing.assert_allclose(sigma[0], 36)
     assert sigma[1] <= 4 * 5 + 1e-9
 
 
 def test_benes_networks_rise_and_fall():
-    layers = STAGES["benes"]([16] * 8)
+    layers = NETWORK_FAMILIES["benes"]([16] * 8)
     assert layers == [*layers[3::-1], *layers[2::-1]][::-1] or layers == layers[::-1]
-    assert layers[:4] == STAGES["butterfly"]([16] * 5)
+    assert layers[:4] == NETWORK_FAMILIES["butterfly"]([16] * 5)
     assert len(set(layers)) == 4
 
 
@@ -111,7 +111,7 @@ def test_benes_networks_rise_and_fall():
 def test_any_radices_give_uniform_products(radices, blocks):
     ring = int(np.prod(radices))
     sizes = [ring * block for block in blocks[: len(radices) + 1]]
-    layers = STAGES["radix_net"](sizes, radices=[radices])
+    layers = NETWORK_FAMILIES["radix_net"](sizes, radices=[radices])
     paths = product(layers)
     assert paths.min() == paths.max() == np.prod(blocks[1 : len(radices)])
     expected = [a // ring * r for a, r in zip(sizes, radices, strict=False)]
@@ -148,7 +148,7 @@ def test_any_radices_give_uniform_products(radices, blocks):
 )
 def test_impossible_networks_are_refused_with_the_nearest(family, sizes, request_, message):
     with pytest.raises(ValueError, match=message):
-        STAGES[family](sizes, **request_)
+        NETWORK_FAMILIES[family](sizes, **request_)
 
 
 FITTED = [
@@ -165,8 +165,8 @@ FITTED = [
 @pytest.mark.parametrize(("family", "sizes", "request_"), FITTED, ids=str)
 def test_the_nearest_network_has_the_asked_edges_and_still_joins_everything(family, sizes, request_):
     with pytest.raises(ValueError, match='fit="nearest"'):
-        STAGES[family](sizes, **request_)
-    layers = STAGES[family](sizes, fit="nearest", **request_)
+        NETWORK_FAMILIES[family](sizes, **request_)
+    layers = NETWORK_FAMILIES[family](sizes, fit="nearest", **request_)
     assert [(t.n_in, t.n_out) for t in layers] == list(pairwise(sizes))
     for k, t in enumerate(layers):
         if request_:
@@ -180,8 +180,12 @@ def test_the_nearest_network_has_the_asked_edges_and_still_joins_everything(fami
 
 
 def test_an_exact_network_needs_no_fit():
-    assert STAGES["butterfly"]([64] * 3, fan_in=8, fit="level") == STAGES["butterfly"]([64] * 3, fan_in=8)
-    assert STAGES["butterfly"]([64] * 3, fan_in=8, fit="nearest") == STAGES["butterfly"]([64] * 3, fan_in=8)
+    assert NETWORK_FAMILIES["butterfly"]([64] * 3, fan_in=8, fit="level") == NETWORK_FAMILIES["butterfly"](
+        [64] * 3, fan_in=8
+    )
+    assert NETWORK_FAMILIES["butterfly"]([64] * 3, fan_in=8, fit="nearest") == NETWORK_FAMILIES["butterfly"](
+        [64] * 3, fan_in=8
+    )
 
 
 # Wherever family= is.
@@ -189,12 +193,12 @@ def test_an_exact_network_needs_no_fit():
 
 def test_networks_are_wired_by_families_of_several_layers():
     wired = wire([64, 64, 64, 10], family="butterfly", density=0.125)
-    assert wired == STAGES["butterfly"]([64] * 3, fan_in=8)
+    assert wired == NETWORK_FAMILIES["butterfly"]([64] * 3, fan_in=8)
     net = mlp([64, 64, 64, 10], family="butterfly", fan_in=8)
     assert [m.topology for m in net if isinstance(m, SparseLinear)] == wired
     assert wire([64, 64, 64], family="butterfly", dense_output=False) == wired
     radices = wire([12, 6, 18, 3], family="radix_net", radices=[[2, 3]])
-    assert radices == STAGES["radix_net"]([12, 6, 18], radices=[[2, 3]])
+    assert radices == NETWORK_FAMILIES["radix_net"]([12, 6, 18], radices=[[2, 3]])
     assert wire([64, 64, 64, 10], family="butterfly", n_edges=1024) == wired
     fitted = mlp([60, 70, 70, 3], family="grouped_shuffle", density=0.25, fit="nearest")
     assert [m.topology.n_edges for m in fitted if isinstance(m, SparseLinear)] == [70 * 15, 70 * 18]
@@ -202,11 +206,11 @@ def test_networks_are_wired_by_families_of_several_layers():
 
 def test_a_levelled_network_is_made_whatever_share_of_its_edges_changes():
     with pytest.raises(ValueError, match=r'cut from 64-64-64 with fan_in 8: .* and \d+%; .*fit="level"'):
-        STAGES["butterfly"]([60, 60, 60], fan_in=12, fit="nearest")
-    layers = STAGES["butterfly"]([60, 60, 60], fan_in=12, fit="level")
+        NETWORK_FAMILIES["butterfly"]([60, 60, 60], fan_in=12, fit="nearest")
+    layers = NETWORK_FAMILIES["butterfly"]([60, 60, 60], fan_in=12, fit="level")
     assert [set(t.fan_in.tolist()) for t in layers] == [{12}, {12}]
     assert [generators.from_recipe(t.recipe) for t in layers] == layers
-    assert STAGES["butterfly"]([60, 60, 60], fan_in=7, fit="level") == STAGES["butterfly"](
+    assert NETWORK_FAMILIES["butterfly"]([60, 60, 60], fan_in=7, fit="level") == NETWORK_FAMILIES["butterfly"](
         [60, 60, 60], fan_in=7, fit="nearest"
     )
 
@@ -281,7 +285,7 @@ def test_parameters_of_a_family_are_json_or_words():
 def test_the_command_line(capsys, tmp_path):
     file = tmp_path / "net.topology"
     assert main(["generate", "butterfly", "sizes=[16,16,16]", "fan_in=4", "-o", str(file)]) == 0
-    expected = STAGES["butterfly"]([16] * 3, fan_in=4)
+    expected = NETWORK_FAMILIES["butterfly"]([16] * 3, fan_in=4)
     assert capsys.readouterr().out.splitlines() == [str(t) for t in expected]
     assert [load_topology(tmp_path / f"net.{k}.topology") for k in range(2)] == expected
     for words, message in [
@@ -305,21 +309,21 @@ def test_the_command_line(capsys, tmp_path):
 
 
 def test_every_family_says_what_it_is():
-    for function in STAGES.values():
+    for function in NETWORK_FAMILIES.values():
         for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
             assert part in function.__doc__
     assert multistage_networks.__doc__
 
 
 def test_sizes_may_come_from_numpy():
-    expected = [t.digest for t in generators.STAGES["butterfly"]([16, 16, 16])]
+    expected = [t.digest for t in generators.NETWORK_FAMILIES["butterfly"]([16, 16, 16])]
     for sizes in (np.array([16, 16, 16]), [np.int64(16)] * 3):
-        assert [t.digest for t in generators.STAGES["butterfly"](sizes)] == expected
+        assert [t.digest for t in generators.NETWORK_FAMILIES["butterfly"](sizes)] == expected
 
 
 def test_unknown_names_and_parameters_are_refused():
     with pytest.raises(ValueError, match="expected a family of several layers among benes, butterfly"):
-        generators.wired("buterfly", sizes=[16, 16])
+        generators.make_network("buterfly", sizes=[16, 16])
     with pytest.raises(ValueError, match="expected parameters of butterfly among fit; got bogus"):
         parse_family("butterfly:bogus=1")
     with pytest.raises(ValueError, match="expected parameters of rotating of its own: it has none; got x"):

@@ -113,12 +113,12 @@ def test_files_that_are_no_tables(tmp_path):
 def test_names_are_checked_and_kept():
     t = generators.rotating(3, 2, fan_in=2)
     with pytest.raises(ValueError, match="expected 3 input names, one for each, got 2"):
-        named_units.named(t, ["a", "b"], ["x", "y"])
+        named_units.attach_names(t, ["a", "b"], ["x", "y"])
     with pytest.raises(ValueError, match="output names to be distinct texts, got 'x' twice"):
-        named_units.named(t, ["a", "b", "c"], ["x", "x"])
+        named_units.attach_names(t, ["a", "b", "c"], ["x", "x"])
     with pytest.raises(ValueError, match="distinct texts, got 3"):
-        named_units.named(t, ["a", "b", 3], ["x", "y"])
-    known = named_units.named(t, ["a", "b", "c"], ["x", "y"])
+        named_units.attach_names(t, ["a", "b", 3], ["x", "y"])
+    known = named_units.attach_names(t, ["a", "b", "c"], ["x", "y"])
     assert known == t
     assert known.recipe == t.recipe
     assert pickle.loads(pickle.dumps(known)).names == known.names
@@ -154,7 +154,7 @@ def test_align_puts_inputs_in_the_order_of_the_data():
 )
 def test_names_stay_where_the_units_stay(operation):
     inputs, outputs = [f"gene {i}" for i in range(32)], [f"pathway {j}" for j in range(24)]
-    t = named_units.named(generators.swap_ladder(32, 24, fan_in=8, seed=0), inputs, outputs)
+    t = named_units.attach_names(generators.swap_ladder(32, 24, fan_in=8, seed=0), inputs, outputs)
     changed = operation(t)
     assert changed != t
     assert changed.names == t.names
@@ -164,7 +164,7 @@ def test_names_stay_where_the_units_stay(operation):
 
 def test_cut_selects_the_names_of_the_units_that_it_leaves():
     t = generators.biregular(7, 9, fan_in=3, seed=0)
-    t = named_units.named(t, list("abcdefg"), list("ABCDEFGHI"))
+    t = named_units.attach_names(t, list("abcdefg"), list("ABCDEFGHI"))
     part = generators.cut(t, 3, 5)
     assert part.names == Names(tuple("ace"), tuple("ABDFH"))  # floor(7 k / 3) and floor(9 k / 5)
     assert pairs(part) == {(i, o) for i, o in pairs(t) if i in part.names.inputs and o in part.names.outputs}
@@ -172,7 +172,7 @@ def test_cut_selects_the_names_of_the_units_that_it_leaves():
 
 
 def test_products_have_new_units_without_names():
-    t = named_units.named(generators.rotating(3, 2, fan_in=2), list("abc"), list("xy"))
+    t = named_units.attach_names(generators.rotating(3, 2, fan_in=2), list("abc"), list("xy"))
     assert generators.kronecker(t, t).names is None
     assert generators.block_lift(t, 1, 1) == t
     assert generators.block_lift(t, 1, 1).names is None

@@ -43,7 +43,7 @@ def check(found, name):
         return
     assert found.low <= found.value <= found.high
     assert found.method
-    assert found.basis
+    assert found.certificate
     assert 0.9 < found.confidence <= 1.0
 
 

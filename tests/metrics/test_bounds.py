@@ -77,7 +77,7 @@ def test_bounds_hold_on_a_thousand_random_graphs(kind, no_dense_solvers, monkeyp
             assert found.low - slack <= expected[name] <= found.high + slack, (name, t, found, expected[name])
             assert found.low <= found.value <= found.high, (name, t, found)
             assert found.error < 1e-6, (name, t, found)
-            bases.add(found.basis)
+            bases.add(found.certificate)
     assert {
         bounded_pair.CHOLESKY,
         bounded_pair.RANDOM_START,
@@ -160,7 +160,7 @@ def test_paths_by_their_closed_forms(n):
         assert found.low <= value + 1e-14
         assert value - 1e-14 <= found.high
         assert found.error < 1e-9
-        assert found.basis == (bounded_pair.FACTORISED if n > 700 else leading_singular_values.LAPACK), found
+        assert found.certificate == (bounded_pair.FACTORISED if n > 700 else leading_singular_values.LAPACK), found
 
 
 def test_a_thin_grid_by_its_closed_form():
@@ -174,14 +174,14 @@ def test_a_thin_grid_by_its_closed_form():
     t = Topology.from_edges(number[0][-1] + 1, number[1][-1] + 1, pairs)
     across, along = (2 * np.cos(np.pi * np.arange(1, 3) / (n + 1)) for n in (width, length))
     found = metrics.spectral_gap(t, explain=True)
-    assert found.basis == bounded_pair.FACTORISED
+    assert found.certificate == bounded_pair.FACTORISED
     assert found.low <= along[0] - along[1] <= found.high
     assert across[0] - across[1] > along[0] - along[1]
 
 
 def test_a_network_with_one_output_needs_no_dense_matrix():
     layers = [generators.biregular(50_000, 50_000, fan_in=4, seed=0), generators.dense(50_000, 1)]
-    assert metrics.product_spectral_gap(layers, explain=True).basis == bounded_pair.COMPLETE
+    assert metrics.product_spectral_gap(layers, explain=True).certificate == bounded_pair.COMPLETE
     np.testing.assert_allclose(metrics.product_spectral_gap(layers), 4 * np.sqrt(50_000))
 
 
@@ -189,7 +189,7 @@ def test_a_product_of_rank_one_has_bounds_and_says_on_what():
     layers = generators.butterfly([1024] * 3, fan_in=32)
     found = metrics.relative_product_spectral_gap(layers, explain=True)
     assert 0.9999 < found.low <= 1 <= found.high
-    assert found.basis == bounded_pair.CHOLESKY
+    assert found.certificate == bounded_pair.CHOLESKY
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e160])
@@ -214,11 +214,11 @@ def test_the_method_is_chosen_by_size_and_structure():
     assert found(generators.dense(700, 900)).method == "closed form: complete"
     assert found(generators.rotating(700, 700, fan_in=9)).method == "closed form: ring of 700"
     assert found(generators.flat_butterfly(1024, 1024)).method == "closed form: hypercube of 1024"
-    assert found(generators.erdos_renyi(50, 60, fan_in=6, seed=0)).basis == bounded_pair.LAPACK
-    assert found(generators.banded(30_000, 20_000, fan_in=8)).basis == bounded_pair.FACTORISED
-    assert found(generators.biregular(1000, 800, fan_in=10, seed=0)).basis == bounded_pair.CHOLESKY
+    assert found(generators.erdos_renyi(50, 60, fan_in=6, seed=0)).certificate == bounded_pair.LAPACK
+    assert found(generators.banded(30_000, 20_000, fan_in=8)).certificate == bounded_pair.FACTORISED
+    assert found(generators.biregular(1000, 800, fan_in=10, seed=0)).certificate == bounded_pair.CHOLESKY
     large = found(generators.biregular(8000, 8000, fan_in=10, seed=0))
-    assert large.basis == bounded_pair.RANDOM_START
+    assert large.certificate == bounded_pair.RANDOM_START
     assert large.confidence == 1 - lanczos.FAILURE
     assert found(generators.grouped(60, 90, fan_in=10)).error < 1e-12
 

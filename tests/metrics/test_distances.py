@@ -49,7 +49,7 @@ def check_against_references(t):
     for metric in (distances.diameter, distances.mean_path_length):
         explained = metric(t, explain=True)
         assert explained.low == explained.value == explained.high == metric(t)
-        assert explained.basis == "exact count"
+        assert explained.certificate == "exact count"
 
 
 @given(mask=masks, batch=st.sampled_from([1, 3, 64, 256]), gather=st.sampled_from([8, 2**20]))
@@ -254,7 +254,7 @@ def test_a_band_stays_exact_since_neighbours_are_searched_from_together():
     found = distances.diameter(t, explain=True)
     assert found.value == 274 == -(-4095 // 15) + 1
     assert t.n_edges * (t.n_in + t.n_out) // 64 * 274 > distances._BUDGET  # what reading every edge would take
-    assert found.basis == "exact count"
+    assert found.certificate == "exact count"
 
 
 @pytest.mark.parametrize("budget", [0, 2**31])

@@ -116,7 +116,7 @@ def test_on_biregular_graphs_the_bound_is_sigma2(t, bounds):
     sharper = np.sqrt((1 - 1 / t.n_in) * (1 - 1 / t.n_out))
     np.testing.assert_allclose(found.high, leading_singular_values(t)[1] * sharper, rtol=1e-7)
     assert found.value <= found.high
-    assert found.basis.startswith("two sets below, expander mixing lemma; ")
+    assert found.certificate.startswith("two sets below, expander mixing lemma; ")
 
 
 @pytest.mark.parametrize("family", ["erdos_renyi", "constant_fan_in", "barabasi_albert", "power_law"])
@@ -135,7 +135,7 @@ def test_sigma1_is_beaten_where_degrees_vary_little(monkeypatch):
     t = generators.constant_fan_in(400, 400, fan_in=100, seed=0)
     found = mixing_deviation(t, explain=True)
     assert found.high < 0.6 * leading_singular_values(t)[0]
-    assert found.basis.startswith("two sets below, expander mixing lemma for varying degrees; ")
+    assert found.certificate.startswith("two sets below, expander mixing lemma for varying degrees; ")
 
 
 def test_it_is_the_same_each_time_and_progress_is_told():

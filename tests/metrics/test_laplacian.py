@@ -54,7 +54,7 @@ def test_algebraic_connectivity_of_larger_graphs(name):
     values = np.sort(scipy.sparse.linalg.eigsh(matrix, 2, sigma=-1e-3, return_eigenvectors=False))
     np.testing.assert_allclose(found.value, values[1], rtol=1e-7)
     assert found.low - 1e-10 <= values[1] <= found.high + 1e-10
-    assert found.basis == {"band": bounded_pair.FACTORISED}.get(name, bounded_pair.CHOLESKY)
+    assert found.certificate == {"band": bounded_pair.FACTORISED}.get(name, bounded_pair.CHOLESKY)
 
 
 def smallest_conductance(a):

@@ -205,7 +205,7 @@ def test_weights_that_do_not_fit_are_refused(ws, message):
     ],
 )
 def test_families_that_join_every_pair_alike(name, values, paths_per_pair):
-    layers = generators.wired(name, **values)
+    layers = generators.make_network(name, **values)
     n_in, n_out = layers[0].n_in, layers[-1].n_out
     assert paths.path_cv(layers) == pytest.approx(0, abs=1e-12)
     assert reachability.reachable_share(layers) == 1
@@ -304,7 +304,7 @@ NETWORKS = {
     "band": wired_layers([100, 100, 100, 100], fan_in=3, family="rotating"),
     "one path": [Topology.from_edges(100, 100, [(3, 4)]), Topology.from_edges(100, 100, [(4, 5)])],
     "no path": [Topology.from_edges(100, 100, [(3, 4)]), Topology.from_edges(100, 100, [(5, 5)])],
-    "even": generators.wired("radix_net", sizes=[256] * 3),
+    "even": generators.make_network("radix_net", sizes=[256] * 3),
 }
 
 
@@ -368,7 +368,7 @@ def test_what_is_counted_says_so():
     ):
         found = metric(NETWORKS["random"], explain=True)
         assert found.low == found.high
-        assert (found.basis, found.confidence) == ("exact count", 1)
+        assert (found.certificate, found.confidence) == ("exact count", 1)
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -12,7 +12,7 @@ from prewired.nn import count_parameters, mlp, narrow_sizes, wire
 from prewired.nn.sequential import THIN, Sequential
 from prewired.ops import kernel_choice, kernels, reference
 
-OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.SHAPES}
+OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.AVAILABLE_SIZES}
 WIRED = sorted(set(generators.GENERATORS) - {"dense", "erdos_renyi_p"} - OWN_SIZES)
 
 

@@ -158,7 +158,7 @@ def test_blocks_hold_every_edge_and_small_graphs_are_shown_exactly():
 
 
 def test_every_family_has_its_own_look():
-    names = [name for name in (*generators.GENERATORS, *generators.STAGES) if name != "dense"]
+    names = [name for name in (*generators.GENERATORS, *generators.NETWORK_FAMILIES) if name != "dense"]
     assert len({plots.style(name) for name in names}) == len(names)
     assert len({plots.style(name)[0] for name in FAMILIES}) == len(FAMILIES)
 

@@ -68,7 +68,7 @@ def _cost(recipe: Recipe) -> tuple[float, float]:
     steps = (room + sum(counts)) * _SLOW.get(recipe.family, 1)
     if recipe.family == "peg":
         steps = edges**2 / 64
-    elif recipe.family in generators.SHAPES:  # the sizes it exists for are tried one after the other
+    elif recipe.family in generators.AVAILABLE_SIZES:  # the sizes it exists for are tried one after the other
         steps += 64 * _sides(own)[0]
     for name in _SEVERAL:
         steps *= max(1, _largest(own.get(name, _usual(recipe.family, name))))
@@ -78,7 +78,7 @@ def _cost(recipe: Recipe) -> tuple[float, float]:
 def _edges(family: str, given: dict[str, Any]) -> float:
     """The edges of a recipe's graph, or more."""
     widest, cells = _sides(given)
-    if family in generators.SHAPES and "fit" in given:  # of the graph that it is cut from
+    if family in generators.AVAILABLE_SIZES and "fit" in given:  # of the graph that it is cut from
         return cells
     if "n_edges" in given:
         return _largest(given["n_edges"])

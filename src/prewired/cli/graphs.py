@@ -33,7 +33,7 @@ def families(arguments: argparse.Namespace) -> None:
     from ..generators import catalogue
 
     if arguments.family:
-        page = inspect.getdoc(generators.known(arguments.family))
+        page = inspect.getdoc(generators.lookup(arguments.family))
         print(f"{catalogue.signature(arguments.family)}\n\n{page}")
         return
     rows = catalogue.rows()
@@ -49,7 +49,7 @@ def draw(arguments: argparse.Namespace) -> None:
     from .. import generators, plots
     from ..io import topology_file
 
-    if arguments.parameters or arguments.what in (*generators.GENERATORS, *generators.STAGES):
+    if arguments.parameters or arguments.what in (*generators.GENERATORS, *generators.NETWORK_FAMILIES):
         topologies = made(arguments.what, arguments.parameters)
     else:
         topologies = [topology_file.load_topology(arguments.what)]
@@ -68,8 +68,8 @@ def made(family: str, words: Sequence[str]) -> list[Topology]:
     from .. import generators
 
     values = _parameters(family, words)
-    if family in generators.STAGES:
-        return generators.wired(family, **values)
+    if family in generators.NETWORK_FAMILIES:
+        return generators.make_network(family, **values)
     return [generators.make(family, **values)]
 
 
@@ -77,7 +77,7 @@ def _parameters(family: str, texts: Sequence[str]) -> dict[str, Any]:
     """The name=value words of `generate` as values; a name the family does not have lists those it has."""
     from .. import generators
 
-    sides = ("sizes",) if family in generators.STAGES else ("n_in", "n_out")
+    sides = ("sizes",) if family in generators.NETWORK_FAMILIES else ("n_in", "n_out")
     known = (*sides, *generators.parameters(family))
     values: dict[str, Any] = {}
     for text in texts:

@@ -120,7 +120,7 @@ def _nets(words: Sequence[str]) -> list[Net]:
     from .wirings import Net, load
 
     first, *others = words
-    is_family = first in (*generators.GENERATORS, *generators.STAGES)
+    is_family = first in (*generators.GENERATORS, *generators.NETWORK_FAMILIES)
     if not is_family and (Path(first).exists() or not any("=" in word for word in others)):
         return load(words)
     topologies = made(first, others)

@@ -61,7 +61,7 @@ def _explained(value: Any) -> tuple[str, str, str]:
     if f"{low:.6g}" == f"{high:.6g}":
         bounds = "" if low == high else f"+- {max(high - value['value'], value['value'] - low):.1g}"
     doubt = "" if confidence == 1 else f", confidence 1 - {1 - confidence:.1g}"
-    return _text(value["value"]), bounds, f"{value['method']}; {value['basis']}{doubt}"
+    return _text(value["value"]), bounds, f"{value['method']}; {value['certificate']}{doubt}"
 
 
 def columns(net: Net, entry: Mapping[str, Any]) -> str:

@@ -1,19 +1,19 @@
 """Families of topologies: plain functions (n_in, n_out, *, fan_in= | density=, ..., seed=) -> Topology."""
 
-from ._internal.multistage import wired
+from ._internal.multistage import make_network
 from ._internal.registry import (
+    AVAILABLE_SIZES,
     GENERATORS,
-    SHAPES,
-    STAGES,
+    NETWORK_FAMILIES,
     from_recipe,
-    generator,
-    known,
+    get_family,
+    lookup,
     make,
     parameters,
     share_changed,
     takes_seed,
 )
-from ._internal.transforms import OPERATIONS
+from ._internal.transforms import TRANSFORMS
 from .circulants import circulant, random_circulant
 from .cutting import cut
 from .degree_distributions import lognormal, power_law, profile
@@ -36,9 +36,9 @@ from .windows import banded, toeplitz, window2d
 
 __all__ = [
     "GENERATORS",
-    "OPERATIONS",
-    "SHAPES",
-    "STAGES",
+    "TRANSFORMS",
+    "AVAILABLE_SIZES",
+    "NETWORK_FAMILIES",
     "Rewired",
     "array_code",
     "banded",
@@ -63,11 +63,11 @@ __all__ = [
     "from_recipe",
     "generalized_hexagon",
     "generalized_quadrangle",
-    "generator",
+    "get_family",
     "grouped",
     "grouped_shuffle",
     "kautz",
-    "known",
+    "lookup",
     "kronecker",
     "lift",
     "lognormal",
@@ -100,5 +100,5 @@ __all__ = [
     "toeplitz",
     "watts_strogatz",
     "window2d",
-    "wired",
+    "make_network",
 ]

@@ -5,8 +5,8 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from . import GENERATORS, STAGES, known, parameters, takes_seed
-from ._internal.registry import SHAPES
+from . import GENERATORS, NETWORK_FAMILIES, lookup, parameters, takes_seed
+from ._internal.registry import AVAILABLE_SIZES
 
 _SHOWN = 4
 _LARGEST = 300
@@ -40,14 +40,14 @@ def rows() -> list[Row]:
         >>> next(row for row in rows() if row.name == "erdos_renyi")[:4]
         ('erdos_renyi', 'one', True, 'any sizes')
     """
-    return [row(name) for name in (*GENERATORS, *STAGES)]
+    return [row(name) for name in (*GENERATORS, *NETWORK_FAMILIES)]
 
 
 def row(name: str) -> Row:
     """The row of one family; raises ValueError on an unknown one."""
-    text = inspect.getdoc(known(name)) or ""
+    text = inspect.getdoc(lookup(name)) or ""
     summary = text.partition("\n")[0]
-    layers = "several" if name in STAGES else "one"
+    layers = "several" if name in NETWORK_FAMILIES else "one"
     return Row(name, layers, takes_seed(name), sizes(name), summary, reference(text))
 
 
@@ -57,13 +57,13 @@ def sizes(name: str) -> str:
     The sentence is the one that starts with "Exists for"; of families of several layers it is the docstring's first,
     after the colon.
     """
-    text = " ".join((inspect.getdoc(known(name)) or "").split())
+    text = " ".join((inspect.getdoc(lookup(name)) or "").split())
     if said := re.search(r"\bExists for (.*?)\.(?= [A-Z]|$)", text):
         return f"{said[1]}." if said[1].endswith("..") else said[1]
-    if name in STAGES:
+    if name in NETWORK_FAMILIES:
         return re.split(r"\.(?= [A-Z]|$)", text)[0].partition(": ")[2]
-    if name in SHAPES:
-        shapes = islice(SHAPES[name](_LARGEST), _SHOWN)
+    if name in AVAILABLE_SIZES:
+        shapes = islice(AVAILABLE_SIZES[name](_LARGEST), _SHOWN)
         listed = (f"{shape.n_in} -> {shape.n_out} (fan-in {shape.fan_in})" for shape in shapes)
         return ", ".join([*listed, "..."])
     return "any sizes"
@@ -91,6 +91,6 @@ def signature(name: str) -> str:
         >>> signature("rotating")
         'rotating  n_in n_out [fan_in] [density]'
     """
-    sides = ["sizes"] if name in STAGES else ["n_in", "n_out"]
+    sides = ["sizes"] if name in NETWORK_FAMILIES else ["n_in", "n_out"]
     options = [p.name if p.default is p.empty else f"[{p.name}]" for p in parameters(name).values()]
     return f"{name}  {' '.join([*sides, *options])}"

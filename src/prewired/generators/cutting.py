@@ -6,7 +6,7 @@ import numpy as np
 
 from ..topology import Names, Topology
 from ._internal.sizes import check_side, constant_fan_in
-from ._internal.transforms import Edges, Parts, operation
+from ._internal.transforms import Edges, Parts, transform
 
 CHANGED = 0.2
 """Largest share of the edges that fit="nearest" changes when a graph is levelled to one fan-in."""
@@ -27,7 +27,7 @@ def _selected(t: Topology, n_in: int, n_out: int, **_: object) -> Names | None:
     return Names(tuple(t.names.inputs[i] for i in inputs), tuple(t.names.outputs[j] for j in outputs))
 
 
-@operation(names=_selected)
+@transform(names=_selected)
 def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: str | None = None) -> Parts:
     """The subgraph of evenly spaced inputs and outputs, with every output brought to one fan-in if one is given.
 

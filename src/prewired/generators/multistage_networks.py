@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from ._internal.multistage import Network, stages
-from ._internal.registry import SHAPES
+from ._internal.multistage import Network, network_family
+from ._internal.registry import AVAILABLE_SIZES
 
 REACH = 4
 """Networks are looked for up to so many times the widest layer asked for."""
 
 
-@stages
+@network_family
 def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
     """Butterfly layers: all widths radix**t with 2 <= t <= the number of layers, and fan_in = radix.
 
@@ -46,7 +46,7 @@ def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
         yield _square(radix**power, radix, layers)
 
 
-@stages
+@network_family
 def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
     """Benes networks: all widths radix**t in exactly 2t - 1 layers, t >= 2, and fan_in = radix.
 
@@ -77,7 +77,7 @@ def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
             yield _square(radix**power, radix, [("butterfly_stage", {"stage": k, "radix": radix}) for k in places])
 
 
-@stages
+@network_family
 def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     """De Bruijn layers: all widths radix**t with 2 <= t <= the number of layers, and fan_in = radix.
 
@@ -106,7 +106,7 @@ def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
         yield _square(radix**power, radix, [("de_bruijn", {"fan_in": radix})] * n_layers)
 
 
-@stages
+@network_family
 def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
     """Grouped layers with a shuffle between: first and last width a multiple of g, g * g dividing those between.
 
@@ -140,7 +140,7 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
             yield Network(widths, fan_ins, tuple(layers))
 
 
-@stages
+@network_family
 def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None = None) -> Iterator[Network]:
     """RadiX-Nets: all widths multiples of N = r1 * ... * rs, the product of the radices of s >= 2 layers.
 
@@ -182,7 +182,7 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
             yield Network(widths, fan_ins, tuple(layers))
 
 
-@stages
+@network_family
 def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     """Towers of Ramanujan graphs: all widths the number of vertices of a graph of Lubotzky, Phillips and Sarnak.
 
@@ -207,7 +207,7 @@ def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
         [6552, 6552]
     """
     n_layers = len(sizes) - 1
-    for shape in SHAPES["lps"](REACH * max(sizes)):
+    for shape in AVAILABLE_SIZES["lps"](REACH * max(sizes)):
         fan_in = int(shape.fan_in)
         yield _square(shape.n_in, fan_in, [("lps", {"fan_in": fan_in})] * n_layers)
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology, csr_from_cells
-from ._internal.transforms import Parts, kept, operation
+from ._internal.transforms import Parts, kept, transform
 
 _ROUNDS = 16
 
 
-@operation(names=kept)
+@transform(names=kept)
 def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     """The degree-preserving null: a random graph with the same fan-in and fan-out at every vertex.
 
@@ -42,7 +42,7 @@ def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(cells))
 
 
-@operation(names=kept)
+@transform(names=kept)
 def permute_inputs(t: Topology, *, seed: int) -> Parts:
     """The same graph with its inputs in a random order: spectrum and degrees stay, the locality of the inputs goes.
 
@@ -70,7 +70,7 @@ def permute_inputs(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(_cells(t, place[t.indices])))
 
 
-@operation(names=kept)
+@transform(names=kept)
 def shuffle_within_layer(t: Topology, *, seed: int) -> Parts:
     """As many edges, anywhere in the layer: nothing of the graph is left but its density.
 

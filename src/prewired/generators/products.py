@@ -6,10 +6,10 @@ Their units are new, so the results have no names.
 import numpy as np
 
 from ..topology import Topology
-from ._internal.transforms import Parts, operation
+from ._internal.transforms import Parts, transform
 
 
-@operation(names=None)
+@transform(names=None)
 def kronecker(left: Topology, right: Topology) -> Parts:
     """The Kronecker product of the biadjacency matrices: an edge for every pair of edges.
 
@@ -44,7 +44,7 @@ def kronecker(left: Topology, right: Topology) -> Parts:
     return n_in, n_out, indptr, indices
 
 
-@operation(names=None)
+@transform(names=None)
 def block_lift(t: Topology, rows: int, cols: int) -> Parts:
     """Every edge becomes a dense block of rows x cols edges: hardware-friendly blocks of any family.
 

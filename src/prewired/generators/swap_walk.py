@@ -8,13 +8,13 @@ from ..random_bits import RandomBits, check_seed
 from ..topology import Recipe, Topology
 from ._internal.edge_swaps import Rows
 from ._internal.registry import Edges
-from ._internal.transforms import Parts, kept, operation
+from ._internal.transforms import Parts, kept, transform
 
 RANDOM, BAND = "random", "band"
 _BATCHES = 16
 
 
-@operation(names=kept)
+@transform(names=kept)
 def swap_edges(t: Topology, *, proposals: int, toward: str = RANDOM, seed: int) -> Parts:
     """Double-edge swaps (o, i), (p, j) -> (o, j), (p, i), which keep every fan-in and every fan-out.
 

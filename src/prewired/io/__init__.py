@@ -1,7 +1,7 @@
 """Topologies from and to elsewhere: topology files, named units, edge lists, Matrix Market, networkx, models."""
 
 from .importers import from_edge_list, from_matrix_market, from_model, from_networkx, from_weights
-from .named_units import align, describe, from_named_edges, from_table, named
+from .named_units import align, attach_names, describe, from_named_edges, from_table
 from .topology_file import load_topology, save_topology
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "from_table",
     "from_weights",
     "load_topology",
-    "named",
+    "attach_names",
     "save_topology",
 ]

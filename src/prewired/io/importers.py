@@ -13,7 +13,7 @@ import numpy as np
 import scipy.io
 
 from ..topology import Topology
-from .named_units import named
+from .named_units import attach_names
 
 
 def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | None = None) -> Topology:
@@ -118,7 +118,7 @@ def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> To
             )
         pairs.append((source[a], target[b]))
     t = Topology.from_edges(len(source), len(target), pairs)
-    return named(t, [str(node) for node in inputs], [str(node) for node in target])
+    return attach_names(t, [str(node) for node in inputs], [str(node) for node in target])
 
 
 def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:

@@ -76,11 +76,11 @@ def from_table(
     return _build(_lines(Path(path), columns), inputs, outputs, drop_unknown)
 
 
-def named(t: Topology, inputs: Sequence[str], outputs: Sequence[str]) -> Topology:
+def attach_names(t: Topology, inputs: Sequence[str], outputs: Sequence[str]) -> Topology:
     """The same graph with these names; raises ValueError unless there is one distinct name for each unit.
 
     Example:
-        >>> named(Topology(2, 1, [0, 1], [1]), ["left", "right"], ["turn"]).names.outputs
+        >>> attach_names(Topology(2, 1, [0, 1], [1]), ["left", "right"], ["turn"]).names.outputs
         ('turn',)
     """
     return replace(t, names=Names(tuple(inputs), tuple(outputs)))
@@ -109,7 +109,7 @@ def align(t: Topology, inputs: Sequence[str]) -> Topology:
         )
     source = np.array([place[name] for name in names.inputs])[t.indices]
     pairs = np.stack([source, np.repeat(np.arange(t.n_out), t.fan_in)], axis=1)
-    return named(Topology.from_edges(t.n_in, t.n_out, pairs), inputs, names.outputs)
+    return attach_names(Topology.from_edges(t.n_in, t.n_out, pairs), inputs, names.outputs)
 
 
 def describe(t: Topology, most: int = 3) -> dict[str, str]:
@@ -154,7 +154,7 @@ def _build(
     if not first:
         raise ValueError("expected at least one edge, got none; check the names against inputs= and outputs=")
     names = Names(*(tuple(place) for _, _, place in sides))
-    return named(Topology.from_edges(len(names.inputs), len(names.outputs), list(first)), *names)
+    return attach_names(Topology.from_edges(len(names.inputs), len(names.outputs), list(first)), *names)
 
 
 def _lines(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, Edge]]:

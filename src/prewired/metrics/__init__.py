@@ -45,7 +45,7 @@ from .reachability import (
 from .registry import METRICS, NETWORK_METRICS, WEIGHTED_METRICS, measure, measure_network
 from .scatter import scatter
 from .spectrum import (
-    biregular,
+    is_biregular,
     leading_singular_values,
     normalized_spectral_gap,
     ramanujan_ratio,
@@ -62,7 +62,7 @@ __all__ = [
     "Measurement",
     "algebraic_connectivity",
     "barber_modularity",
-    "biregular",
+    "is_biregular",
     "biregular_law",
     "bulk",
     "conductance",

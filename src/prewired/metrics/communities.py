@@ -63,8 +63,8 @@ def modularity(t: Topology, *, certify: bool, progress: Progress | None) -> Meas
     if not certify:
         return Measurement(value, value, value, method, "communities found")
     second = leading_of(t, normalized=True, certify=True, progress=progress).second
-    basis = f"communities found below, second singular value above; {second.basis}"
-    return Measurement(value, value, max(second.high, value), method, basis, second.confidence)
+    certificate = f"communities found below, second singular value above; {second.certificate}"
+    return Measurement(value, value, max(second.high, value), method, certificate, second.confidence)
 
 
 def barber_modularity(t: Topology, input_labels: np.ndarray, output_labels: np.ndarray) -> float:

@@ -167,9 +167,9 @@ def _from_some(graph: _Graph, progress: Progress | None) -> _Distances:
     mean, surprise = float(np.mean(means)), log(4 / (1 - _CONFIDENCE))
     error = sqrt(2 * np.var(means, ddof=1) * surprise / n) + 7 * (most - 1) * surprise / (3 * (n - 1))
     method, longest = f"breadth-first search from {n} units", float(max(eccentricities))
-    basis = "the largest eccentricity seen, and twice the smallest"
+    certificate = "the largest eccentricity seen, and twice the smallest"
     return _Distances(
-        Measurement(longest, longest, 2.0 * float(min(eccentricities)), method, basis),
+        Measurement(longest, longest, 2.0 * float(min(eccentricities)), method, certificate),
         Measurement(
             mean, max(mean - error, 1.0), min(mean + error, most), method, "empirical Bernstein bound", _CONFIDENCE
         ),

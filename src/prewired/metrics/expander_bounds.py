@@ -13,7 +13,7 @@ import numpy as np
 from ..topology import Topology
 from ._internal.bounded_pair import Leading
 from ._internal.measurement import Measurement, Progress, explained
-from .spectrum import biregular, leading_of
+from .spectrum import is_biregular, leading_of
 
 _SLACK = 1e-9
 _SMALLEST_CLASS = 3
@@ -84,7 +84,7 @@ def is_ramanujan(t: Topology) -> bool:
     Source: Lubotzky, Phillips, Sarnak, "Ramanujan graphs", Combinatorica 8, 1988; for two degrees Feng and Li, "Spectra
     of hypergraphs and applications", J. Number Theory 60, 1996.
     """
-    if t.n_edges == 0 or not biregular(t):
+    if t.n_edges == 0 or not is_biregular(t):
         return False
     bound = _degree_bound(float(t.fan_in[0]), float(t.fan_out[0]))
     return leading_of(t).second.value <= bound + _SLACK * (1.0 + bound)
@@ -170,7 +170,7 @@ def imdb(t: Topology, *, certify: bool, progress: Progress | None, relative: boo
     if not terms:
         return Measurement.counted(math.nan)
     value, low, high = np.mean([(term.value, term.low, term.high) for term in terms], axis=0).tolist()
-    bases = "; ".join(dict.fromkeys(term.basis for term in terms))
+    bases = "; ".join(dict.fromkeys(term.certificate for term in terms))
     doubt = sum(1.0 - term.confidence for term in terms)
     return Measurement(value, low, high, f"mean over {len(terms)} classes", bases, 1.0 - doubt)
 

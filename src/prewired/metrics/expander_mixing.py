@@ -9,7 +9,7 @@ import numpy as np
 from ..random_bits import RandomBits
 from ..topology import Topology
 from ._internal.measurement import Measurement, Progress, explained
-from .spectrum import biregular, leading_of
+from .spectrum import is_biregular, leading_of
 
 _SHARES = (2, 8, 32)
 _POWER_STEPS = 10
@@ -58,8 +58,8 @@ def mixing_deviation(t: Topology, *, certify: bool, progress: Progress | None) -
     method = "alternating search"
     if not certify:
         return Measurement(value, value, value, method, "two sets")
-    high, basis, confidence = _upper_bound(t, progress)
-    return Measurement(value, value, max(high, value), method, f"two sets below, {basis} above", confidence)
+    high, certificate, confidence = _upper_bound(t, progress)
+    return Measurement(value, value, max(high, value), method, f"two sets below, {certificate} above", confidence)
 
 
 def _largest_found(t: Topology, progress: Progress | None) -> float:
@@ -135,13 +135,13 @@ def _upper_bound(t: Topology, progress: Progress | None) -> tuple[float, str, fl
     """The least bound, what it rests on, and the confidence in it."""
     plain = leading_of(t, certify=True, progress=progress)
     bounds = [(plain.first.high, "sigma1", plain.first.confidence)]
-    if biregular(t):
+    if is_biregular(t):
         sigma2 = plain.second.high * math.sqrt((1 - 1 / t.n_in) * (1 - 1 / t.n_out))
-        bounds.append((sigma2, f"expander mixing lemma; {plain.second.basis}", plain.second.confidence))
+        bounds.append((sigma2, f"expander mixing lemma; {plain.second.certificate}", plain.second.confidence))
     else:
         second = leading_of(t, normalized=True, certify=True, progress=progress).second
         bound = second.high * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _degree_deviation(t)
-        bounds.append((bound, f"expander mixing lemma for varying degrees; {second.basis}", second.confidence))
+        bounds.append((bound, f"expander mixing lemma for varying degrees; {second.certificate}", second.confidence))
     if t.n_in * t.n_out <= _DENSE_CELLS:
         norm = np.linalg.svd(t.biadjacency().toarray() - t.density, compute_uv=False)[0]
         bounds.append((float(norm) * (1.0 + _ROUNDING), "spectral norm", 1.0))

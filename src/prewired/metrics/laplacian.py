@@ -18,7 +18,7 @@ from ._internal.leading_singular_values import leading, reaches_little
 from ._internal.measurement import Measurement, Progress, explained
 from ._internal.operators import operator
 from .degrees import component_labels, connected_components
-from .spectrum import biregular, leading_of, normalized_biadjacency
+from .spectrum import is_biregular, leading_of, normalized_biadjacency
 
 DENSE_VERTICES = 1000
 """Vertices of a graph up to which all eigenvalues of its Laplacian are computed."""
@@ -51,7 +51,7 @@ def algebraic_connectivity(t: Topology, *, certify: bool, progress: Progress | N
     """
     if connected_components(t) > 1:
         return Measurement(0.0, 0.0, 0.0, "counting components", "exact count")
-    if biregular(t):
+    if is_biregular(t):
         return _from_sigma2(t, leading_of(t, certify=certify, progress=progress).second)
     return _second_smallest(t, certify, progress)[0]
 
@@ -177,7 +177,9 @@ def conductance(t: Topology, *, certify: bool, progress: Progress | None) -> Mea
         return Measurement.counted(value)
     found = normalized_algebraic_connectivity(t, explain=True, progress=progress)
     low = min(found.low / 2, value)
-    return Measurement(value, low, value, "sweep along the Fiedler vector", f"Cheeger; {found.basis}", found.confidence)
+    return Measurement(
+        value, low, value, "sweep along the Fiedler vector", f"Cheeger; {found.certificate}", found.confidence
+    )
 
 
 def _from_sigma2(t: Topology, sigma2: Measurement) -> Measurement:
@@ -220,16 +222,16 @@ def _second_smallest(
     ritz = largest_eigenvalue(
         negative, n, largest, rounding=relative, without=constant, vector=vector, progress=progress
     )
-    low, basis, confidence = -ritz.upper, RANDOM_START, 1 - FAILURE
+    low, certificate, confidence = -ritz.upper, RANDOM_START, 1 - FAILURE
     close = ritz.value + _MARGIN * largest
     for at in (close, max(close, ritz.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
         proven, error = inertia.is_below(-laplacian(t).toarray(), at, constant, largest)
         if proven:
-            low, basis, confidence = -at - error, CHOLESKY, 1.0
+            low, certificate, confidence = -at - error, CHOLESKY, 1.0
             break
     value = max(-ritz.value, 0.0)
     high = value + relative * largest * math.sqrt(ritz.steps)
-    found = Measurement(value, max(low, 0.0), high, f"Lanczos, {ritz.steps} steps", basis, confidence)
+    found = Measurement(value, max(low, 0.0), high, f"Lanczos, {ritz.steps} steps", certificate, confidence)
     return found, ritz.vector
 
 

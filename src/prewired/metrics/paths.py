@@ -223,7 +223,7 @@ def _estimated_cv(layers: Sequence[Topology], probes: int, progress: Progress | 
     return Measurement(
         *(sqrt(between + part) for part in (left, low, high)),
         method=f"Hutchinson's estimator, {probes} random vectors",
-        basis="Chernoff bounds for random signs",
+        certificate="Chernoff bounds for random signs",
         confidence=CONFIDENCE,
     )
 

@@ -130,7 +130,7 @@ _KNOWN: WeakKeyDictionary[Topology, dict[tuple[bool, bool], Leading]] = WeakKeyD
 def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress | None) -> Leading:
     if not normalized:
         found = leading([t.biadjacency()], certify=certify, progress=progress)
-        if t.n_edges == 0 or not biregular(t):
+        if t.n_edges == 0 or not is_biregular(t):
             return found
         sigma1 = math.sqrt(float(t.fan_in[0]) * float(t.fan_out[0]))
         first = Measurement(sigma1, math.nextafter(sigma1, 0), math.nextafter(sigma1, math.inf), "biregular", "exact")
@@ -139,7 +139,7 @@ def _leading_of(t: Topology, normalized: bool, certify: bool, progress: Progress
         value = float(t.n_edges > 0)
         one = Measurement(value, value, value, "counting components", "exact count")
         return Leading(one, one)
-    if biregular(t):
+    if is_biregular(t):
         plain = leading_of(t, certify=certify, progress=progress)
         sigma1 = math.sqrt(float(t.fan_in[0]) * float(t.fan_out[0]))
         one = Measurement(1.0, 1.0, 1.0, "known vector", "exact")
@@ -157,12 +157,12 @@ def normalized_biadjacency(t: Topology) -> Any:
     return b
 
 
-def biregular(t: Topology) -> bool:
+def is_biregular(t: Topology) -> bool:
     """Whether all fan-ins are equal and all fan-outs are.
 
     Example:
         >>> from prewired import generators
-        >>> biregular(generators.rotating(6, 4, fan_in=3)), biregular(generators.rotating(5, 4, fan_in=3))
+        >>> is_biregular(generators.rotating(6, 4, fan_in=3)), is_biregular(generators.rotating(5, 4, fan_in=3))
         (True, False)
     """
     return bool((t.fan_in == t.fan_in[0]).all() and (t.fan_out == t.fan_out[0]).all())

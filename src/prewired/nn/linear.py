@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..ops import kernel_choice, kernels, reference
-from ..ops.autograd import Link, Scattered, in_one_type, run
+from ..ops.autograd import LayerArguments, Scattered, apply_layers, in_one_type
 from ..ops.plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
@@ -126,9 +126,9 @@ class SparseLinear(SparseModule):
             return self.forward(x.reshape(-1, self.in_features)).reshape(*shape[:-1], self.out_features)
         if self.kernel_for(shape[0], training=torch.is_grad_enabled()) == "dense":
             return self._dense(x)
-        return run((self.link(),), x, relu=False)
+        return apply_layers((self.arguments(),), x, relu=False)
 
-    def link(self) -> Link:
+    def arguments(self) -> LayerArguments:
         """The layer as `run` takes it."""
         compiling = torch.compiler.is_compiling()
         wiring = None if compiling else self._wiring
@@ -137,7 +137,7 @@ class SparseLinear(SparseModule):
             wiring = [buffers[k] for k in FORWARD], [buffers[k] for k in BACKWARD]
             if not compiling:
                 self._wiring = wiring
-        return Link(self.weight, self.bias, *wiring)
+        return LayerArguments(self.weight, self.bias, *wiring)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
         """The kernel that runs a batch of so many rows: a name in KERNELS.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..ops.autograd import Link, run
+from ..ops.autograd import LayerArguments, apply_layers
 from ..ops.plan import FORWARD
 from ..topology import Topology
 from .linear import SparseLinear
@@ -137,7 +137,7 @@ class QuantizedLinear(SparseModule):
             y = functional.linear(x, values.view(self.out_features, self.in_features))
         else:
             wiring = [self.get_buffer(name) for name in FORWARD]
-            y = run([Link(values, None, wiring, ())], x, relu=False)
+            y = apply_layers([LayerArguments(values, None, wiring, ())], x, relu=False)
         if self.scale is not None:
             y = y * self.scale
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)

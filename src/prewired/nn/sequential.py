@@ -9,7 +9,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from .. import generators
 from ..ops import reference
-from ..ops.autograd import Link, run
+from ..ops.autograd import LayerArguments, apply_layers
 from ..ops.plan import plan
 from .linear import SparseLinear
 
@@ -35,14 +35,14 @@ class Sequential(nn.Sequential):
         at = 0
         while at < len(modules):
             links, relu, end = _chain(modules, at, x) if x.ndim == 2 else ([], False, at)
-            x = run(links, x, relu=relu) if len(links) > 1 else modules[at](x)
+            x = apply_layers(links, x, relu=relu) if len(links) > 1 else modules[at](x)
             at = end if len(links) > 1 else at + 1
         return x
 
 
-def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list[Link], bool, int]:
+def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list[LayerArguments], bool, int]:
     """The layers from `at` on that can run as one, whether a ReLU follows the last, and where they end."""
-    links: list[Link] = []
+    links: list[LayerArguments] = []
     width, relu = x.shape[-1], True
     while relu and at < len(modules):
         layer = modules[at]
@@ -51,9 +51,11 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
         if isinstance(layer, SparseLinear):
             if layer.kernel_for(x.shape[0], training=torch.is_grad_enabled()) != "sparse":
                 break
-            links.append(layer.link())
+            links.append(layer.arguments())
         elif links and layer.out_features <= THIN and not torch.compiler.is_compiling():
-            links.append(Link(layer.weight.reshape(-1), layer.bias, *_complete(width, layer.out_features)))
+            links.append(
+                LayerArguments(layer.weight.reshape(-1), layer.bias, *_complete_wiring(width, layer.out_features))
+            )
         else:
             break
         width = layer.out_features
@@ -63,7 +65,7 @@ def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list
 
 
 @lru_cache(maxsize=64)
-def _complete(n_in: int, n_out: int) -> tuple[reference.Tensors, reference.Tensors]:
+def _complete_wiring(n_in: int, n_out: int) -> tuple[reference.Tensors, reference.Tensors]:
     """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
     with torch.device("cpu"), torch.inference_mode(False):
         p = plan(generators.dense(n_in, n_out))

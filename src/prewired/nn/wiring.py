@@ -55,12 +55,12 @@ def wire(
         [420, 280]
     """
     check_sizes(sizes)
-    generators.known(family)
+    generators.lookup(family)
     layers = edge_budgets.layer_shapes(sizes)[: -1 if dense_output else None]
     requests = _requests(family, layers, density, fan_in, n_edges, budget, whole_fan_ins)
-    if family in generators.STAGES:
+    if family in generators.NETWORK_FAMILIES:
         fan_ins = [request["fan_in"] for request in requests if request] or None
-        return generators.STAGES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
+        return generators.NETWORK_FAMILIES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
     if generators.takes_seed(family):
         requests = [{**request, "seed": derive_seed(seed, f"layer {k}")} for k, request in enumerate(requests)]
     made = [

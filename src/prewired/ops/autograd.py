@@ -8,7 +8,7 @@ import torch
 from . import kernels, reference
 
 
-class Link(NamedTuple):
+class LayerArguments(NamedTuple):
     """A layer in a chain: its parameters, and what forward and backward read of its Plan."""
 
     weight: torch.Tensor
@@ -17,7 +17,7 @@ class Link(NamedTuple):
     by_input: reference.Tensors
 
 
-def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
+def apply_layers(links: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
     """Apply layers one after the other, with a ReLU between them and, if asked for, behind them: in one operator call.
 
     Args:
@@ -32,7 +32,7 @@ def run(links: Sequence[Link], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
         >>> from prewired import SparseLinear, generators
         >>> a, b = (SparseLinear(generators.rotating(6, 6, fan_in=2)) for _ in range(2))
         >>> x = torch.randn(3, 6)
-        >>> torch.testing.assert_close(run([a.link(), b.link()], x, relu=False), b(a(x).relu()))
+        >>> torch.testing.assert_close(apply_layers([a.arguments(), b.arguments()], x, relu=False), b(a(x).relu()))
     """
     parameters, wiring, by_input = [], [], []
     for weight, bias, one, other in links:
@@ -63,7 +63,7 @@ def in_one_type(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> t
 
 
 class _Chain(torch.autograd.Function):
-    """The links of `run`: two operators, and what goes from one to the other."""
+    """The links of `apply_layers`: two operators, and what goes from one to the other."""
 
     @staticmethod
     def forward(

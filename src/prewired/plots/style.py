@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from ..generators import GENERATORS, STAGES
+from ..generators import GENERATORS, NETWORK_FAMILIES
 
 # Okabe-Ito without its yellow, filled up from Paul Tol's muted set: told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
@@ -55,7 +55,7 @@ def style(family: str) -> tuple[str, str]:
     """
     for variant in (", permuted", ", shuffled", ", init n_in"):
         family = family.removesuffix(variant)
-    names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *STAGES)) if name != "dense"]
+    names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *NETWORK_FAMILIES)) if name != "dense"]
     place = names.index(family) if family in names else len(names) + sum(family.encode())
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 

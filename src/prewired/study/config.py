@@ -220,7 +220,7 @@ def parse_family(text: str) -> tuple[str, dict[str, Any]]:
         ('butterfly', {'fit': 'nearest'})
     """
     name, *parts = text.split(":")
-    generators.known(name)
+    generators.lookup(name)
     parameters: dict[str, Any] = {}
     for part in parts:
         parameter, equals, value = part.partition("=")
@@ -266,7 +266,7 @@ def parse_families(text: str) -> list[tuple[str, dict[str, Any]]]:
     """
     parsed = [parse_family(part) for part in text.split("+")]
     for name, _ in parsed if len(parsed) > 1 else ():
-        if name in generators.STAGES:
+        if name in generators.NETWORK_FAMILIES:
             raise ValueError(f"expected families of single layers in {text!r}, got {name}, which is of several layers")
     return parsed
 

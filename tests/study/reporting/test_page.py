@@ -316,7 +316,7 @@ def test_a_picture_shows_the_edges(n_in, n_out):
 
 
 def test_every_family_has_its_own_look():
-    names = [name for name in (*generators.GENERATORS, *generators.STAGES) if name != "dense"]
+    names = [name for name in (*generators.GENERATORS, *generators.NETWORK_FAMILIES) if name != "dense"]
     ladder = [f"swap_ladder:swaps={x:g}" for x in (0, 0.001, 0.01, 0.1, 1, 10)]
     windows = [f"window2d:size={k}" for k in (3, 5, 7)]
     mixtures = [f"window2d+{name}" for name in names[:20]]

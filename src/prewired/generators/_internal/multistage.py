@@ -1,6 +1,6 @@
 """The decorator that makes a family of several layers: finds the network asked for, or says which there are.
 
-A family of GENERATORS is one graph; one of STAGES is a list of them whose product has a property that no layer has.
+A family of GENERATORS is one graph; one of NETWORK_FAMILIES is a list of them whose product has a property that no layer has.
 Each layer is made by a family of GENERATORS, so that its recipe rebuilds it alone.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ...topology import Topology
 from ..cutting import CHANGED, check_fit, cut
 from .available_sizes import ratio
-from .registry import STAGES, make, plain
+from .registry import NETWORK_FAMILIES, make, plain
 from .sizes import constant_fan_in
 
 HINTS = 3
@@ -40,7 +40,7 @@ class Network(NamedTuple):
         ]
 
 
-def stages(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topology]]:
+def network_family(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topology]]:
     """Turn a function that yields the networks of a family near given widths into a registered one that makes one.
 
     The first paragraph of the docstring is the rule that messages quote. The result takes (sizes, *, fan_in= |
@@ -90,11 +90,11 @@ def stages(near: Callable[..., Iterable[Network]]) -> Callable[..., list[Topolog
         p for p in inspect.signature(network, follow_wrapped=False).parameters.values() if p.kind is not p.VAR_KEYWORD
     ]
     network.__signature__ = inspect.Signature([*common, *own], return_annotation=list[Topology])  # pyright: ignore[reportAttributeAccessIssue]
-    STAGES[name] = network
+    NETWORK_FAMILIES[name] = network
     return network
 
 
-def wired(name: str, **values: Any) -> list[Topology]:
+def make_network(name: str, **values: Any) -> list[Topology]:
     """Call a family of several layers by name, as the command line does; raises ValueError where sizes= is missing.
 
     Example:
@@ -103,9 +103,11 @@ def wired(name: str, **values: Any) -> list[Topology]:
     """
     if "sizes" not in values:
         raise ValueError(f"{name}: expected the widths of its layers, got none; for example sizes=[64,64,64]")
-    if name not in STAGES:
-        raise ValueError(f"expected a family of several layers among {', '.join(sorted(STAGES))}; got {name!r}")
-    return STAGES[name](**values)
+    if name not in NETWORK_FAMILIES:
+        raise ValueError(
+            f"expected a family of several layers among {', '.join(sorted(NETWORK_FAMILIES))}; got {name!r}"
+        )
+    return NETWORK_FAMILIES[name](**values)
 
 
 def _widths(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -10,14 +10,14 @@ import numpy as np
 from ...topology import Recipe, Topology
 from .available_sizes import Shape, made, share_levelled
 from .sizes import check_side, constant_fan_in
-from .transforms import OPERATIONS, Edges
+from .transforms import TRANSFORMS, Edges
 
 P = ParamSpec("P")
 Shapes = Callable[..., Iterator[Shape]]
 GENERATORS: dict[str, Callable[..., Topology]] = {}
-STAGES: dict[str, Callable[..., list[Topology]]] = {}
-"""Families of several layers, see `stages`."""
-SHAPES: dict[str, Shapes] = {}
+NETWORK_FAMILIES: dict[str, Callable[..., list[Topology]]] = {}
+"""Families of several layers, see `network_family`."""
+AVAILABLE_SIZES: dict[str, Shapes] = {}
 """Of the families that exist for some sizes only: shapes(limit) yields those with sides up to limit, ascending."""
 _BUILDS: dict[str, Callable[..., Edges]] = {}
 """Of the same families: the edges from the parameters of a shape."""
@@ -61,7 +61,7 @@ def _shaped(build: Callable[..., Edges], shapes: Shapes) -> Callable[..., Topolo
         wanted = None if fan_in is None and density is None else constant_fan_in(n_in, fan_in, density)
         return made(name, partial(shapes, **own), partial(build, **own), n_in, n_out, wanted, fit)
 
-    SHAPES[name], _BUILDS[name] = shapes, build
+    AVAILABLE_SIZES[name], _BUILDS[name] = shapes, build
     common = list(inspect.signature(edges, follow_wrapped=False).parameters.values())[:-1]
     own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return _registered(name, edges, inspect.Signature([*common, *own]))
@@ -85,7 +85,7 @@ def _registered(name: str, edges: Callable[..., Edges], signature: inspect.Signa
 
 def parameters(name: str) -> dict[str, inspect.Parameter]:
     """The keyword parameters of a family, by name; raises ValueError on an unknown family."""
-    signature = inspect.signature(known(name))
+    signature = inspect.signature(lookup(name))
     return {k: p for k, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -94,17 +94,17 @@ def takes_seed(name: str) -> bool:
     return "seed" in parameters(name)
 
 
-def known(name: str) -> Callable[..., Topology | list[Topology]]:
+def lookup(name: str) -> Callable[..., Topology | list[Topology]]:
     """The family of that name, of one layer or of several; raises ValueError that lists both kinds."""
-    if name not in GENERATORS and name not in STAGES:
+    if name not in GENERATORS and name not in NETWORK_FAMILIES:
         raise ValueError(
             f"expected a family among {', '.join(sorted(GENERATORS))}, or of several layers among "
-            f"{', '.join(sorted(STAGES))}; got {name!r}"
+            f"{', '.join(sorted(NETWORK_FAMILIES))}; got {name!r}"
         )
-    return GENERATORS[name] if name in GENERATORS else STAGES[name]
+    return GENERATORS[name] if name in GENERATORS else NETWORK_FAMILIES[name]
 
 
-def generator(name: str) -> Callable[..., Topology]:
+def get_family(name: str) -> Callable[..., Topology]:
     """The generator of that name; raises ValueError that lists the known ones."""
     if name not in GENERATORS:
         raise ValueError(f"expected a family among {', '.join(sorted(GENERATORS))}; got {name!r}")
@@ -121,7 +121,7 @@ def make(name: str, **values: object) -> Topology:
         >>> make("rotating", n_in=4, n_out=4, fan_in=2).n_edges
         8
     """
-    return _called(name, generator(name), values)
+    return _called(name, get_family(name), values)
 
 
 def from_recipe(recipe: Recipe) -> Topology:
@@ -138,8 +138,8 @@ def from_recipe(recipe: Recipe) -> Topology:
         True
     """
     values = {k: from_recipe(v) if isinstance(v, Recipe) else v for k, v in recipe.parameters}
-    if recipe.family in OPERATIONS:
-        return _called(recipe.family, OPERATIONS[recipe.family], values)
+    if recipe.family in TRANSFORMS:
+        return _called(recipe.family, TRANSFORMS[recipe.family], values)
     return make(recipe.family, **values)
 
 
@@ -158,7 +158,7 @@ def share_changed(
     """How far a graph made with fit="level" is from its family: the share of edges that levelling drops or adds.
 
     Args:
-        name: a family of one layer that exists for some sizes only, one of SHAPES.
+        name: a family of one layer that exists for some sizes only, one of AVAILABLE_SIZES.
         n_in, n_out: number of inputs and outputs.
         fan_in, density: the fan-in asked for, one of the two.
         **own: the family's own parameters.
@@ -177,13 +177,15 @@ def share_changed(
         >>> round(share_changed("projective_plane", 784, 1000, density=0.05), 2)
         0.37
     """
-    if name not in SHAPES:
-        raise ValueError(f"expected a family for some sizes only, among {', '.join(sorted(SHAPES))}; got {name!r}")
+    if name not in AVAILABLE_SIZES:
+        raise ValueError(
+            f"expected a family for some sizes only, among {', '.join(sorted(AVAILABLE_SIZES))}; got {name!r}"
+        )
     if unknown := own.keys() - parameters(name).keys() | own.keys() & {"fit"}:
         raise ValueError(f"expected parameters of {name} other than fit, got {', '.join(sorted(unknown))}")
     n_in, n_out = check_side("n_in", n_in), check_side("n_out", n_out)
     wanted = constant_fan_in(n_in, fan_in, density)
-    return share_levelled(partial(SHAPES[name], **own), partial(_BUILDS[name], **own), n_in, n_out, wanted)
+    return share_levelled(partial(AVAILABLE_SIZES[name], **own), partial(_BUILDS[name], **own), n_in, n_out, wanted)
 
 
 def plain(value: Any) -> Any:

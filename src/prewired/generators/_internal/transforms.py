@@ -15,7 +15,7 @@ Parts = tuple[int, int, np.ndarray, np.ndarray]
 """n_in, n_out, indptr and indices, see Topology."""
 
 P = ParamSpec("P")
-OPERATIONS: dict[str, Callable[..., Topology]] = {}
+TRANSFORMS: dict[str, Callable[..., Topology]] = {}
 
 
 def kept(t: Topology, *_: object, **__: object) -> Names | None:
@@ -23,7 +23,7 @@ def kept(t: Topology, *_: object, **__: object) -> Names | None:
     return t.names
 
 
-def operation(*, names: Callable[..., Names | None] | None) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
+def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
     """Turn a function of topologies that returns the parts of a graph into a registered one that returns a Topology.
 
     The result has a recipe where every topology it was made from has one.
@@ -51,7 +51,7 @@ def operation(*, names: Callable[..., Names | None] | None) -> Callable[[Callabl
             return Topology(*made, recipe, names and names(*bound.args, **bound.kwargs))
 
         make.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
-        OPERATIONS[name] = make
+        TRANSFORMS[name] = make
         return make
 
     return decorate

@@ -32,14 +32,14 @@ class Leading(NamedTuple):
     right: np.ndarray | None = None
 
 
-def bounded_pair(values: Any, error: float, method: str, basis: str) -> Leading:
+def bounded_pair(values: Any, error: float, method: str, certificate: str) -> Leading:
     """Of all singular values, descending, each to an absolute error; a missing one is 0."""
-    first, second = (_around(float(value), error, method, basis) for value in (*values[:2], 0.0)[:2])
+    first, second = (_around(float(value), error, method, certificate) for value in (*values[:2], 0.0)[:2])
     return Leading(first, second if len(values) > 1 else second._replace(high=0.0))
 
 
-def _around(value: float, error: float, method: str, basis: str) -> Measurement:
-    return Measurement(value, max(value - error, 0.0), value + error, method, basis)
+def _around(value: float, error: float, method: str, certificate: str) -> Measurement:
+    return Measurement(value, max(value - error, 0.0), value + error, method, certificate)
 
 
 def root(square: float) -> float:

@@ -164,6 +164,6 @@ def sampled_mean(values: np.ndarray, tops: np.ndarray, method: str) -> Measureme
     return Measurement(
         *(float(np.clip(x, *limits)) for x in (value, value - radius, value + radius)),
         method=f"{method}, {m} random outputs",
-        basis="empirical Bernstein bound (Maurer and Pontil 2009) and path counts",
+        certificate="empirical Bernstein bound (Maurer and Pontil 2009) and path counts",
         confidence=CONFIDENCE,
     )

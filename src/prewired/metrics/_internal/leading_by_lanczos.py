@@ -35,7 +35,7 @@ def leading_by_lanczos(f: Operator, block: Block, certify: bool, vectors: bool, 
     # an approximate vector of sigma1 taken out leaves at least sigma2^2 (Cauchy), and at most this more
     apart = square - second.value
     leak = math.hypot(apart / 2, residual) - apart / 2
-    low, high, basis, confidence = second.value - leak - rounding, second.upper, RANDOM_START, 1 - FAILURE
+    low, high, certificate, confidence = second.value - leak - rounding, second.upper, RANDOM_START, 1 - FAILURE
     close = second.value + _MARGIN * square
     for above in (close, max(close, second.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
         matrix = _dense_gram(block.matrices, on_inputs)
@@ -43,10 +43,12 @@ def leading_by_lanczos(f: Operator, block: Block, certify: bool, vectors: bool, 
             break
         proven, error = inertia.is_below(matrix, above, top, square)
         if proven:
-            high, basis, confidence = above + error + rounding, CHOLESKY, 1.0
+            high, certificate, confidence = above + error + rounding, CHOLESKY, 1.0
             break
     value = max(second.value, 0.0)
-    sigma2 = Measurement(math.sqrt(value), root(low), root(high), f"Lanczos, {second.steps} steps", basis, confidence)
+    sigma2 = Measurement(
+        math.sqrt(value), root(low), root(high), f"Lanczos, {second.steps} steps", certificate, confidence
+    )
     live = (top > 0) | (image > 0)  # the rest are units without an edge
     with np.errstate(divide="ignore"):
         quotient = float((image[live] / top[live]).max())  # >= sigma1^2 (Collatz and Wielandt)

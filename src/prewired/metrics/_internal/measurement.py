@@ -16,7 +16,7 @@ class Measurement(NamedTuple):
         value: the metric.
         low, high: low <= the true value <= high.
         method: how it was computed, such as "closed form: circulant" or "Lanczos, 412 steps".
-        basis: what the bounds rest on, such as "exact count" or "inertia by sparse factorisation".
+        certificate: what the bounds rest on, such as "exact count" or "inertia by sparse factorisation".
         confidence: the probability with which the bounds hold: 1 unless they rest on a random start or sample.
 
     Example:
@@ -28,7 +28,7 @@ class Measurement(NamedTuple):
     low: float
     high: float
     method: str
-    basis: str
+    certificate: str
     confidence: float = 1.0
 
     @property
