@@ -16,7 +16,7 @@ import prewired
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 WINGS = ("generators", "metrics", "io", "nn", "training", "training.data", "checkpoint", "export", "plots", "study")
 VERBS = (
-    *("families", "generate", "draw", "measure", "metrics", "nn", "train", "sizes", "quantize", "export"),
+    *("families", "generate", "draw", "measure", "metrics", "train", "sizes", "quantize", "export"),
     *("study", "report", "status", "bench"),
 )
 

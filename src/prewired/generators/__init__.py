@@ -35,10 +35,10 @@ from .swap_walk import swap_edges
 from .windows import banded, toeplitz, window2d
 
 __all__ = [
-    "GENERATORS",
-    "TRANSFORMS",
     "AVAILABLE_SIZES",
+    "GENERATORS",
     "NETWORK_FAMILIES",
+    "TRANSFORMS",
     "Rewired",
     "array_code",
     "banded",
@@ -67,13 +67,14 @@ __all__ = [
     "grouped",
     "grouped_shuffle",
     "kautz",
-    "lookup",
     "kronecker",
     "lift",
     "lognormal",
+    "lookup",
     "lps",
     "lps_tower",
     "make",
+    "make_network",
     "margulis",
     "n_of_m",
     "parameters",
@@ -100,5 +101,4 @@ __all__ = [
     "toeplitz",
     "watts_strogatz",
     "window2d",
-    "make_network",
 ]

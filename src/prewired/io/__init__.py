@@ -6,6 +6,7 @@ from .topology_file import load_topology, save_topology
 
 __all__ = [
     "align",
+    "attach_names",
     "describe",
     "from_edge_list",
     "from_matrix_market",
@@ -15,6 +16,5 @@ __all__ = [
     "from_table",
     "from_weights",
     "load_topology",
-    "attach_names",
     "save_topology",
 ]

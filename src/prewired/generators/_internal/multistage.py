@@ -1,6 +1,7 @@
 """The decorator that makes a family of several layers: finds the network asked for, or says which there are.
 
-A family of GENERATORS is one graph; one of NETWORK_FAMILIES is a list of them whose product has a property that no layer has.
+A family of GENERATORS is one graph. A family of NETWORK_FAMILIES is a list of graphs: their product has a property that
+no layer has.
 Each layer is made by a family of GENERATORS, so that its recipe rebuilds it alone.
 """
 
