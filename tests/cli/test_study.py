@@ -302,7 +302,7 @@ GOOD = ["--data", "digits", "--epochs", "1", "--family", "biregular", "--density
         (["study", *GOOD, "-o", "/proc/x"], "choose a folder that can be written to"),
         (["report"], "STUDY"),
         (["report", "no-such-folder"], "no-such-folder"),
-        (["report", __file__], "test_cli_study.py"),
+        (["report", __file__], "test_study.py"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(capsys, words, message, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from prewired.nn import mlp
 from prewired.nn.quantization import quantize
 
 ELSEWHERE = """
-import sys, torch, prewired
+import sys, torch, prewired.export
 kind, path, at = sys.argv[1:]
 load = torch.export.load if kind == "program" else torch._inductor.aoti_load_package
 for k, path in enumerate(path.split(",")):

@@ -33,6 +33,7 @@ from prewired.study.running import database, tasks
 from prewired.study.running.eta import cost
 from prewired.study.running.task_table import Ledger
 from prewired.study.statistics import DENSE, DENSE_NARROW
+from prewired.topology import Recipe
 from prewired.training import data
 
 CONFIG = StudyConfig(
@@ -172,7 +173,7 @@ def test_what_is_stored_of_graphs(finished):
         assert [layer[name] for layer in row.layers] == values
         assert row.metrics[name] == pytest.approx(np.mean(values))
     assert row.metrics["path_cv"] == payload["network"]["path_cv"]
-    made = [generators.from_recipe(generators.registry.Recipe.from_json(result.recipes[d])) for d in row.digests]
+    made = [generators.from_recipe(Recipe.from_json(result.recipes[d])) for d in row.digests]
     assert [t.digest for t in made] == list(row.digests)
     assert [t.n_edges for t in made] == [layer["n_edges"] for layer in payload["layers"]]
 

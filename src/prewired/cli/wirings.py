@@ -139,7 +139,7 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
         ValueError: if no layer has a wiring, the number of a layer's inputs is not to be known, or arrays are damaged.
 
     Example:
-        >>> from . import networks
+        >>> from prewired.nn import mlp
         >>> net = mlp([8, 8, 8, 2], family="biregular", fan_in=2, seed=0)
         >>> {name: t.n_edges for name, t in from_state_dict(net.state_dict()).layers.items()}
         {'0': 16, '2': 16}

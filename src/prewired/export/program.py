@@ -22,8 +22,9 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
     """Write a network, in evaluation mode, as a program of torch.export, load it, and compare it with the network.
 
     What the program does not read (the wiring by input, for gradients) is left out, and so is where the source of the
-    network lies. `torch.export.load(path).module()` runs it, after `import prewired`, which registers the operators. It
-    is for inference: its parameters ask for no gradients, and its sparse layers pass none on, of which torch warns.
+    network lies. `torch.export.load(path).module()` runs it, after `import prewired.export`, which registers the
+    operators. It is for inference: its parameters ask for no gradients, and its sparse layers pass none on, of which
+    torch warns.
 
     Args:
         net: any module that takes a tensor (batch, ...) and that torch.export takes.
@@ -64,8 +65,8 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
 def package(net: nn.Module, path: str | Path, *, batch: int | None = None, example: torch.Tensor | None = None) -> Path:
     """Compile a network ahead of time (AOTInductor), for processors like this one; load it and compare it.
 
-    `torch._inductor.aoti_load_package(path)` runs it from Python after `import prewired`, and a C++ program after
-    loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes none. The
+    `torch._inductor.aoti_load_package(path)` runs it from Python after `import prewired.export`, and a C++ program
+    after loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes none. The
     file has the generated C++, with paths of this machine.
 
     Args:
