@@ -66,8 +66,8 @@ def package(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
     """Compile a network ahead of time (AOTInductor), for processors like this one; load it and compare it.
 
     `torch._inductor.aoti_load_package(path)` runs it from Python after `import prewired.export`, and a C++ program
-    after loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes none. The
-    file has the generated C++, with paths of this machine.
+    after loading prewired's library of operators. Takes about half a minute and a C++ compiler; running it takes
+    none. The file has the generated C++, with paths of this machine.
 
     Args:
         net, path, batch, example: as in `program`.
