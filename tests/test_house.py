@@ -18,6 +18,7 @@ ARROWS = {
     for room, targets in (re.split(r" +uses ", line) for line in DRAWING.splitlines())
 }
 ONLY_IN = {
+    "cyclopts": ("cli/",),
     "matplotlib": ("plots/", "study/reporting/"),
     "onnx": ("export/",),
     "onnxruntime": ("export/",),
@@ -30,7 +31,7 @@ ONLY_IN = {
     "statsmodels": ("study/statistics/",),
 }
 WITHOUT_TORCH = ("_version.py", "topology/", "random_bits.py", "generators/", "metrics/", "io/")
-CORE = {"torch", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
+CORE = {"torch", "cyclopts", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
 
 
 def room_of(path):

@@ -85,7 +85,7 @@ GENERATE = ["generate", "biregular"]
         (["train", "--data", "no-such-data"], "no-such-data"),
         (["train", "--data", "digits", "--threads", "0"], "--threads from 1 to"),
         (["train", "--data", "digits", "--threads", "99999"], f"--threads from 1 to {os.cpu_count()}"),
-        (["train", "--data", "digits", "--data", "mnist"], "--data once"),
+        (["train", "--data", "digits", "--data", "mnist"], "--data specified multiple times"),
         (["train", "--data", "digits", "--task", "moon"], "--task"),
         ([*GENERATE, "n_in=40", "n_out=40", "fan_in=1_0", "seed=0"], "expected a number for fan_in, got '1_0'"),
     ],
@@ -115,3 +115,53 @@ def test_a_closed_pipe_is_quiet():
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mesure"], "got 'mesure'; did you mean 'measure'? (see prewired --help)"),
+        (["generate", "biregulr", "n_in=4"], "got 'biregulr'; did you mean 'biregular'?"),
+        (["draw", "biregulr", "n_in=4", "-o", "x.png"], "got 'biregulr'; did you mean 'biregular'?"),
+        (["families", "butterfy"], "got 'butterfy'; did you mean 'butterfly'?"),
+        (["metrics", "grith"], "got 'grith'; did you mean 'girth'?"),
+        (["measure", "dense", "n_in=4", "n_out=4", "--metric", "grith"], "got 'grith'; did you mean 'girth'?"),
+        (["train", "--data", "mnits"], "got 'mnits'; did you mean 'mnist'?"),
+        (["train", "--data", "digits", "--epoch", "3"], "Did you mean --epochs? (see prewired train --help)"),
+        (["train", "--data", "digits", "--optimizer", "adm"], 'Did you mean "adam"?'),
+        (["train", "--data", "digits", "--epochs", "1.5"], "--epochs: expected an integer, got '1.5'"),
+        (["train", "--data", "digits", "--hidden", "1.5"], "--hidden"),
+        (["train", "--data", "digits", "--hidden"], "--hidden requires at least 1"),
+    ],
+)
+def test_errors_name_the_nearest(capsys, words, message):
+    code, out, err = run(capsys, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize("text", ["sizes=8,8,8,8", "sizes=[8,8,8,8]", "sizes=[8, 8, 8, 8]"])
+def test_sizes_with_and_without_brackets(capsys, text):
+    code, out, _ = run(capsys, "generate", "butterfly", text)
+    assert (code, out) == (0, "".join(f"{t}\n" for t in generators.butterfly([8, 8, 8, 8])))
+
+
+def test_a_repeated_option_has_its_last_value(capsys, npz):
+    words = ["train", "--data", npz, "--density", "0.5", "--hidden", 16, "--epochs", 2, "--epochs", 1]
+    assert "epoch 1/1" in run(capsys, *words)[1]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed(capsys, monkeypatch, tmp_path, shell):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, out, err = run(capsys, "--install-completion", "--shell", shell, "-o", tmp_path / "script")
+    assert (code, err) == (0, "")
+    assert str(tmp_path / "script") in out
+    script = (tmp_path / "script").read_text()
+    assert all(word in script for word in ("generate", "study", "--density", "--metric"))
+
+
+def test_words_are_completed(capsys):
+    code, out, _ = run(capsys, "__complete", "generate", "bireg")
+    assert (code, "biregular" in out) == (0, True)
+    assert "girth" in run(capsys, "__complete", "measure", "x", "--metric", "gi")[1]

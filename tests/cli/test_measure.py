@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from prewired import Topology, generators, metrics, plots
-from prewired.cli import measure, wirings
+from prewired.cli import network_files, progress
 from prewired.cli.app import main
 from prewired.io import named_units, topology_file
 from prewired.nn import mlp, wire
@@ -189,10 +189,10 @@ def test_a_saved_model(capsys, tmp_path, net, suffix):
 
 def test_an_older_model_has_its_inputs_from_the_layer_before(net):
     state = {name: value for name, value in net.state_dict().items() if name != "2.n_in"}
-    assert list(wirings.from_state_dict(state).layers.values()) == [net[0].topology, net[2].topology]
+    assert list(network_files.from_state_dict(state).layers.values()) == [net[0].topology, net[2].topology]
     del state["0.n_in"]
     with pytest.raises(ValueError, match=r"expected 0\.n_in, .*got none; load the state_dict into its network"):
-        wirings.from_state_dict(state)
+        network_files.from_state_dict(state)
 
 
 def test_weights_with_zeros_are_a_wiring(net):
@@ -207,13 +207,13 @@ def test_weights_with_zeros_are_a_wiring(net):
         "c.weight": torch.ones(2, 3),
         "d.weight": torch.ones(5, 2),
     }
-    found = wirings.from_state_dict(state)
+    found = network_files.from_state_dict(state)
     assert found.layers == {"a": Topology.from_mask(weight), "b": Topology.from_mask(mask)}
     assert found.notes == ("layer c (3 -> 2) is dense and left out", "layer d (2 -> 5) is dense and left out")
-    inside = wirings.from_state_dict({"a.weight": weight, "b.weight": dense, "c.weight": torch.eye(3)})
+    inside = network_files.from_state_dict({"a.weight": weight, "b.weight": dense, "c.weight": torch.eye(3)})
     assert list(inside.layers) == ["a", "b", "c"]  # paths go through a dense layer between sparse ones
     assert not inside.notes
-    alone = wirings.from_state_dict(nn.ModuleList([net[0]])[0].state_dict())
+    alone = network_files.from_state_dict(nn.ModuleList([net[0]])[0].state_dict())
     assert alone.layers == {"layer": net[0].topology}
 
 
@@ -327,12 +327,12 @@ def test_a_bar_on_a_terminal(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, width=70, force_terminal=True))
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with measure._bar(12) as show:
+    with progress.measure_progress(12) as show:
         show(3, "layer [2]", "spectral_gap", 1200, 5000)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert re.search(r"layer \[2\]: spectral_gap, step 1,200 .*3/12", text)
     seen = []
-    monkeypatch.setattr(measure, "_bar", lambda n: FakeBar(seen))
+    monkeypatch.setattr(progress, "measure_progress", lambda n: FakeBar(seen))
     assert main(["measure", *ONE, "--metric", "density", "fan_in_min"]) == 0
     assert [call[:3] for call in seen] == [(0, "rotating", "density"), (1, "rotating", "fan_in_min")]
 
@@ -481,7 +481,7 @@ def test_a_study_without_sparse_networks(capsys, tmp_path, studied):
 
 
 def test_pictures_need_matplotlib(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("prewired.cli.measure.find_spec", lambda name: None)
+    monkeypatch.setattr("prewired.cli.options.find_spec", lambda name: None)
     code, out, err = run(capsys, *ONE, "-o", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "pip install 'prewired[study]'" in err
@@ -517,7 +517,7 @@ def test_the_list_of_metrics_and_their_pages(capsys):
     assert main(["metrics", "girth"]) == 0
     assert "Length of the shortest cycle" in capsys.readouterr().out
     assert main(["metrics", "gap"]) == 2
-    assert "got 'gap', nearest" in capsys.readouterr().err
+    assert "got 'gap'; see" in capsys.readouterr().err
 
 
 def test_what_is_undefined_is_a_dash_and_what_is_small_is_not_zero(capsys, tmp_path):
@@ -571,4 +571,4 @@ def test_layers_without_weights_of_their_own_and_keys_that_are_no_names(capsys, 
 def test_an_unknown_metric_names_the_nearest(capsys):
     code, _, err = run(capsys, *ONE, "--metric", "grith")
     assert code == 2
-    assert "got 'grith', nearest girth" in err
+    assert "got 'grith'; did you mean 'girth'?" in err

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from prewired.cli import progress, study
-from prewired.cli.app import main, parser
+from prewired.cli import progress
+from prewired.cli.app import create_app, main
 from prewired.cli.progress import counted, duration, study_progress, time_left
 from prewired.study import GRAPHS, RATES, RUNS, Graphs, Job, Net, Step, StudyConfig, from_dict, inline, load, processes
 from prewired.study import study as run_study
@@ -253,12 +253,9 @@ def test_options_without_a_file(capsys, asked, file):
 
 
 def test_every_field_of_a_study_has_an_option():
-    (study_parser,) = [
-        action.choices["study"] for action in parser()._actions if isinstance(getattr(action, "choices", None), dict)
-    ]
-    options = {action.dest for action in study_parser._actions}
-    assert set(study.FIELDS) <= options
-    assert set(study.FIELDS.values()) == set(StudyConfig.__dataclass_fields__)
+    arguments = create_app("study")["study"].assemble_argument_collection()
+    fields = {argument.keys[0] for argument in arguments if argument.keys}
+    assert fields == set(StudyConfig.__dataclass_fields__)
 
 
 def test_where_it_runs(capsys, asked, file, monkeypatch):
@@ -290,7 +287,7 @@ GOOD = ["--data", "digits", "--epochs", "1", "--family", "biregular", "--density
         (["study", "--data", "digits", "--family", "biregular"], "at least one of densities"),
         (["study", *GOOD, "--nonsense"], "--nonsense"),
         (["study", *GOOD, "--edges", "100"], "densities or edges, got both"),
-        (["study", *GOOD, "--control", "moon"], "controls among permuted, shuffled, got moon"),
+        (["study", *GOOD, "--control", "moon"], '"moon" for --control. Choose from: "permuted", "shuffled"'),
         (["study", *GOOD, "--patience", "0"], "patience >= 1"),
         (["study", *GOOD, "--train-rows", "99999"], "train_rows of at most 1079"),
         (["study", *GOOD, "--address", "auto"], "--engine ray with --address"),
@@ -349,7 +346,7 @@ def test_a_missing_extra_is_found_before_any_training(capsys, monkeypatch, tmp_p
     def lacking(name):
         return None if name == missing else "there"
 
-    monkeypatch.setattr("prewired.cli.study.find_spec", lacking)
+    monkeypatch.setattr("prewired.cli.options.find_spec", lacking)
     for words in (["study", *GOOD, "-o", tmp_path / "out"], ["report", tmp_path]):
         code, _, err = run(capsys, *words)
         assert (code, err.count("\n")) == (2, 1)

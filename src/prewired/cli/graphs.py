@@ -1,25 +1,38 @@
-"""The verbs of the command line that make, list and draw graphs."""
+"""The verbs that generate and draw graphs."""
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-if TYPE_CHECKING:
-    from ..topology import Topology
+from cyclopts import Parameter
 
-NUMBERS = ("n_in", "n_out", "fan_in", "density", "n_edges", "seed")  # parameters that are nothing else
+from .. import generators, plots
+from ..io import topology_file
+from ..topology import Topology
+from .options import Family, Output, Settings
+
+NUMBERS = ("n_in", "n_out", "fan_in", "density", "n_edges", "seed")
+"""Parameters whose values are numbers and nothing else."""
 
 
-def generate(arguments: argparse.Namespace) -> None:
-    """`prewired generate FAMILY NAME=VALUE ... -o FILE`; of several layers each has its number before FILE's suffix."""
-    from ..io import topology_file
+def generate(family: Family, /, *parameters: Settings, output: Output | None = None) -> None:
+    """Generate one topology, or those of a family of several layers, and save them.
 
-    output, topologies = arguments.output, made(arguments.family, arguments.parameters)
+    The layers of a family of several layers go to files with a number before the suffix.
+
+    For example:
+      prewired generate biregular n_in=784 n_out=1024 density=0.05 seed=0 -o hidden.topology
+      prewired generate butterfly sizes=64,64,64 -o net.topology
+
+    Args:
+        family: Name of a family, see `prewired families`.
+        parameters: Parameters of the family, such as n_in=784 density=0.05, or sizes=64,64,64 for several layers.
+        output: File to write, such as hidden.topology.
+    """
+    topologies = generate_layers(family, parameters)
     for k, topology in enumerate(topologies):
         if output:
             numbered = output.with_suffix(f".{k}{output.suffix}")
@@ -27,79 +40,71 @@ def generate(arguments: argparse.Namespace) -> None:
         print(topology)
 
 
-def families(arguments: argparse.Namespace) -> None:
-    """`prewired families [FAMILY]`."""
-    from .. import generators
-    from ..generators import catalogue
+def draw(what: Annotated[Family, Parameter(name="FILE|FAMILY")], /, *parameters: Settings, output: Output) -> None:
+    """Draw the biadjacency matrix of a saved topology or of a family.
 
-    if arguments.family:
-        page = inspect.getdoc(generators.lookup(arguments.family))
-        print(f"{catalogue.signature(arguments.family)}\n\n{page}")
-        return
-    rows = catalogue.rows()
-    width = max(len(row.name) for row in rows)
-    for row in rows:
-        several = "several layers; " if row.layers == "several" else ""
-        print(f"{row.name:<{width}}  {'random' if row.random else '      '}  {several}exists for {row.sizes}")
-        print(f"    {row.summary}")
+    For example:
+      prewired draw hidden.topology -o hidden.png
+      prewired draw rotating n_in=40 n_out=30 fan_in=5 -o rotating.svg
 
-
-def draw(arguments: argparse.Namespace) -> None:
-    """`prewired draw FILE|FAMILY NAME=VALUE ... -o PICTURE`."""
-    from .. import generators, plots
-    from ..io import topology_file
-
-    if arguments.parameters or arguments.what in (*generators.GENERATORS, *generators.NETWORK_FAMILIES):
-        topologies = made(arguments.what, arguments.parameters)
+    Args:
+        what: File such as hidden.topology, or name of a family.
+        parameters: Parameters of the family, as for `prewired generate`.
+        output: Picture to write: .png, .svg or .pdf.
+    """
+    if parameters or is_family(what):
+        topologies = generate_layers(what, parameters)
     else:
-        topologies = [topology_file.load_topology(arguments.what)]
+        topologies = [topology_file.load_topology(what)]
     panels = {f"layer {k}": topology for k, topology in enumerate(topologies, 1)}
     if len(topologies) == 1:
         panels = {_title(topologies[0]): topologies[0]}
-    print(plots.biadjacency(panels, arguments.what, path=arguments.output))
+    print(plots.biadjacency(panels, what, path=output))
 
 
-def _title(t: Topology) -> str:
-    return f"{t.n_in} -> {t.n_out}, {t.n_edges:,} edges"
+def is_family(name: str) -> bool:
+    """Whether a family of one or of several layers has this name."""
+    return name in generators.GENERATORS or name in generators.NETWORK_FAMILIES
 
 
-def made(family: str, words: Sequence[str]) -> list[Topology]:
-    """The topology of a family with its NAME=VALUE words, or those of a family of several layers."""
-    from .. import generators
-
+def generate_layers(family: str, words: Sequence[str]) -> list[Topology]:
+    """Call a family with its NAME=VALUE words; a family of one layer gives a list of one topology."""
     values = _parameters(family, words)
     if family in generators.NETWORK_FAMILIES:
         return generators.make_network(family, **values)
     return [generators.make(family, **values)]
 
 
-def _parameters(family: str, texts: Sequence[str]) -> dict[str, Any]:
-    """The name=value words of `generate` as values; a name the family does not have lists those it has."""
-    from .. import generators
+def _title(topology: Topology) -> str:
+    return f"{topology.n_in} -> {topology.n_out}, {topology.n_edges:,} edges"
 
+
+def _parameters(family: str, words: Sequence[str]) -> dict[str, Any]:
+    """Parse NAME=VALUE words; an unknown name raises ValueError that lists the family's parameters."""
     sides = ("sizes",) if family in generators.NETWORK_FAMILIES else ("n_in", "n_out")
-    known = (*sides, *generators.parameters(family))
+    names = (*sides, *generators.parameters(family))
     values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
+    for word in words:
+        name, equals, text = word.partition("=")
         if not equals:
-            raise ValueError(f"expected NAME=VALUE, got {text!r}; {family} takes {', '.join(known)}")
-        if name not in known:
-            raise ValueError(f"expected one of {', '.join(known)} for {family}, got {name!r}")
+            raise ValueError(f"expected NAME=VALUE, got {word!r}; {family} takes {', '.join(names)}")
+        if name not in names:
+            raise ValueError(f"expected one of {', '.join(names)} for {family}, got {name!r}")
         if name in values:
             raise ValueError(f"expected {name} once, got it twice; leave one out")
-        values[name] = _parse_value(name, value)
+        values[name] = _parse_value(name, text)
     return values
 
 
 def _parse_value(name: str, text: str) -> Any:
-    """A number; for parameters that need not be one also a list or a word."""
+    """Parse a number; parameters that are not in NUMBERS may also be a list (64,64 or [64,64]) or a word."""
     for number in (int, float):
         with suppress(ValueError):
-            if "_" not in text:  # digit grouping is for Python's own source
+            if "_" not in text:  # grouped digits such as 1_000 are for Python's own source
                 return number(text)
     if name in NUMBERS and not text.startswith("["):
         raise ValueError(f"expected a number for {name}, got {text!r}")
-    with suppress(json.JSONDecodeError):
-        return json.loads(text)
+    for json_text in (text, f"[{text}]") if "," in text else (text,):
+        with suppress(json.JSONDecodeError):
+            return json.loads(json_text)
     return text

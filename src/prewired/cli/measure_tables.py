@@ -12,14 +12,14 @@ from ..study.running.database import finite
 from ..study.statistics import percent
 
 if TYPE_CHECKING:
-    from .wirings import Net
+    from .network_files import NetworkWiring
 
 
-def to_json(nets: Sequence[Net], entries: Sequence[dict[str, Any]]) -> str:
+def to_json(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]]) -> str:
     """A study as a list of networks, several layers as one network, a single layer as its metrics alone."""
-    if nets[0].about:
+    if networks[0].about:
         whole: dict[str, Any] = {"nets": entries}
-    elif len(nets[0].layers) > 1:
+    elif len(networks[0].layers) > 1:
         whole = entries[0]
     else:
         (layer,) = entries[0]["layers"]
@@ -28,15 +28,15 @@ def to_json(nets: Sequence[Net], entries: Sequence[dict[str, Any]]) -> str:
     return json.dumps(finite(whole), indent=1)
 
 
-def blocks(net: Net, entry: Mapping[str, Any]) -> str:
+def blocks(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
     """The layers one below the other, then the network: a line for each metric, with all that is known of it."""
-    shown = []
-    for t, layer in zip(net.layers.values(), entry["layers"], strict=True):
-        title = f"{t}" if len(net.layers) == 1 else f"{layer['title']}: {t}"
-        shown.append((title, {**layer["metrics"], **layer.get("names", {})}))
+    parts = []
+    for t, layer in zip(network.layers.values(), entry["layers"], strict=True):
+        title = f"{t}" if len(network.layers) == 1 else f"{layer['title']}: {t}"
+        parts.append((title, {**layer["metrics"], **layer.get("names", {})}))
     if entry["network"]:
-        shown.append(("network", entry["network"]))
-    return "\n\n".join("\n".join([title, *_rows(values)]) for title, values in shown)
+        parts.append(("network", entry["network"]))
+    return "\n\n".join("\n".join([title, *_rows(values)]) for title, values in parts)
 
 
 def _rows(values: Mapping[str, Any]) -> list[str]:
@@ -64,10 +64,10 @@ def _explained(value: Any) -> tuple[str, str, str]:
     return _text(value["value"]), bounds, f"{value['method']}; {value['certificate']}{doubt}"
 
 
-def columns(net: Net, entry: Mapping[str, Any]) -> str:
+def columns(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
     """A column for each layer, then the metrics of the network."""
     layers = entry["layers"]
-    heads = [f"{layer['title']}: {t}" for layer, t in zip(layers, net.layers.values(), strict=True)]
+    heads = [f"{layer['title']}: {t}" for layer, t in zip(layers, network.layers.values(), strict=True)]
     names = list(dict.fromkeys(name for layer in layers for name in layer["metrics"]))
     rows = [[name, *(_text(layer["metrics"].get(name)) for layer in layers)] for name in names]
     table = _table([["", *(layer["title"] for layer in layers)], *rows])
@@ -98,8 +98,8 @@ def _of_net(entry: Mapping[str, Any]) -> dict[str, float]:
     """Every metric of a net as one number: those of layers as means over them."""
     layers = [layer["metrics"] for layer in entry["layers"]]
     means = {name: _mean([layer.get(name) for layer in layers]) for name in layers[0]}
-    found = {**means, **entry["network"]}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {**means, **entry["network"]}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _mean(values: Sequence[Any]) -> float | None:

@@ -1,36 +1,38 @@
-"""How far a study is: a bar with an estimate on a terminal, elsewhere a line now and then. Both go to stderr."""
+"""Progress of long work: a bar on a terminal, elsewhere a line now and then. Both go to stderr."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from ..study import Step
+
+Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 20
 
 
 @contextmanager
 def study_progress() -> Iterator[Callable[[Step], None]]:
-    """What a study is to call with its steps."""
+    """Show the steps of a study; the context is the function to call with each step."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain()
+        yield _print_lines()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.table import Column
+    from rich.progress import Progress, TextColumn
 
-    # the description and the bar share what the count and the estimate leave of the terminal's width
-    description = TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"))
-    shown = (description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn())
-    with Progress(*shown, TextColumn("{task.fields[left]}"), console=console, expand=True) as bar:
+    columns = [*_columns(), TextColumn("{task.fields[left]}")]
+    with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("looking at the data", total=None, left="")
 
         def show(step: Step) -> None:
@@ -41,8 +43,32 @@ def study_progress() -> Iterator[Callable[[Step], None]]:
 
 
 @contextmanager
-def counted(what: str) -> Iterator[Callable[[int, int], None]]:
-    """What a loop is to call with (done, in all); a bar on a terminal, nothing elsewhere."""
+def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
+    """Show measurements on a terminal.
+
+    The context is a function of the number of a task, its title, its metric, its steps so far, and the expected steps.
+    """
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    columns = [*_columns(), TimeElapsedColumn()]
+    with Progress(*columns, console=Console(stderr=True), expand=True, transient=True) as bar:
+        task = bar.add_task("", total=n_tasks)
+
+        def show(place: int, title: str, name: str, steps: int, expected: int | None) -> None:
+            total = f" of about {expected:,}" if expected is not None and steps <= expected else ""
+            step = f", step {steps:,}{total}" if steps else ""
+            bar.update(task, completed=place, description=f"{title}: {name}{step}")
+
+        yield show
+
+
+@contextmanager
+def counted(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a loop on a terminal; the context is a function of the number of passes done and of all passes."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -51,12 +77,30 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: None
         return
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain() -> Callable[[Step], None]:
-    """A line for the first result of each phase, for the last, and every so many seconds."""
+def iterate_with_bar(items: Sequence[Item], text: str) -> Iterable[Item]:
+    """Iterate over a sequence and show a bar."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, text, console=Console(stderr=True), show_speed=False)
+
+
+def _columns() -> list[ProgressColumn]:
+    """Description, bar and count; the description and the bar share the width that other columns leave."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.table import Column
+
+    wide = Column(ratio=3, no_wrap=True, overflow="ellipsis")
+    description = TextColumn("{task.description}", markup=False, table_column=wide)
+    return [description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn()]
+
+
+def _print_lines() -> Callable[[Step], None]:
+    """Print a line for the first result of each phase, for the last, and every SECONDS_BETWEEN_LINES."""
     last = -math.inf
 
     def show(step: Step) -> None:
@@ -66,7 +110,7 @@ def _plain() -> Callable[[Step], None]:
             return
         last = time.monotonic()
         run = step.payload.get("run", {})
-        value = run.get("test_score", math.nan)  # NaN where the test data was not looked at, or the training failed
+        value = run.get("test_score", math.nan)  # NaN if the test data was not looked at, or the training failed
         score = "" if math.isnan(value) else f" {run['score_name']} {value:.4f}"
         left = time_left(step.left)
         line = f"{step.phase} [{step.done}/{step.total}] {step.task}{score and ':' + score}{left and ', ' + left}"
@@ -76,7 +120,7 @@ def _plain() -> Callable[[Step], None]:
 
 
 def time_left(seconds: float | None) -> str:
-    """The estimate as text, empty where there is none.
+    """An estimate as text, empty if there is none.
 
     Example:
         >>> time_left(600), time_left(None), time_left(0.0)
@@ -86,7 +130,7 @@ def time_left(seconds: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours.
+    """A duration in seconds, minutes or hours.
 
     Example:
         >>> [duration(seconds) for seconds in (1.2, 99, 600, 7200)]

@@ -1,118 +1,128 @@
-"""The verbs of the command line for trained networks in files: what they take, fewer bits, other formats."""
+"""The verbs for trained networks in files: what they take, fewer bits, other formats."""
 
 from __future__ import annotations
 
-import argparse
 import copy
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-if TYPE_CHECKING:
-    from torch import nn
+from cyclopts import Parameter
+from torch import nn
 
-    from ..training.data import Data
+from .. import checkpoint
+from .. import export as exporters
+from ..checkpoint import footprint
+from ..io import atomic_write
+from ..nn import quantization
+from ..training import data
+from ..training.evaluation import check_fit, evaluate
+from .options import Data, Flag, Integer, Network, Output, Root, Target, Task
 
-FORMATS = (".onnx", ".c", ".pt2")
-
-
-def add_sizes(one: argparse.ArgumentParser) -> None:
-    """The options of `prewired sizes`."""
-    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
-    one.add_argument("--batch", type=int, default=128, metavar="N", help="rows of a batch (default: %(default)s)")
-    one.add_argument("--optimizer", default="adam", help="adam or sgd, with momentum (default: %(default)s)")
-    one.add_argument("--json", action="store_true", help="print JSON")
-
-
-def sizes(arguments: argparse.Namespace) -> None:
-    """`prewired sizes FILE`."""
-    from .. import checkpoint
-    from ..checkpoint.footprint import sizes
-
-    report = sizes(checkpoint.load(arguments.file), batch=arguments.batch, optimizer=arguments.optimizer)
-    if arguments.json:
-        print(report.to_json())
-        return
-    print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes\n\n{report}")
+FORM = (
+    "Form of sparse layers in .onnx: auto (the fastest here), smallest, dense, sparse, packed, gather, gather_batch "
+    "or blocks."
+)
+FORMAT_OPTIONS = {".onnx": ("form", "batch"), ".c": ("indices", "name"), ".pt2": ("compile",)}
 
 
-def add_quantize(one: argparse.ArgumentParser, add_data: Callable[..., None]) -> None:
-    """The options of `prewired quantize`."""
-    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
-    one.add_argument("kind", metavar="KIND", help="float16, bfloat16, int8 or int4")
-    one.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as small.safetensors")
-    add_data(one, required=False)
+def sizes(file: Network, /, *, batch: Integer = 128, optimizer: str = "adam", json: Flag = False) -> None:
+    """Tell what a saved network and its dense twin take in memory, on disk and in arithmetic.
+
+    For example:
+      prewired sizes net.safetensors --batch 32
+
+    Args:
+        batch: Rows of a batch.
+        optimizer: adam or sgd, with momentum.
+        json: Print JSON.
+    """
+    report = footprint.sizes(checkpoint.load(file), batch=batch, optimizer=optimizer)
+    print(report.to_json() if json else f"{file}: {file.stat().st_size:,} bytes\n\n{report}")
 
 
-def quantize(arguments: argparse.Namespace) -> None:
-    """`prewired quantize FILE KIND -o FILE`: with --data, the test score before and after."""
-    from .. import checkpoint
-    from ..io import atomic_write
-    from ..nn import quantization
-    from ..training import data
+def quantize(
+    file: Network,
+    kind: str,
+    /,
+    *,
+    output: Output,
+    data_name: Annotated[Data | None, Parameter(name="--data")] = None,
+    target: Target = None,
+    task: Task = None,
+    root: Root = None,
+) -> None:
+    """Save a network with its weights in fewer bits, and print its test score before and after.
 
-    atomic_write.check(arguments.output)
-    options = [name for name in ("target", "task", "root") if getattr(arguments, name)]
-    if options and not arguments.data:
-        raise ValueError(f"expected --data with --{options[0]}, got none; name the data set")
-    loaded = None
-    if arguments.data:
-        loaded = data.load(arguments.data, root=arguments.root, target=arguments.target, task=arguments.task)
-    net = checkpoint.load(arguments.file)
-    smaller = quantization.quantize(net, arguments.kind)
-    before, after = (f", {_score(one, loaded)}" if loaded else "" for one in (net, smaller))
-    print(f"{arguments.file}: {arguments.file.stat().st_size:,} bytes{before}")
-    checkpoint.save(smaller, arguments.output)
-    print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes{after}")
+    The scores are printed if --data names the data set.
 
+    For example:
+      prewired quantize net.safetensors int8 -o small.safetensors --data mnist
 
-def add_export(one: argparse.ArgumentParser) -> None:
-    """The options of `prewired export`."""
-    one.add_argument("file", metavar="FILE", type=Path, help="a network saved by prewired.save or `prewired train -o`")
-    one.add_argument(
-        "output", metavar="OUT", type=Path, help="the file to write: .onnx, .c, or .pt2 for torch.export.load"
-    )
-    one.add_argument(
-        "--form",
-        help="of sparse layers in .onnx: auto (the fastest here, the default), smallest, dense, sparse, packed, "
-        "gather, gather_batch or blocks",
-    )
-    one.add_argument("--batch", type=int, metavar="N", help="rows that --form auto measures with (default: 1)")
-    one.add_argument("--indices", help="in .c: auto (the smallest, the default), rule, gaps or table")
-    one.add_argument("--name", help="of the C function (default: the file's)")
-    one.add_argument(
-        "--compile", action="store_true", default=None, help="compile .pt2 ahead of time, for processors like this one"
-    )
+    Args:
+        kind: float16, bfloat16, int8 or int4.
+        output: File to write, such as small.safetensors.
+    """
+    atomic_write.check(output)
+    options = {"target": target, "task": task, "root": root}
+    if data_name is None and (given := [name for name, value in options.items() if value]):
+        raise ValueError(f"expected --data with --{given[0]}, got none; name the data set")
+    loaded = data.load(data_name, **options) if data_name else None
+    network = checkpoint.load(file)
+    smaller = quantization.quantize(network, kind)
+    before, after = (f", {_score(net, loaded)}" if loaded else "" for net in (network, smaller))
+    print(f"{file}: {file.stat().st_size:,} bytes{before}")
+    checkpoint.save(smaller, output)
+    print(f"{output}: {output.stat().st_size:,} bytes{after}")
 
 
-def export(arguments: argparse.Namespace) -> None:
-    """`prewired export FILE OUT`, in the format that OUT ends in."""
-    from .. import checkpoint, export
+def export(
+    file: Network,
+    output: Annotated[Path, Parameter(name="OUT")],
+    /,
+    *,
+    form: Annotated[str | None, Parameter(show_default="auto", help=FORM)] = None,
+    batch: Annotated[Integer | None, Parameter(show_default="1")] = None,
+    indices: Annotated[str | None, Parameter(show_default="auto")] = None,
+    name: Annotated[str | None, Parameter(show_default="the file's name")] = None,
+    compile: bool | None = None,
+) -> None:
+    """Write a saved network as ONNX, as C or as a program of torch, and verify the file.
 
-    kind = arguments.output.suffix
-    if kind not in FORMATS:
-        raise ValueError(f"expected a file to write that ends in {', '.join(FORMATS)}, got {str(arguments.output)!r}")
-    own = {".onnx": ("form", "batch"), ".c": ("indices", "name"), ".pt2": ("compile",)}
-    for ending, options in own.items():
-        for option in options:
-            if ending != kind and getattr(arguments, option) is not None:
-                raise ValueError(f"expected --{option} with a {ending} file, got {str(arguments.output)!r}; drop it")
-    given = {name: value for name in own[kind] if (value := getattr(arguments, name)) is not None}
-    net = checkpoint.load(arguments.file)
-    if kind == ".onnx":
-        print(export.onnx(net, arguments.output, **given))
-    elif kind == ".c":
-        print(export.c(net, arguments.output, **given))
+    The ending of OUT decides the format: .onnx, .c, or .pt2 for torch.export.load.
+
+    For example:
+      prewired export net.safetensors net.onnx --form smallest
+      prewired export net.safetensors net.c --name classify
+
+    Args:
+        output: File to write.
+        batch: Rows that --form auto measures with.
+        indices: Indices in .c: auto (the smallest), rule, gaps or table.
+        name: Name of the C function.
+        compile: Compile .pt2 ahead of time, for processors like this one.
+    """
+    suffix = output.suffix
+    if suffix not in FORMAT_OPTIONS:
+        endings = ", ".join(FORMAT_OPTIONS)
+        raise ValueError(f"expected a file to write that ends in {endings}, got {str(output)!r}")
+    options = {"form": form, "batch": batch, "indices": indices, "name": name, "compile": compile}
+    given = {option: value for option, value in options.items() if value is not None}
+    for ending, allowed in FORMAT_OPTIONS.items():
+        if ending != suffix and (wrong := [option for option in allowed if option in given]):
+            raise ValueError(f"expected --{wrong[0]} with a {ending} file, got {str(output)!r}; drop it")
+    network = checkpoint.load(file)
+    if suffix == ".onnx":
+        print(exporters.onnx(network, output, **given))
+    elif suffix == ".c":
+        print(exporters.c(network, output, **given))
     else:
-        path = (export.package if arguments.compile else export.program)(net, arguments.output)
+        path = (exporters.package if compile else exporters.program)(network, output)
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 
-def _score(net: nn.Module, loaded: Data) -> str:
-    """The test score of a copy, which computes in float32 as the data are."""
-    from ..training.evaluation import check_fit, evaluate
-
-    net = copy.deepcopy(net).float()
-    check_fit(net, loaded)
+def _score(network: nn.Module, loaded: data.Data) -> str:
+    """The test score of a copy in float32, the precision of the data."""
+    network = copy.deepcopy(network).float()
+    check_fit(network, loaded)
     name = "accuracy" if loaded.task == "classification" else "R2"
-    return f"test {name} {evaluate(net, loaded, loaded.x_test, loaded.y_test)[1]:.4f}"
+    return f"test {name} {evaluate(network, loaded, loaded.x_test, loaded.y_test)[1]:.4f}"

@@ -1,7 +1,8 @@
 """The decorator that makes a function a family: checks its edges, stamps the recipe, registers the name."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from functools import partial, wraps
 from typing import Any, ParamSpec, overload
 
@@ -97,9 +98,10 @@ def takes_seed(name: str) -> bool:
 def lookup(name: str) -> Callable[..., Topology | list[Topology]]:
     """The family of that name, of one layer or of several; raises ValueError that lists both kinds."""
     if name not in GENERATORS and name not in NETWORK_FAMILIES:
+        nearest = _did_you_mean(name, [*GENERATORS, *NETWORK_FAMILIES])
         raise ValueError(
             f"expected a family among {', '.join(sorted(GENERATORS))}, or of several layers among "
-            f"{', '.join(sorted(NETWORK_FAMILIES))}; got {name!r}"
+            f"{', '.join(sorted(NETWORK_FAMILIES))}; got {name!r}{nearest}"
         )
     return GENERATORS[name] if name in GENERATORS else NETWORK_FAMILIES[name]
 
@@ -107,8 +109,15 @@ def lookup(name: str) -> Callable[..., Topology | list[Topology]]:
 def get_family(name: str) -> Callable[..., Topology]:
     """The generator of that name; raises ValueError that lists the known ones."""
     if name not in GENERATORS:
-        raise ValueError(f"expected a family among {', '.join(sorted(GENERATORS))}; got {name!r}")
+        raise ValueError(
+            f"expected a family among {', '.join(sorted(GENERATORS))}; got {name!r}{_did_you_mean(name, GENERATORS)}"
+        )
     return GENERATORS[name]
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, names, 1) if isinstance(name, str) else ()
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def make(name: str, **values: object) -> Topology:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from difflib import get_close_matches as _get_close_matches
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -152,7 +153,7 @@ def _read(name: str | os.PathLike, root: str | os.PathLike | None, target: str |
     if str(name) not in DATASETS and suffix not in (".npz", ".csv"):
         raise ValueError(
             f"expected one of the data sets {', '.join(DATASETS)}, or the path of an .npz or .csv file, "
-            f"got {str(name)!r}; correct the name or convert the file"
+            f"got {str(name)!r}; {_remedy(str(name))}"
         )
     if target is not None and suffix != ".csv":
         raise ValueError(f"expected target= only with a .csv file, got target={target!r} with {name}; leave it out")
@@ -162,6 +163,11 @@ def _read(name: str | os.PathLike, root: str | os.PathLike | None, target: str |
     if not path.is_file():
         raise FileNotFoundError(f"expected a file at {path}, got none there; correct the path")
     return read_csv(path, target) if suffix == ".csv" else read_npz(path)
+
+
+def _remedy(name: str) -> str:
+    close = _get_close_matches(name, DATASETS, 1)
+    return f"did you mean {close[0]!r}?" if close else "correct the name or convert the file"
 
 
 def _targets(raw: Raw, where: str, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -27,7 +27,7 @@ CELL = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
 KINDS = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
 
 
-class Net(NamedTuple):
+class NetworkWiring(NamedTuple):
     """The wiring of one network.
 
     Attributes:
@@ -47,7 +47,7 @@ class Net(NamedTuple):
         return all(a.n_out == b.n_in for a, b in pairwise(self.layers.values()))
 
 
-def load(paths: Sequence[str | Path]) -> list[Net]:
+def load(paths: Sequence[str | Path]) -> list[NetworkWiring]:
     """The networks in one saved model, one study's folder, or one or several topology files, which are one network.
 
     Raises:
@@ -76,10 +76,10 @@ def load(paths: Sequence[str | Path]) -> list[Net]:
     titles = [Path(path).stem for path in paths]
     if len(set(titles)) < len(titles):
         titles = [f"layer {k}" for k in range(1, len(titles) + 1)]
-    return [Net(dict(zip(titles, topologies, strict=True)), {})]
+    return [NetworkWiring(dict(zip(titles, topologies, strict=True)), {})]
 
 
-def load_saved(path: str | Path) -> Net:
+def load_saved(path: str | Path) -> NetworkWiring:
     """The wiring of a network saved by prewired.save, each wiring checked against its digest.
 
     Raises:
@@ -97,7 +97,7 @@ def load_saved(path: str | Path) -> Net:
     return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
 
 
-def load_model(path: str | Path) -> Net:
+def load_model(path: str | Path) -> NetworkWiring:
     """The wiring of a model saved as a state_dict, by torch.save or as safetensors; see `from_state_dict`.
 
     Raises:
@@ -128,7 +128,7 @@ def load_model(path: str | Path) -> Net:
         raise ValueError(f"{path}: {error}") from None
 
 
-def from_state_dict(state: Mapping[str, Any]) -> Net:
+def from_state_dict(state: Mapping[str, Any]) -> NetworkWiring:
     """The wiring of a network from its state_dict, layer by layer in its order.
 
     A SparseLinear appears as PREFIX.indptr, PREFIX.indices and PREFIX.n_in; a state_dict of an older version has no
@@ -170,10 +170,10 @@ def from_state_dict(state: Mapping[str, Any]) -> Net:
             f"expected a layer with a wiring, a SparseLinear or weights that are zero in part, got "
             f"{', '.join(notes) or 'no linear layer'}; prune the model or wire it with prewired.nn.mlp.mlp"
         )
-    return Net(layers, {}, tuple(reversed(notes)), weights)
+    return NetworkWiring(layers, {}, tuple(reversed(notes)), weights)
 
 
-def load_study(folder: str | Path) -> list[Net]:
+def load_study(folder: str | Path) -> list[NetworkWiring]:
     """The wiring of every graph of a study, made again from its recipe and compared with its digest.
 
     Raises:
@@ -188,7 +188,7 @@ def load_study(folder: str | Path) -> list[Net]:
     finally:
         connection.close()
     made: dict[str, Topology] = {}
-    nets: dict[str, Net] = {}
+    nets: dict[str, NetworkWiring] = {}
     for key, run in runs.items():
         try:
             asked = json.loads(key)
@@ -196,7 +196,7 @@ def load_study(folder: str | Path) -> list[Net]:
             cell = json.dumps([about, [layer["digest"] for layer in run["layers"]]])
             if run["layers"] and cell not in nets:
                 layers = {f"layer {k}": _remade(layer, made) for k, layer in enumerate(run["layers"], 1)}
-                nets[cell] = Net(layers, about)
+                nets[cell] = NetworkWiring(layers, about)
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected runs of a study in {str(folder)!r}, got another row ({error!r})") from None
     if not nets:

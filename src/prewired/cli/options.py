@@ -1,0 +1,177 @@
+"""Options that several verbs share, and options made from the fields of a configuration."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType, NoneType
+from typing import Annotated, Any, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
+
+from cyclopts import Group, Parameter, Token
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+TASKS = ("classification", "regression")
+OPTIMIZERS = ("adam", "sgd")
+
+
+def _whole_number(_: type, tokens: Sequence[Token]) -> int:
+    """An integer as Python writes it; cyclopts alone would round 1.5."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"expected an integer, got {tokens[0].value!r}") from None
+
+
+def _family_names(_: object) -> list[str]:
+    from ..generators import GENERATORS, NETWORK_FAMILIES  # only a shell that completes words needs them
+
+    return [*GENERATORS, *NETWORK_FAMILIES]
+
+
+def _metric_names(_: object) -> list[str]:
+    from ..metrics import METRICS, NETWORK_METRICS, WEIGHTED_METRICS
+
+    return [*METRICS, *WEIGHTED_METRICS, *NETWORK_METRICS]
+
+
+SEVERAL = Parameter(consume_multiple=(1, None))
+"""One flag takes all words up to the next option; a repeated flag adds to them."""
+
+Integer = Annotated[int, Parameter(converter=_whole_number)]
+Family = Annotated[str, Parameter(completer=_family_names)]
+MetricName = Annotated[str, Parameter(completer=_metric_names)]
+Metrics = Annotated[tuple[str, ...], SEVERAL, Parameter(completer=_metric_names, show_default="all")]
+Settings = Annotated[str, Parameter(name="NAME=VALUE", required=False)]
+Flag = Annotated[bool, Parameter(show_default=False)]
+Output = Annotated[Path, Parameter(alias="-o")]
+Network = Annotated[Path, Parameter(help="A network saved by prewired.save or `prewired train -o`.")]
+Data = Annotated[
+    str,
+    Parameter(
+        help="Data set: digits, mnist, fashion_mnist, cifar10, adult, or the path of a .npz or .csv file.",
+        allow_repeating=False,
+    ),
+]
+Target = Annotated[str | None, Parameter(help="Column to predict, for a .csv file.")]
+Task = Annotated[
+    str | None,
+    Parameter(help="For a .npz or .csv file whose targets could be classes or numbers.", choices=TASKS),
+]
+Root = Annotated[
+    str | None,
+    Parameter(help="Folder of the data sets.", show_default="$PREWIRED_DATA, else a cache filled by download"),
+]
+Threads = Annotated[Integer | None, Parameter(help="Threads of torch.", show_default="as torch chooses")]
+
+
+def options_of(
+    config: type,
+    group: str,
+    *,
+    names: Mapping[str, str] = NOTHING,
+    choices: Mapping[str, Iterable[str]] = NOTHING,
+    texts: Mapping[str, str] = NOTHING,
+    leave_out: Sequence[str] = (),
+) -> Callable[[Verb], Verb]:
+    """Give a verb one option per field of a dataclass, with the field's type, default and help.
+
+    The verb receives the options that are on the command line as **options, by field name.
+
+    Args:
+        config: the dataclass; the Args section of its docstring has the help texts and the order of the options.
+        group: heading of these options in the help.
+        names: field -> option, where the option is not called as the field.
+        choices: field -> the words that the option takes.
+        texts: field -> help, where the docstring refers to another one.
+        leave_out: fields without an option.
+    """
+    own_texts = argument_texts(config)
+    order = [*own_texts, *(field.name for field in fields(config) if field.name not in own_texts)]
+    by_name = {field.name: field for field in fields(config)}
+    hints = get_type_hints(config)
+    panel = Group(group, sort_key=1)
+    annotations: dict[str, Any] = {}
+    for name in order:
+        if name not in by_name or name in leave_out:
+            continue
+        hint = _option_type(hints[name])
+        parameter = Parameter(
+            name=f"--{names.get(name, name).replace('_', '-')}",
+            help=_first_sentence(texts.get(name, own_texts.get(name, ""))),
+            show_default=_default_text(by_name[name].default),
+            choices=choices.get(name),
+            negative_bool="no-",
+            consume_multiple=(1, None) if get_origin(hint) is tuple else None,
+            group=panel,
+        )
+        annotations[name] = Annotated[hint, parameter]
+
+    def decorate(verb: Verb) -> Verb:
+        typed_dict: Any = TypedDict
+        verb.__annotations__["options"] = Unpack[typed_dict(f"{config.__name__}Options", annotations, total=False)]
+        return verb
+
+    return decorate
+
+
+def argument_texts(config: type) -> dict[str, str]:
+    """The Args section of a docstring, as name -> text on one line; names before one colon share the text.
+
+    Example:
+        >>> from prewired.training import TrainConfig
+        >>> argument_texts(TrainConfig)["weight_decay"]
+        '>= 0.'
+    """
+    section = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(config) or "", re.DOTALL | re.MULTILINE)
+    texts: dict[str, str] = {}
+    for entry in re.split(r"\n(?= {4}\S)", section[1]) if section else ():
+        argument_names, _, text = entry.strip().partition(":")
+        texts |= dict.fromkeys(argument_names.split(", "), " ".join(text.split()))
+    return texts
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message: the name that is nearest to a wrong one, or nothing.
+
+    Example:
+        >>> nearest("grith", ["girth", "density"]), nearest("moon", ["girth"])
+        ("; did you mean 'girth'?", '')
+    """
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def need_packages(*packages: str) -> None:
+    """Raise ImportError for a missing package, so that a verb stops before it works for hours."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise ImportError(f"expected the package {package}, got none; pip install 'prewired[study]'")
+
+
+def _option_type(hint: Any) -> Any:
+    """The type of an option that is given: never None, with integers that are not rounded."""
+    members = [member for member in get_args(hint) if member is not NoneType]
+    if get_origin(hint) is tuple:
+        return tuple[_option_type(members[0]), ...]
+    if len(members) == 1:
+        return _option_type(members[0])
+    return Integer if hint is int else hint
+
+
+def _first_sentence(text: str) -> str:
+    """What fits in the help; the documentation has the rest."""
+    sentence = re.split(r"\. (?=[A-Z])", text)[0].rstrip(".")
+    return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
+
+
+def _default_text(default: Any) -> str | bool:
+    if isinstance(default, tuple):
+        return " ".join(map(str, default)) or False
+    return str(default) if isinstance(default, str | int | float) and not isinstance(default, bool) else False
