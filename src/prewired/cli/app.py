@@ -38,6 +38,9 @@ VERBS = {
 }
 """Heading in the help -> file and function of a verb -> the first line of its docstring."""
 
+FLAGS = ("--help", "-h", "--version", "--install-completion", "__complete")
+"""First words that are no verbs; installed completion calls `prewired __complete`."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for a user's error, 130 when interrupted."""
@@ -98,10 +101,9 @@ def _check_verb(words: Sequence[str]) -> None:
     if not words:
         raise ValueError("expected a VERB, got none; see prewired --help")
     verb = words[0]
-    if verb not in (*names, "__complete") and not verb.startswith("-"):
-        raise ValueError(
-            f"expected a verb among {', '.join(names)}, got {verb!r}{nearest(verb, names)} (see prewired --help)"
-        )
+    if verb not in (*names, *FLAGS):
+        close = nearest(verb, [*names, *FLAGS])
+        raise ValueError(f"expected a verb among {', '.join(names)}, got {verb!r}{close} (see prewired --help)")
 
 
 def _one_line(error: BaseException) -> str:

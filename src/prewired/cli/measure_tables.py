@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_json(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]]) -> str:
-    """A study as a list of networks, several layers as one network, a single layer as its metrics alone."""
+    """Write measurements as JSON: a list of networks for a study, one network, or the metrics of a single layer."""
     if networks[0].about:
         whole: dict[str, Any] = {"nets": entries}
     elif len(networks[0].layers) > 1:
@@ -29,7 +29,7 @@ def to_json(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]]
 
 
 def blocks(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
-    """The layers one below the other, then the network: a line for each metric, with all that is known of it."""
+    """Write the layers one below the other, then the network, with a line per metric: value, bounds, certificate."""
     parts = []
     for t, layer in zip(network.layers.values(), entry["layers"], strict=True):
         title = f"{t}" if len(network.layers) == 1 else f"{layer['title']}: {t}"
@@ -51,7 +51,7 @@ def _rows(values: Mapping[str, Any]) -> list[str]:
 
 
 def _explained(value: Any) -> tuple[str, str, str]:
-    """A Measurement as text: the value, its bounds, and what they rest on."""
+    """A Measurement as text: the value, its bounds, and its certificate."""
     if not isinstance(value, Mapping):
         return str(value), "", ""
     low, high, confidence = value["low"], value["high"], value["confidence"]
@@ -65,25 +65,25 @@ def _explained(value: Any) -> tuple[str, str, str]:
 
 
 def columns(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
-    """A column for each layer, then the metrics of the network."""
+    """Write a table with a column per layer, then the metrics of the network."""
     layers = entry["layers"]
     heads = [f"{layer['title']}: {t}" for layer, t in zip(layers, network.layers.values(), strict=True)]
     names = list(dict.fromkeys(name for layer in layers for name in layer["metrics"]))
     rows = [[name, *(_text(layer["metrics"].get(name)) for layer in layers)] for name in names]
     table = _table([["", *(layer["title"] for layer in layers)], *rows])
-    network = ["network", *_rows(entry["network"])] if entry["network"] else []
-    return "\n\n".join("\n".join(block) for block in (heads, table if rows else [], network) if block)
+    totals = ["network", *_rows(entry["network"])] if entry["network"] else []
+    return "\n\n".join("\n".join(block) for block in (heads, table if rows else [], totals) if block)
 
 
 def study_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each family and density: the metrics of layers as means over layers, all as means over graphs."""
-    cells: dict[str, list[Mapping[str, Any]]] = {}
+    """Write a line per family and density: metrics of layers are means over layers, all are means over graphs."""
+    by_label: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
-        cells.setdefault(label_of(entry), []).append(entry)
-    names = list(dict.fromkeys(name for entry in entries for name in _of_net(entry)))
+        by_label.setdefault(label_of(entry), []).append(entry)
+    names = list(dict.fromkeys(name for entry in entries for name in _means(entry)))
     rows = [
-        [label, str(len(graphs)), *(_text(_mean([_of_net(graph).get(name) for graph in graphs])) for name in names)]
-        for label, graphs in cells.items()
+        [label, str(len(graphs)), *(_text(_mean([_means(graph).get(name) for graph in graphs])) for name in names)]
+        for label, graphs in by_label.items()
     ]
     heads = [textwrap.wrap(name.replace("_", " "), 12) for name in ("", "graphs", *names)]
     height = max(map(len, heads))
@@ -94,8 +94,8 @@ def study_table(entries: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _of_net(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Every metric of a net as one number: those of layers as means over them."""
+def _means(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Each metric of a network as one number; a metric of layers is the mean over the layers."""
     layers = [layer["metrics"] for layer in entry["layers"]]
     means = {name: _mean([layer.get(name) for layer in layers]) for name in layers[0]}
     values = {**means, **entry["network"]}
@@ -103,20 +103,20 @@ def _of_net(entry: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _mean(values: Sequence[Any]) -> float | None:
-    """The mean, of Measurements too; None where one is missing."""
+    """The mean of numbers or Measurements; None if a value is missing."""
     numbers = [value["value"] if isinstance(value, Mapping) else value for value in values]
     return None if None in numbers else sum(numbers) / len(numbers)
 
 
 def label_of(about: Mapping[str, Any]) -> str:
-    """What the graphs of a cell of a study have in common: family, density or number of edges, budget, sizes."""
+    """The settings that graphs of a study share, as text: family, density or number of edges, budget, sizes."""
     exactly = f"{about['n_edges']:,} edges" if "n_edges" in about else percent(about["density"])
     budget = [about["budget"]] if "budget" in about else []
     return " ".join([about["family"], exactly, *budget, "-".join(map(str, about["sizes"]))])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """Align the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -127,7 +127,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _text(value: float | None) -> str:
-    """A number in six digits, whole ones in full, and a dash where there is none or it is undefined."""
+    """A number in six digits, an integer in full, or a dash if the value is missing or undefined."""
     if value is None or math.isnan(value):
         return "-"
     if math.isfinite(value) and value == round(value) and abs(value) < 1e15:

@@ -66,7 +66,7 @@ def quantize(
     options = {"target": target, "task": task, "root": root}
     if data_name is None and (given := [name for name, value in options.items() if value]):
         raise ValueError(f"expected --data with --{given[0]}, got none; name the data set")
-    loaded = data.load(data_name, **options) if data_name else None
+    loaded = data.load(data_name, target=target, task=task, root=root) if data_name else None
     network = checkpoint.load(file)
     smaller = quantization.quantize(network, kind)
     before, after = (f", {_score(net, loaded)}" if loaded else "" for net in (network, smaller))
