@@ -1,4 +1,4 @@
-"""The wirings of whole networks, read from where they are kept: topology files, saved models, studies."""
+"""Read the wirings of whole networks from topology files, saved models and the folders of studies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
 NESTED = ("state_dict", "model_state_dict", "model")
-CELL = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
+SETTINGS = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
 KINDS = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
 
 
@@ -32,9 +32,9 @@ class NetworkWiring(NamedTuple):
 
     Attributes:
         layers: title -> topology, inputs first.
-        about: what else is known of it: in a study what was asked for, the names in CELL.
-        notes: what was left out, and why, in sentences.
-        weights: of a saved model, title -> (n_edges,) in edge order.
+        about: settings of a network in a study, with the keys in SETTINGS; otherwise empty.
+        notes: layers that are left out, with the reason, as sentences.
+        weights: title -> weights of a saved model, shape (n_edges,), in edge order.
     """
 
     layers: dict[str, Topology]
@@ -43,16 +43,16 @@ class NetworkWiring(NamedTuple):
     weights: Mapping[str, np.ndarray] = MappingProxyType({})
 
     def chains(self) -> bool:
-        """Whether each layer has as many inputs as the one before it has outputs."""
+        """Whether each layer has as many inputs as the layer before it has outputs."""
         return all(a.n_out == b.n_in for a, b in pairwise(self.layers.values()))
 
 
 def load(paths: Sequence[str | Path]) -> list[NetworkWiring]:
-    """The networks in one saved model, one study's folder, or one or several topology files, which are one network.
+    """Read the networks in a saved model, a study's folder, or topology files, which are the layers of one network.
 
     Raises:
-        FileNotFoundError: if one of them is not there.
-        ValueError: if one is of another kind or damaged, kinds are mixed, or the topologies do not follow each other.
+        FileNotFoundError: if a path does not exist.
+        ValueError: if a file is of another kind or damaged, kinds are mixed, or the layers do not follow each other.
     """
     kinds = [_kind(Path(path)) for path in paths]
     if len(paths) > 1 and (other := [path for path, kind in zip(paths, kinds, strict=True) if kind != "topology"]):
@@ -80,7 +80,7 @@ def load(paths: Sequence[str | Path]) -> list[NetworkWiring]:
 
 
 def load_saved(path: str | Path) -> NetworkWiring:
-    """The wiring of a network saved by prewired.save, each wiring checked against its digest.
+    """Read a network saved by prewired.save; each wiring is compared with its digest.
 
     Raises:
         FileNotFoundError, ValueError: as `prewired.load`, or if no layer in it has a wiring.
@@ -98,10 +98,10 @@ def load_saved(path: str | Path) -> NetworkWiring:
 
 
 def load_model(path: str | Path) -> NetworkWiring:
-    """The wiring of a model saved as a state_dict, by torch.save or as safetensors; see `from_state_dict`.
+    """Read a model saved as a state_dict, by torch.save or as safetensors; see `from_state_dict`.
 
     Raises:
-        ValueError: if the file is something else or damaged, or no layer in it has a wiring.
+        ValueError: if the file holds something else or is damaged, or no layer has a wiring.
     """
     try:
         if Path(path).suffix == ".safetensors":
@@ -109,8 +109,8 @@ def load_model(path: str | Path) -> NetworkWiring:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        unread = not str(error) or isinstance(error, pickle.UnpicklingError)
-        reason = "torch.load(weights_only=True) cannot read it" if unread else str(error).splitlines()[0]
+        no_reason = not str(error) or isinstance(error, pickle.UnpicklingError)
+        reason = "torch.load(weights_only=True) cannot read it" if no_reason else str(error).splitlines()[0]
         raise ValueError(
             f"expected a saved state_dict, got {str(path)!r}: {reason}; save it with "
             "torch.save(net.state_dict(), path) or safetensors"
@@ -129,14 +129,14 @@ def load_model(path: str | Path) -> NetworkWiring:
 
 
 def from_state_dict(state: Mapping[str, Any]) -> NetworkWiring:
-    """The wiring of a network from its state_dict, layer by layer in its order.
+    """Read the layers of a state_dict in its order.
 
-    A SparseLinear appears as PREFIX.indptr, PREFIX.indices and PREFIX.n_in; a state_dict of an older version has no
-    n_in, and the layer before says it. A matrix PREFIX.weight has an edge where it is not zero, with
-    `torch.nn.utils.prune` where its mask lets it. Dense layers behind the last sparse one are left out.
+    A SparseLinear has PREFIX.indptr, PREFIX.indices and PREFIX.n_in. If an older version wrote no n_in, the outputs of
+    the layer before are the inputs. A matrix PREFIX.weight has an edge at each entry that is not zero, and that the
+    mask of `torch.nn.utils.prune` keeps. Dense layers behind the last sparse layer are left out.
 
     Raises:
-        ValueError: if no layer has a wiring, the number of a layer's inputs is not to be known, or arrays are damaged.
+        ValueError: if no layer has a wiring, nothing gives the number of a layer's inputs, or arrays are damaged.
 
     Example:
         >>> from prewired.nn import mlp
@@ -144,23 +144,22 @@ def from_state_dict(state: Mapping[str, Any]) -> NetworkWiring:
         >>> {name: t.n_edges for name, t in from_state_dict(net.state_dict()).layers.items()}
         {'0': 16, '2': 16}
     """
-    found: dict[str, Topology] = {}
+    layers: dict[str, Topology] = {}
     weights: dict[str, np.ndarray] = {}
     for name in state:
         prefix, _, last = name.rpartition(".")
         dots, title = f"{prefix}." if prefix else "", prefix or "layer"
         if last == "indptr" and f"{dots}indices" in state:
-            before = next(reversed(found.values()), None)
-            found[title] = _sparse(state, dots, before)
-            if getattr(state.get(f"{dots}weight"), "shape", None) == (found[title].n_edges,):
+            layers[title] = _sparse_linear(state, dots, next(reversed(layers.values()), None))
+            if getattr(state.get(f"{dots}weight"), "shape", None) == (layers[title].n_edges,):
                 weights[title] = _in_double(state[f"{dots}weight"])
         elif last in ("weight", "weight_orig") and getattr(state[name], "ndim", 0) == 2:
             parts = {part: state[part] for part in (name, f"{dots}weight_mask") if part in state}
             (t,) = importers.from_weights(parts).values()
-            found[title] = t
+            layers[title] = t
             weights[title] = _in_double(state[name])[np.repeat(np.arange(t.n_out), t.fan_in), t.indices]
-    layers, notes = dict(found), []
-    for title, topology in reversed(found.items()):
+    notes: list[str] = []
+    for title, topology in reversed(list(layers.items())):
         if topology.n_edges < topology.n_in * topology.n_out:
             break
         del layers[title]
@@ -174,10 +173,10 @@ def from_state_dict(state: Mapping[str, Any]) -> NetworkWiring:
 
 
 def load_study(folder: str | Path) -> list[NetworkWiring]:
-    """The wiring of every graph of a study, made again from its recipe and compared with its digest.
+    """Generate every graph of a study again from its recipe, and compare the graph with its digest.
 
     Raises:
-        ValueError: if the folder holds no study or no sparse network, or a recipe gives another graph than it did.
+        ValueError: if the folder holds no study or no sparse network, or a recipe gives another graph.
         OSError: if the store cannot be opened.
     """
     if not (Path(folder) / database.FILE_NAME).is_file():
@@ -187,21 +186,21 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
         runs = database.load(connection)
     finally:
         connection.close()
-    made: dict[str, Topology] = {}
-    nets: dict[str, NetworkWiring] = {}
+    topologies: dict[str, Topology] = {}
+    networks: dict[str, NetworkWiring] = {}
     for key, run in runs.items():
         try:
-            asked = json.loads(key)
-            about = {name: asked[name] for name in CELL if name in asked}
-            cell = json.dumps([about, [layer["digest"] for layer in run["layers"]]])
-            if run["layers"] and cell not in nets:
-                layers = {f"layer {k}": _remade(layer, made) for k, layer in enumerate(run["layers"], 1)}
-                nets[cell] = NetworkWiring(layers, about)
+            settings = json.loads(key)
+            about = {name: settings[name] for name in SETTINGS if name in settings}
+            network = json.dumps([about, [layer["digest"] for layer in run["layers"]]])
+            if run["layers"] and network not in networks:
+                layers = {f"layer {k}": _from_recipe(layer, topologies) for k, layer in enumerate(run["layers"], 1)}
+                networks[network] = NetworkWiring(layers, about)
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected runs of a study in {str(folder)!r}, got another row ({error!r})") from None
-    if not nets:
+    if not networks:
         raise ValueError(f"expected a study with sparse networks in {str(folder)!r}, got none; run it first")
-    return list(nets.values())
+    return list(networks.values())
 
 
 def _kind(path: Path) -> str:
@@ -215,18 +214,17 @@ def _kind(path: Path) -> str:
         return "topology"
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            about = file.metadata() or {}
+            file_format = (file.metadata() or {}).get("format", "")
     except safetensors.SafetensorError as error:
         if path.suffix in MODELS:
             return "model"
         raise ValueError(f"expected {KINDS}, got {str(path)!r}: {error}; make one with prewired generate") from None
-    made_by = about.get("format", "")
     kinds = {"prewired topology": "topology", "prewired model": "saved"}
-    return next((kind for start, kind in kinds.items() if made_by.startswith(start)), "model")
+    return next((kind for start, kind in kinds.items() if file_format.startswith(start)), "model")
 
 
 def _plain(value: Any) -> Any:
-    """A tensor on the CPU with all its entries, whatever its layout; anything else as it is."""
+    """Move a tensor of a sparse layout to a dense tensor on the CPU; return anything else unchanged."""
     return value.to_dense().cpu() if isinstance(value, torch.Tensor) and value.layout != torch.strided else value
 
 
@@ -234,8 +232,8 @@ def _in_double(values: Any) -> np.ndarray:
     return torch.as_tensor(values).double().numpy()
 
 
-def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
-    """The topology of one SparseLinear."""
+def _sparse_linear(state: Mapping[str, Any], dots: str, before: Topology | None) -> Topology:
+    """The topology of a SparseLinear, `dots` being its prefix with a dot and `before` the layer before."""
     given = state.get(f"{dots}n_in")
     if given is None and before is None:
         raise ValueError(
@@ -244,7 +242,7 @@ def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
         )
     if given is not None and (not isinstance(given, torch.Tensor) or given.numel() != 1):
         raise ValueError(f"expected {dots}n_in as a tensor of one number, got {given!r:.80}; save the model again")
-    n_in = int(before.n_out if given is None else given)
+    n_in = before.n_out if given is None and before else int(given)
     indptr, indices = (np.asarray(state[f"{dots}{name}"]) for name in ("indptr", "indices"))
     try:
         return Topology(n_in, len(indptr) - 1, indptr, indices)
@@ -252,10 +250,10 @@ def _sparse(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
         raise ValueError(f"layer {dots.rstrip('.')} has no sound wiring: {error}; save the model again") from None
 
 
-def _remade(layer: Mapping[str, Any], made: dict[str, Topology]) -> Topology:
-    """The topology of a layer in a study's store; each is made once."""
+def _from_recipe(layer: Mapping[str, Any], topologies: dict[str, Topology]) -> Topology:
+    """The topology of a layer in a study's store; `topologies` collects them by digest, so each is generated once."""
     digest = layer["digest"]
-    if digest not in made:
+    if digest not in topologies:
         if layer["recipe"] is None:
             raise ValueError(f"expected a recipe for the graph {digest[:12]}, got none; run the study again")
         t = generators.from_recipe(Recipe.from_json(layer["recipe"]))
@@ -263,5 +261,5 @@ def _remade(layer: Mapping[str, Any], made: dict[str, Topology]) -> Topology:
             raise ValueError(
                 f"expected {t.recipe} to give the graph {digest[:12]}, got {t.digest[:12]}; run the study again"
             )
-        made[digest] = t
-    return made[digest]
+        topologies[digest] = t
+    return topologies[digest]
