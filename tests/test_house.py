@@ -31,7 +31,17 @@ ONLY_IN = {
     "statsmodels": ("study/statistics/",),
 }
 WITHOUT_TORCH = ("_version.py", "topology/", "random_bits.py", "generators/", "metrics/", "io/")
-CORE = {"torch", "cyclopts", "numpy", "scipy", "safetensors", "prewired", "__future__", *sys.stdlib_module_names}
+CORE = {
+    "torch",
+    "cyclopts",
+    "rich",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "prewired",
+    "__future__",
+    *sys.stdlib_module_names,
+}
 
 
 def room_of(path):

@@ -325,7 +325,9 @@ def test_an_interruption_keeps_what_is_done(capsys, monkeypatch, tmp_path, studi
 
 def test_a_bar_on_a_terminal(monkeypatch):
     screen = io.StringIO()
-    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, width=70, force_terminal=True))
+    monkeypatch.setattr(
+        "prewired.cli.progress.Console", lambda **_: Console(file=screen, width=70, force_terminal=True)
+    )
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with progress.measure_progress(12) as show:
         show(3, "layer [2]", "spectral_gap", 1200, 5000)

@@ -341,7 +341,7 @@ def test_a_report_of_a_store_that_is_none_or_older_or_empty(capsys, tmp_path):
     assert "expected a study store" in run(capsys, "report", tmp_path)[2]
 
 
-@pytest.mark.parametrize("missing", ["rich", "matplotlib", "plotly", "statsmodels", "sklearn"])
+@pytest.mark.parametrize("missing", ["matplotlib", "plotly", "statsmodels", "sklearn"])
 def test_a_missing_extra_is_found_before_any_training(capsys, monkeypatch, tmp_path, missing):
     def lacking(name):
         return None if name == missing else "there"
@@ -402,7 +402,9 @@ def test_lines_come_first_last_and_now_and_then(capsys, monkeypatch):
 def shown(monkeypatch, width, progress_of, *steps):
     """What a terminal of a width shows in the end, without colours."""
     screen = io.StringIO()
-    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, width=width, force_terminal=True))
+    monkeypatch.setattr(
+        "prewired.cli.progress.Console", lambda **_: Console(file=screen, width=width, force_terminal=True)
+    )
     with progress_of as progress:
         for one in steps:
             progress(*one)

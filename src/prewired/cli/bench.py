@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from ..nn import kernel_benchmark
 from ..ops import kernel_choice, kernels, machine
-from .options import Flag, Integer, need_packages
-from .progress import iterate_with_bar
+from .options import Flag, Integer
+from .progress import counted
 from .train import set_threads
 
 
@@ -31,11 +31,15 @@ def bench(
         threads: Threads of torch, measured beside one thread.
         no_save: Print the speedups only, and leave the saved break-even densities as they are.
     """
-    need_packages("rich")
     if threads is not None:
         set_threads(threads)
     if not no_save:
-        cells = [kernel_benchmark.cell(*at) for at in iterate_with_bar(kernel_benchmark.grid(), "break-even densities")]
+        places = kernel_benchmark.grid()
+        cells = []
+        with counted("break-even densities") as show:
+            for place in places:
+                cells.append(kernel_benchmark.cell(*place))
+                show(len(cells), len(places))
         print(f"break-even densities kept in {kernel_choice.save(cells)}")
     print(f"{machine.processor()}, {kernels.instruction_set()}")
     print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")

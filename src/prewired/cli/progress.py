@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    from rich.progress import ProgressColumn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-    from ..study import Step
-
-Item = TypeVar("Item")
+from ..study import Step
 
 SECONDS_BETWEEN_LINES = 20
 
@@ -23,16 +20,11 @@ SECONDS_BETWEEN_LINES = 20
 @contextmanager
 def study_progress() -> Iterator[Callable[[Step], None]]:
     """Show the steps of a study; the context is the function to call with each step."""
-    from rich.console import Console
-
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _print_lines()
         return
-    from rich.progress import Progress, TextColumn
-
-    columns = [*_columns(), TextColumn("{task.fields[left]}")]
-    with Progress(*columns, console=console, expand=True) as bar:
+    with _progress(console, TextColumn("{task.fields[left]}"), transient=False) as bar:
         task = bar.add_task("looking at the data", total=None, left="")
 
         def show(step: Step) -> None:
@@ -48,14 +40,10 @@ def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
 
     The context is a function of the number of a task, its title, its metric, its steps so far, and the expected steps.
     """
-    if not sys.stderr.isatty() or find_spec("rich") is None:
+    if not sys.stderr.isatty():
         yield lambda *_: None
         return
-    from rich.console import Console
-    from rich.progress import Progress, TimeElapsedColumn
-
-    columns = [*_columns(), TimeElapsedColumn()]
-    with Progress(*columns, console=Console(stderr=True), expand=True, transient=True) as bar:
+    with _progress(Console(stderr=True), TimeElapsedColumn(), transient=True) as bar:
         task = bar.add_task("", total=n_tasks)
 
         def show(place: int, title: str, name: str, steps: int, expected: int | None) -> None:
@@ -69,9 +57,6 @@ def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
 @contextmanager
 def counted(text: str) -> Iterator[Callable[[int, int], None]]:
     """Show a loop on a terminal; the context is a function of the number of passes done and of all passes."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
@@ -81,22 +66,12 @@ def counted(text: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def iterate_with_bar(items: Sequence[Item], text: str) -> Iterable[Item]:
-    """Iterate over a sequence and show a bar."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, text, console=Console(stderr=True), show_speed=False)
-
-
-def _columns() -> list[ProgressColumn]:
-    """Description, bar and count; the description and the bar share the width that other columns leave."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.table import Column
-
+def _progress(console: Console, last: ProgressColumn, *, transient: bool) -> Progress:
+    """Description, bar, count and a last column; description and bar share the width that the others leave."""
     wide = Column(ratio=3, no_wrap=True, overflow="ellipsis")
     description = TextColumn("{task.description}", markup=False, table_column=wide)
-    return [description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn()]
+    columns = (description, BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn(), last)
+    return Progress(*columns, console=console, expand=True, transient=transient)
 
 
 def _print_lines() -> Callable[[Step], None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
+from rich.console import Console
 
 from .. import study as studies
 from ..nn.edge_budgets import BUDGETS
@@ -112,7 +113,7 @@ def status(study: Path, /) -> None:
 
 
 def _need_report_packages() -> None:
-    need_packages("rich", "matplotlib", "plotly", "sklearn", "statsmodels")
+    need_packages("matplotlib", "plotly", "sklearn", "statsmodels")
 
 
 def _engine(engine: str, address: str | None, workers: int | None, worker_threads: int | None) -> studies.Engine:
@@ -132,8 +133,6 @@ def _engine(engine: str, address: str | None, workers: int | None, worker_thread
 
 
 def _write_report(result: studies.Study, folder: Path, *, pictures: bool, tables: bool) -> None:
-    from rich.console import Console
-
     analysis = reporting.analyse(result)
     files = reporting.write(analysis, folder)
     with counted("drawing the graphs") as progress:
