@@ -232,7 +232,7 @@ def _in_double(values: Any) -> np.ndarray:
     return torch.as_tensor(values).double().numpy()
 
 
-def _sparse_linear(state: Mapping[str, Any], dots: str, before: Topology | None) -> Topology:
+def _sparse_linear(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
     """The topology of a SparseLinear, `dots` being its prefix with a dot and `before` the layer before."""
     given = state.get(f"{dots}n_in")
     if given is None and before is None:
@@ -242,7 +242,7 @@ def _sparse_linear(state: Mapping[str, Any], dots: str, before: Topology | None)
         )
     if given is not None and (not isinstance(given, torch.Tensor) or given.numel() != 1):
         raise ValueError(f"expected {dots}n_in as a tensor of one number, got {given!r:.80}; save the model again")
-    n_in = before.n_out if given is None and before else int(given)
+    n_in = int(before.n_out if given is None else given)
     indptr, indices = (np.asarray(state[f"{dots}{name}"]) for name in ("indptr", "indices"))
     try:
         return Topology(n_in, len(indptr) - 1, indptr, indices)
