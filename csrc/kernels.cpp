@@ -1,5 +1,5 @@
 // The operators of sparse layers for torch, through the LibTorch stable ABI: no CPython, no lock to one libtorch,
-// torch's own thread pool. What the operators mean is written beside them in src/prewired/kernels.py.
+// torch's own thread pool. src/prewired/ops/kernels.py defines what each operator computes.
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
@@ -38,7 +38,7 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using BFloat16 = c10::BFloat16;
 
-// What values stored as S are computed in.
+// The type of the arithmetic for values stored as S: bfloat16 is computed in float32, since its sums would lose digits.
 template <typename S>
 struct Compute {
   typedef S type;
@@ -64,9 +64,9 @@ struct Bits<8> {
 };
 
 constexpr int64_t kHashes = 64;
-constexpr int64_t kLarge = 4 << 20;  // bytes
-constexpr int64_t kFar = 1 << 20;  // bytes of a block from which on its rows are fetched ahead of their use
-constexpr int64_t kAhead = 32;     // edges
+constexpr int64_t kLarge = 4 << 20;  // bytes; only larger memory asks for huge pages
+constexpr int64_t kFar = 1 << 20;  // bytes; rows of a larger block are prefetched: the cache cannot hold it
+constexpr int64_t kAhead = 32;     // edges; how far ahead of its use a row is prefetched
 
 // Activations of n features, in blocks of `size` values of the batch. Packed: each block is a matrix of its own, n rows
 // of `width` values, one block after the other, so that the rows a kernel picks lie close together. Not packed: an
@@ -226,7 +226,8 @@ int64_t padded(int64_t batch) {
   return (batch + lanes - 1) / lanes * lanes;
 }
 
-// Calls work(begin, end) on ranges of rows (or of groups of rows) that hold about equally many edges, one a thread.
+// Calls work(begin, end) on one range of rows (or groups of rows) for each thread. The ranges have about equally many
+// edges, since the time of a row grows with its edges; a thread gets no range too small to be worth starting it.
 template <typename F>
 void for_rows(const Pattern& p, int64_t batch, const F& work) {
   const int64_t n_items = p.groups ? p.n_groups : p.n_rows;
@@ -310,8 +311,8 @@ Blocks<S> blocks_of(const Tensor& t, int64_t n, int64_t batch, bool packed) {
   return {static_cast<S*>(const_cast<void*>(t.const_data_ptr())), n, batch, size, packed};
 }
 
-// Asks for huge pages for memory that is new and large: rows are read from all over it, and pages of 4 KB would have to
-// be found one by one, first by the kernel that makes them and then again and again by the processor.
+// Asks for huge pages for new, large memory. Rows are read in random order: with pages of 4 KB the operating system would
+// have to create every page, and the processor would have to translate the address of nearly every row.
 void in_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   if (bytes < kLarge) return;

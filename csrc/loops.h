@@ -44,7 +44,7 @@ struct Lanes {
     }
   }
 
-  // bfloat16 is rounded to nearest even; a NaN stays one.
+  // bfloat16 is rounded to nearest even. A NaN is not rounded, since the carry could turn it into an infinity.
   static inline void store(S* to, vector v) {
     if constexpr (std::is_same_v<S, BFloat16>) {
       const wide bits = (wide)v, rounded = bits + 0x7fff + ((bits >> 16) & 1);
@@ -66,7 +66,7 @@ static inline V interleave(V a, V b, std::index_sequence<I...>) {
       a, b, int(I / width * width + offset + I % width / 2 + (I % 2 ? lanes : 0))...);
 }
 
-// Keeps a vector in a register: GCC would rather load it again for every use.
+// Keeps a vector in a register. Without this, GCC loads the vector again for every use.
 template <typename V>
 static inline __attribute__((always_inline)) void in_register([[maybe_unused]] V& v) {
 #ifdef __x86_64__
@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) void in_register([[maybe_unused]] V
 #endif
 }
 
-// Has the memory start to fetch a row of values that is soon to be read: where the rows do not fit the cache.
+// Starts to fetch a row of values that will soon be read. This pays only if the rows do not fit the cache.
 template <int64_t bytes>
 static inline void prefetch_row(const void* row) {
 #pragma GCC unroll 8
@@ -118,7 +118,7 @@ static inline __attribute__((always_inline)) void row_tile(const Spmm<S>& a, int
   }
 }
 
-// The same for R rows that read the same features: one load of x serves R products.
+// The same as row_tile for R rows that read the same features: each load of x is used in R products.
 template <typename S, int R, int N, int bytes>
 static inline __attribute__((always_inline)) void group_tile(const Spmm<S>& a, const int64_t* first,
                                                              const int64_t* last, const S* x, int64_t stride,

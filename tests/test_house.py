@@ -1,13 +1,18 @@
 """The arrows in docs/design.md, kept true: which room may import which. It covers every file of the package."""
 
 import ast
+import copy
 import graphlib
+import importlib
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import prewired
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "prewired"
@@ -97,23 +102,82 @@ def test_the_house_is_small():
     assert {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 300} == {}
 
 
-def test_import_is_light():
-    extras = (
-        "matplotlib",
-        "sklearn",
-        "rich",
-        "pooch",
-        "pandas",
-        "plotly",
-        "statsmodels",
-        "ray",
-        "pyarrow",
-        "onnx",
-        "onnxruntime",
-    )
-    code = f"import sys, prewired; print([m for m in {extras} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+EXTRAS = {
+    *("matplotlib", "networkx", "onnx", "onnxruntime", "pandas", "plotly", "pooch", "pyarrow", "ray", "rich"),
+    *("sklearn", "statsmodels"),
+}
+TOPOLOGY = "import prewired as pw; topology = pw.generators.biregular(64, 64, fan_in=4, seed=0); "
+LOADS_NO_TORCH = {
+    "the root": "import prewired",
+    "generators": "import prewired.generators",
+    "metrics": "import prewired.metrics",
+    "io": "import prewired.io",
+    "topology": "import prewired.topology; import prewired as pw; pw.Topology",
+    "the use of generators, metrics and io": TOPOLOGY + "pw.measure(topology); pw.io.load_topology",
+}
+LOADS_TORCH = {wing: f"import prewired.{wing}" for wing in ("nn", "training", "checkpoint", "export", "study", "plots")}
+
+
+@pytest.mark.parametrize("name", [*LOADS_NO_TORCH, *LOADS_TORCH])
+def test_imports_are_light(name):
+    """In an interpreter of its own, since the tests themselves have imported everything."""
+    statement = LOADS_NO_TORCH.get(name) or LOADS_TORCH[name]
+    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = EXTRAS | {"torch"} if name in LOADS_NO_TORCH else EXTRAS
+    assert heavy & set(result.stdout.split()) == set()
+
+
+def test_the_lazy_root_has_what_it_lists():
+    assert dir(prewired) == sorted(prewired.__all__)
+    for name in prewired.__all__:
+        assert getattr(prewired, name) is not None
+    namespace = {}
+    exec("from prewired import *", namespace)
+    assert set(prewired.__all__) <= set(namespace)
+    with pytest.raises(AttributeError, match="'prewired' has no attribute 'absent'; it has SparseLinear"):
+        prewired.absent  # noqa: B018
+
+
+@pytest.mark.parametrize("wing", [room for room in ARROWS if (SOURCE / room / "__init__.py").exists()])
+def test_the_names_that_a_wing_lists_are_there(wing):
+    module = importlib.import_module(f"prewired.{wing}")
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names))
+    for name in names:
+        assert hasattr(module, name), name
+
+
+def test_a_topology_can_be_copied_and_pickled():
+    topology = prewired.generators.biregular(8, 8, fan_in=2, seed=0)
+    for duplicate in (copy.copy(topology), copy.deepcopy(topology), pickle.loads(pickle.dumps(topology))):
+        assert type(duplicate) is prewired.Topology
+        assert duplicate.digest == topology.digest
+
+
+MOST_SHARED_NAMES = 66  # lower this number when names are told apart; never raise it
+
+
+def public_definitions(path):
+    """The public functions, classes and constants that a file defines at its top level."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        else:
+            assigned = getattr(node, "targets", [getattr(node, "target", None)])
+            names = [target.id for target in assigned if isinstance(target, ast.Name) and target.id.isupper()]
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def test_a_name_means_one_thing():
+    files = {}
+    for path in FILES:
+        for name in public_definitions(path):
+            files.setdefault(name, set()).add(str(path.relative_to(SOURCE)))
+    shared = {name: sorted(places) for name, places in sorted(files.items()) if len(places) > 1}
+    for name, places in shared.items():
+        print(f"{name}: {', '.join(places)}")
+    assert len(shared) <= MOST_SHARED_NAMES
 
 
 def test_numpys_own_random_generators_are_not_used():

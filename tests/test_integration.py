@@ -17,6 +17,8 @@ MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel i
     "a sparse mlp": lambda: small_mlp("sparse"),
     "a dense mlp": lambda: small_mlp("dense"),
 }
+# Dynamo itself instantiates torch.autograd.Function when it traces one.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")
 STATM = Path("/proc/self/statm")
 each_module = pytest.mark.parametrize("name", MODULES)
 

@@ -3,7 +3,6 @@
 import csv
 import doctest
 import importlib
-import os
 import sys
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from scipy import stats
 from torch import nn
 
 FOLDER = Path(__file__).parents[1] / "examples" / "reproductions"
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
-needs_data = pytest.mark.skipif(not REAL.is_dir(), reason="needs PREWIRED_DATA, the folder of data sets")
+needs_data = pytest.mark.usefixtures("published_data")
+slow = pytest.mark.slow
 
 
 def script(name):
@@ -29,9 +28,10 @@ def script(name):
 ledger, set_tutorial, dey = script("ledger"), script("set_tutorial"), script("dey_mnist")
 
 
-@pytest.fixture(autouse=True)
-def _real_data(monkeypatch):
-    monkeypatch.setenv("PREWIRED_DATA", str(REAL))
+@pytest.fixture
+def published_data(real_data, monkeypatch):
+    """The scripts read the two data sets of the published results."""
+    monkeypatch.setenv("PREWIRED_DATA", str(real_data("mnist", "fashion-mnist")))
 
 
 def fake(n_train=200, n_test=100, dtype=torch.float64):
@@ -45,13 +45,13 @@ def fake(n_train=200, n_test=100, dtype=torch.float64):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Some tens of units in each hidden layer, not a thousand."""
+    """Random images, and hidden layers of some tens of units instead of a thousand."""
     monkeypatch.setattr(set_tutorial, "SIZES", (784, 30, 20, 25, 10))
     return fake()
 
 
 @pytest.mark.parametrize(("module", "dtype"), [(set_tutorial, torch.float64), (dey, torch.float32)])
-def test_two_epochs_then_nothing_left_to_do_then_one_run_more(module, dtype, tmp_path, capsys):
+def test_two_epochs_then_nothing_left_to_do_then_one_run_more(module, dtype, few, tmp_path, capsys):
     out = tmp_path / "results.csv"
 
     def main(runs):
@@ -251,7 +251,10 @@ def test_deys_weights_have_hes_scale_of_the_complete_layer():
 
 
 @needs_data
-@pytest.mark.parametrize(("net", "seed"), list(set_tutorial.FIRST_EPOCH))
+@pytest.mark.parametrize(
+    ("net", "seed"),
+    [run if run == ("sparse", 1) else pytest.param(*run, marks=slow) for run in set_tutorial.FIRST_EPOCH],
+)
 def test_the_first_epoch_is_the_published_one_to_twelve_digits(net, seed):
     stream, published = set_tutorial.legacy(seed), set_tutorial.FIRST_EPOCH[net, seed]
     layers = set_tutorial.layers_of(net, stream)
@@ -309,7 +312,7 @@ def test_the_kept_results_are_whole(name):
 
 
 @needs_data
-@pytest.mark.parametrize("module", [set_tutorial, dey])
+@pytest.mark.parametrize("module", [pytest.param(set_tutorial, marks=slow), dey])
 def test_the_kept_results_belong_to_this_code_and_these_data(module):
     data = {set_tutorial: set_tutorial.subset, dey: dey.mnist}[module]()
     kept = {(result.net, result.run): result.digest for result in ledger.read(FOLDER / f"{module.__name__}.csv")}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import prewired
+from prewired import cli
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 WINGS = ("generators", "metrics", "io", "nn", "training", "training.data", "checkpoint", "export", "plots", "study")
@@ -25,10 +26,11 @@ def public_names(module):
     return sorted(getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")]))
 
 
-def help_of(*words):
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "prewired", *words, "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch):
+    """Help is as wide as the terminal and may be coloured."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
 
 
 def check(name, text):
@@ -45,5 +47,13 @@ def test_public_names():
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
-def test_help(verb):
-    check(f"help/{verb or 'prewired'}.txt", help_of(*verb.split()))
+def test_help(verb, capsys):
+    assert cli.main([*verb.split(), "--help"]) == 0
+    check(f"help/{verb or 'prewired'}.txt", capsys.readouterr().out)
+
+
+def test_the_package_is_a_program():
+    command = [sys.executable, "-m", "prewired", "--help"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == (
+        SNAPSHOTS / "help" / "prewired.txt"
+    ).read_text(encoding="utf-8")

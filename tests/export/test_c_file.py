@@ -1,11 +1,9 @@
 """C files: compiled as strictly as can be, run, and compared with torch."""
 
 import ctypes
-import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
 from prewired.training import data
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-O1"]
 CC = writer.compiler()
 needs_cc = pytest.mark.skipif(CC is None, reason="no C compiler")
@@ -389,10 +386,8 @@ def test_double_weights_and_training_mode_are_as_in_evaluation(tmp_path):
 
 
 @needs_cc
-@pytest.mark.skipif(not (REAL / "mnist").is_dir() and not list(REAL.glob("*mnist*")), reason=f"no MNIST in {REAL}")
-def test_real_images_give_torchs_outputs(tmp_path, trusted, monkeypatch):
-    monkeypatch.setenv("PREWIRED_DATA", str(REAL))
-    x = data.load("mnist").x_test[:300].contiguous()
+def test_real_images_give_torchs_outputs(tmp_path, trusted, real_data):
+    x = data.load("mnist", root=real_data("mnist")).x_test[:300].contiguous()
     for family, kind in (("biregular", "int8"), ("rotating", None)):
         net = mlp([784, 200, 10], family=family, density=0.05, seed=0)
         net, name = quantize(net, kind) if kind else net, family

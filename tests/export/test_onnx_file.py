@@ -2,8 +2,6 @@
 
 import copy
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +21,6 @@ from prewired.training import data
 onnx_package = pytest.importorskip("onnx", reason="needs onnx")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 AS_DENSE = {"dense", "sparse", "packed"}
 GATHERS = {"gather", "gather_batch"}
 EVERY_FOURTH_NOT = np.arange(30)[:, None] % 4 > 0
@@ -363,10 +360,8 @@ def test_constants_are_computed_when_the_file_is_loaded(tmp_path):
         assert {node.op_type for node in onnx_package.load(tmp_path / "optimised.onnx").graph.node} <= expected
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs PREWIRED_DATA, the folder of data sets")
-def test_mnist_images(tmp_path, monkeypatch):
-    monkeypatch.setenv("PREWIRED_DATA", str(REAL))
-    images = data.load("mnist").x_test[:256]
+def test_mnist_images(tmp_path, real_data):
+    images = data.load("mnist", root=real_data("mnist")).x_test[:256]
     net = mlp([784, 300, 100, 10], family="biregular", density=0.05, seed=0)
     x = np.ascontiguousarray(images.reshape(len(images), -1), np.float32)
     for form in ("dense", "packed", "gather", "gather_batch"):

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import os
 import re
 import sys
 import tarfile
@@ -22,7 +21,6 @@ from prewired.training import data
 from prewired.training.data import fetching, published, tabular
 from prewired.training.data.preparation import split
 
-REAL = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 ADULT_ROW = "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0"
 
 
@@ -776,12 +774,6 @@ def test_npz_that_is_none(tmp_path):
 # --- the real files ---
 
 
-def real(folder: str) -> Path:
-    if not (REAL / folder).is_dir():
-        pytest.skip(f"the real files are absent: no {folder} in {REAL}; let PREWIRED_DATA name their folder")
-    return REAL
-
-
 def check_real_images(d: data.Data, sizes: tuple[int, int, int], per_class: int) -> None:
     check_shapes(d)
     assert (len(d.x_train), len(d.x_val), len(d.x_test)) == sizes
@@ -796,8 +788,8 @@ def check_real_images(d: data.Data, sizes: tuple[int, int, int], per_class: int)
     assert_array_equal(torch.bincount(d.y_val), per_class * sizes[1] // sum(sizes[:2]))
 
 
-def test_real_mnist():
-    root = real("mnist")
+def test_real_mnist(real_data):
+    root = real_data("mnist")
     labels = published.read_idx(root / "mnist" / "train-labels-idx1-ubyte.gz", 1)
     assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     d = data.load("mnist", root=root)
@@ -816,22 +808,22 @@ def test_real_mnist():
     assert not train & val
 
 
-def test_real_fashion_mnist():
-    d = data.load("fashion_mnist", root=real("fashion-mnist"))
+def test_real_fashion_mnist(real_data):
+    d = data.load("fashion_mnist", root=real_data("fashion-mnist"))
     check_real_images(d, (54000, 6000, 10000), 6000)
     assert d.y_test[:5].tolist() == [9, 2, 1, 1, 6]
 
 
 @pytest.mark.slow
-def test_real_cifar10():
-    d = data.load("cifar10", root=real("cifar10"))
+def test_real_cifar10(real_data):
+    d = data.load("cifar10", root=real_data("cifar10"))
     check_real_images(d, (45000, 5000, 10000), 5000)
     assert_array_equal(torch.bincount(d.y_test), 1000)
     assert [d.classes[y] for y in d.y_test[:4]] == ["cat", "ship", "ship", "airplane"]
 
 
-def test_real_adult():
-    root = real("adult")
+def test_real_adult(real_data):
+    root = real_data("adult")
     for stem, known in published.ADULT_SHA256.items():
         content = fetching.read(fetching.find(root, "adult", stem))
         assert hashlib.sha256(content).hexdigest() == known
