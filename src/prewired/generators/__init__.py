@@ -1,5 +1,6 @@
 """Families of topologies: plain functions (n_in, n_out, *, fan_in= | density=, ..., seed=) -> Topology."""
 
+from ._internal.costs import Cost, estimate_cost
 from ._internal.multistage import make_network
 from ._internal.registry import (
     AVAILABLE_SIZES,
@@ -39,6 +40,7 @@ __all__ = [
     "GENERATORS",
     "NETWORK_FAMILIES",
     "TRANSFORMS",
+    "Cost",
     "Rewired",
     "array_code",
     "banded",
@@ -58,6 +60,7 @@ __all__ = [
     "dense",
     "erdos_renyi",
     "erdos_renyi_p",
+    "estimate_cost",
     "fibonacci",
     "flat_butterfly",
     "from_recipe",

@@ -1,17 +1,19 @@
 """Random families whose degrees follow a law: hubs, or more edges where they matter."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from ..random_bits import RandomBits
 from ._internal import sizes
+from ._internal.costs import CostRule, bound_steps
 from ._internal.portable_math import exp, log, normal_quantiles
 from ._internal.registry import Edges, family
 from .degree_sequence import drawn
 
 
-@family
+@family(cost=CostRule(steps=partial(bound_steps, per_edge=256)))
 def power_law(
     n_in: int,
     n_out: int,

@@ -7,6 +7,7 @@ import numpy as np
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
 from ._internal import sizes
+from ._internal.costs import CostRule
 from ._internal.registry import Edges, family
 
 
@@ -52,7 +53,7 @@ def n_of_m(
     return csr_from_cells(n_in, n_out, cells)
 
 
-@family
+@family(cost=CostRule(steps=lambda request, edges: edges**2 / 64))
 def peg(
     n_in: int,
     n_out: int,

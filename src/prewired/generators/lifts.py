@@ -6,6 +6,7 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ._internal import sizes
+from ._internal.costs import CostRule, Request, bound_steps
 from ._internal.edge_swaps import Rows, untangle
 from ._internal.portable_lanczos import second_singular_value
 from ._internal.registry import Edges, family
@@ -13,6 +14,12 @@ from .random import complement, near_biregular
 
 _MAX_ROUNDS = 10_000
 _CERTAIN = 1 - 1e-9
+
+
+
+def _bound_draws(request: Request, edges: float, count: str) -> float:
+    """Steps where the parameter of that name says how many graphs are drawn, and Lanczos' iteration runs on each."""
+    return max(1, request.magnitude(count)) * bound_steps(request, edges, per_edge=16)
 
 
 @family
@@ -69,7 +76,7 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
     return complement(n_in, *rows.edges()) if dense else rows.edges()
 
 
-@family
+@family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "best_of")))
 def lift(
     n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, best_of: int = 1, seed: int
 ) -> Edges:
@@ -114,7 +121,7 @@ def lift(
     return np.arange(n_out + 1, dtype=np.int64) * width, drawn[0]
 
 
-@family
+@family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "tries")))
 def ramanujan(
     n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, tries: int = 100, seed: int
 ) -> Edges:

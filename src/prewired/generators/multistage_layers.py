@@ -10,6 +10,7 @@ import numpy as np
 
 from ..topology import csr_from_cells
 from ._internal.available_sizes import Shape
+from ._internal.costs import CostRule
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
 from .structured import grouped_rows, rows
@@ -203,7 +204,7 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
     return rows(np.sort(dealt[grouped_rows(n_in, n_out, width)], axis=1))
 
 
-@family
+@family(cost=CostRule(edges=lambda request: request.magnitude("radices") * max(request.sides)))
 def radix(n_in: int, n_out: int, *, radices: Sequence[int], position: int) -> Edges:
     """One layer of a RadiX-Net: places on a ring joined at a stride, each place a block of units.
 

@@ -1,15 +1,18 @@
 """Controls of an experiment: what is left of a topology when one thing about it is made random."""
 
+from functools import partial
+
 import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology, csr_from_cells
+from ._internal.costs import CostRule, bound_steps
 from ._internal.transforms import Parts, kept, transform
 
 _ROUNDS = 16
 
 
-@transform(names=kept)
+@transform(names=kept, cost=CostRule(steps=partial(bound_steps, per_edge=256)))
 def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     """The degree-preserving null: a random graph with the same fan-in and fan-out at every vertex.
 

@@ -1,11 +1,13 @@
 """A walk of double-edge swaps through the graphs with given degrees, which `rewire` takes too."""
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 
 from ..random_bits import RandomBits, check_seed
 from ..topology import Recipe, Topology
+from ._internal.costs import CostRule, bound_steps
 from ._internal.edge_swaps import Rows
 from ._internal.registry import Edges
 from ._internal.transforms import Parts, kept, transform
@@ -14,7 +16,7 @@ RANDOM, BAND = "random", "band"
 _BATCHES = 16
 
 
-@transform(names=kept)
+@transform(names=kept, cost=CostRule(steps=partial(bound_steps, per_edge=16)))
 def swap_edges(t: Topology, *, proposals: int, toward: str = RANDOM, seed: int) -> Parts:
     """Double-edge swaps (o, i), (p, j) -> (o, j), (p, i), which keep every fan-in and every fan-out.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...topology import Recipe, Topology
 from .available_sizes import Shape, made, share_levelled
+from .costs import CostRule, bound_edges_before_cut, bound_steps_of_search, register_cost
 from .sizes import check_side, constant_fan_in
 from .transforms import TRANSFORMS, Edges
 
@@ -26,25 +27,42 @@ _BUILDS: dict[str, Callable[..., Edges]] = {}
 @overload
 def family(edges: Callable[P, Edges], /) -> Callable[P, Topology]: ...
 @overload
-def family(*, shapes: Shapes) -> Callable[[Callable[..., Edges]], Callable[..., Topology]]: ...
-def family(edges: Callable[..., Edges] | None = None, /, *, shapes: Shapes | None = None) -> Any:
+def family(*, cost: CostRule) -> Callable[[Callable[P, Edges]], Callable[P, Topology]]: ...
+@overload
+def family(
+    *, shapes: Shapes, cost: CostRule = ...
+) -> Callable[[Callable[..., Edges]], Callable[..., Topology]]: ...
+def family(
+    edges: Callable[..., Edges] | None = None, /, *, shapes: Shapes | None = None, cost: CostRule | None = None
+) -> Any:
     """Turn a function that returns the edges of a graph into a registered generator of topologies.
 
-    Without shapes the function takes (n_in, n_out, *, fan_in=, density=, ..., seed=) itself. With shapes=, for a family
-    that exists for some sizes only, it takes the parameters of a Shape, then keywords of its own, which `shapes` takes
-    too, and the generator takes (n_in, n_out, *, fan_in=, density=, fit=, and those keywords); `shapes.py` has the
-    rules.
+    The generator checks the sides, calls the function, and returns a Topology that has its recipe. The name of the
+    function becomes the name of the family in GENERATORS, in recipes, in the command line and in the gallery.
+
+    Args:
+        edges: the function (n_in, n_out, *, fan_in=, density=, ..., seed=) -> (indptr, indices). With shapes= it takes
+            the positional parameters of a Shape instead, then keywords of its own.
+        shapes: for a family that exists for some sizes only, the function (limit, **own keywords) that yields these
+            sizes as Shapes, with sides up to the limit, in ascending order. The generator then takes
+            (n_in, n_out, *, fan_in=, density=, fit=, **own keywords); `available_sizes.py` has the rules of fit=.
+        cost: how the edges and the time of a graph follow from the parameters of its recipe. State it if a graph has
+            more edges than n_edges, fan_in, offsets or density say, or takes longer than one step per edge. A step is
+            the time of placing one random edge, about 0.1 microseconds. A network file is refused if the recipes in it
+            cost too much, so a rule must give an upper bound.
     """
     if edges is not None:
-        return _registered(edges.__name__, edges, inspect.signature(edges))
+        return _register(edges.__name__, edges, inspect.signature(edges), CostRule())
 
     def decorate(function: Callable[..., Edges]) -> Callable[..., Topology]:
-        return _shaped(function, shapes) if shapes else family(function)
+        if shapes is None:
+            return _register(function.__name__, function, inspect.signature(function), cost or CostRule())
+        return _register_sizes(function, shapes, cost or CostRule(bound_edges_before_cut, bound_steps_of_search))
 
     return decorate
 
 
-def _shaped(build: Callable[..., Edges], shapes: Shapes) -> Callable[..., Topology]:
+def _register_sizes(build: Callable[..., Edges], shapes: Shapes, cost: CostRule) -> Callable[..., Topology]:
     """The generator of a family that exists for some sizes only."""
     name = build.__name__
 
@@ -64,10 +82,14 @@ def _shaped(build: Callable[..., Edges], shapes: Shapes) -> Callable[..., Topolo
     AVAILABLE_SIZES[name], _BUILDS[name] = shapes, build
     common = list(inspect.signature(edges, follow_wrapped=False).parameters.values())[:-1]
     own = [p for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return _registered(name, edges, inspect.Signature([*common, *own]))
+    return _register(name, edges, inspect.Signature([*common, *own]), cost)
 
 
-def _registered(name: str, edges: Callable[..., Edges], signature: inspect.Signature) -> Callable[..., Topology]:
+def _register(
+    name: str, edges: Callable[..., Edges], signature: inspect.Signature, cost: CostRule
+) -> Callable[..., Topology]:
+    """The generator that checks the sides, stamps the recipe and stands in GENERATORS."""
+
     @wraps(edges)
     def generator(*args: Any, **kwargs: Any) -> Topology:
         bound = signature.bind(*args, **kwargs)
@@ -79,6 +101,7 @@ def _registered(name: str, edges: Callable[..., Edges], signature: inspect.Signa
         return Topology(given["n_in"], given["n_out"], indptr, indices, Recipe.make(name, **given))
 
     generator.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
+    register_cost(name, cost, signature)
     GENERATORS[name] = generator
     return generator
 

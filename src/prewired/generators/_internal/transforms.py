@@ -8,6 +8,7 @@ from typing import ParamSpec
 import numpy as np
 
 from ...topology import Names, Recipe, Topology
+from .costs import CostRule, register_cost
 
 Edges = tuple[np.ndarray, np.ndarray]
 """indptr and indices, see Topology."""
@@ -16,6 +17,7 @@ Parts = tuple[int, int, np.ndarray, np.ndarray]
 
 P = ParamSpec("P")
 TRANSFORMS: dict[str, Callable[..., Topology]] = {}
+_USUAL_COST = CostRule()
 
 
 def kept(t: Topology, *_: object, **__: object) -> Names | None:
@@ -23,7 +25,9 @@ def kept(t: Topology, *_: object, **__: object) -> Names | None:
     return t.names
 
 
-def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
+def transform(
+    *, names: Callable[..., Names | None] | None, cost: CostRule = _USUAL_COST
+) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
     """Turn a function of topologies that returns the parts of a graph into a registered one that returns a Topology.
 
     The result has a recipe where every topology it was made from has one.
@@ -31,6 +35,8 @@ def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callabl
     Args:
         names: the names of the result, from the same arguments; `kept` where the units are those of t, None where they
             are new and have none.
+        cost: how edges and time follow from the parameters and the sizes of the topologies, see `family`. State it if
+            the result has more edges than the largest of them, or takes longer than one step per edge.
     """
 
     def decorate(parts: Callable[P, Parts]) -> Callable[P, Topology]:
@@ -51,6 +57,7 @@ def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callabl
             return Topology(*made, recipe, names and names(*bound.args, **bound.kwargs))
 
         make.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
+        register_cost(name, cost, signature)
         TRANSFORMS[name] = make
         return make
 
