@@ -16,7 +16,6 @@ _MAX_ROUNDS = 10_000
 _CERTAIN = 1 - 1e-9
 
 
-
 def _bound_draws(request: Request, edges: float, count: str) -> float:
     """Steps where the parameter of that name says how many graphs are drawn, and Lanczos' iteration runs on each."""
     return max(1, request.magnitude(count)) * bound_steps(request, edges, per_edge=16)
