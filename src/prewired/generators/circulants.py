@@ -5,13 +5,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..random_bits import RandomBits
+from ._internal.costs import CostRule, Request, bound_edges
 from ._internal.finite_fields import field, prime_powers
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
 from .structured import fibonacci_offsets, rotated
 
 
-@family
+def _bound_edges(request: Request) -> float:
+    """As `bound_edges`; a difference set alone has a fan-in that follows from n_in."""
+    values = request.parameters
+    if values.get("offsets") == "difference_set" and "fan_in" not in values and "density" not in values:
+        n_in, n_out = request.sides
+        return n_out * (n_in**0.5 + 1)
+    return bound_edges(request)
+
+
+@family(cost=CostRule(edges=_bound_edges))
 def circulant(
     n_in: int,
     n_out: int,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..topology import csr_from_cells
 from ._internal.available_sizes import Shape
-from ._internal.costs import CostRule
+from ._internal.costs import CostRule, Request, get_magnitude
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
 from .structured import grouped_rows, rows
@@ -204,7 +204,14 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
     return rows(np.sort(dealt[grouped_rows(n_in, n_out, width)], axis=1))
 
 
-@family(cost=CostRule(edges=lambda request: request.magnitude("radices") * max(request.sides)))
+def _bound_radix_edges(request: Request) -> float:
+    """A layer has the density radices[position] / N, where N is their product; the largest radix gives the bound."""
+    radices = request.parameters.get("radices")
+    others = sorted(map(get_magnitude, radices))[:-1] if isinstance(radices, tuple) else []
+    return prod(request.sides) / max(1, prod(others))
+
+
+@family(cost=CostRule(edges=_bound_radix_edges))
 def radix(n_in: int, n_out: int, *, radices: Sequence[int], position: int) -> Edges:
     """One layer of a RadiX-Net: places on a ring joined at a stride, each place a block of units.
 

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from ...topology import Recipe
 
+_LARGEST_INTEGER = 2**1023
+"""Integers above are no floats."""
+
 
 class Cost(NamedTuple):
     """What building the graph of a recipe costs at most; numbers are floats, as they may be huge or infinite.
@@ -23,6 +26,15 @@ class Cost(NamedTuple):
 
     size: float
     steps: float
+
+
+def get_magnitude(value: Any) -> float:
+    """The absolute value of a number; of a list its length plus its largest magnitude; 0 of anything else."""
+    if isinstance(value, tuple):
+        return len(value) + max(map(get_magnitude, value), default=0)
+    if not isinstance(value, int | float):
+        return 0
+    return abs(float(value)) if not abs(value) > _LARGEST_INTEGER else math.inf
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Request:
     @property
     def magnitudes(self) -> list[float]:
         """The magnitude of every parameter that the recipe names."""
-        return [_magnitude(value) for value in self.parameters.values()]
+        return [get_magnitude(value) for value in self.parameters.values()]
 
     @property
     def sides(self) -> tuple[float, float]:
@@ -51,7 +63,7 @@ class Request:
 
     def magnitude(self, name: str) -> float:
         """The magnitude of one parameter, or of its default."""
-        return _magnitude(self.parameters.get(name, self.defaults.get(name)))
+        return get_magnitude(self.parameters.get(name, self.defaults.get(name)))
 
 
 def bound_edges(request: Request) -> float:
@@ -60,8 +72,8 @@ def bound_edges(request: Request) -> float:
     if "n_edges" in values:
         return request.magnitude("n_edges")
     for per_output in ("fan_in", "offsets"):
-        if per_output in values:
-            value = values[per_output]
+        value = values.get(per_output)
+        if per_output in values and not isinstance(value, str):  # the name of a set of offsets says no number
             fan_in = len(value) if isinstance(value, tuple) else request.magnitude(per_output)
             return fan_in * max(request.sides)
     return math.prod(request.sides) * (request.magnitude("density") if "density" in values else 1)
@@ -137,10 +149,3 @@ def estimate_cost(recipe: Recipe) -> Cost:
     size = edges + sum(request.magnitudes)
     steps = rule.steps(request, edges)
     return Cost(size + sum(cost.size for cost in inner), steps + sum(cost.steps for cost in inner))
-
-
-def _magnitude(value: Any) -> float:
-    """The absolute value of a number; of a list its length plus its largest magnitude; 0 of anything else."""
-    if isinstance(value, tuple):
-        return len(value) + max(map(_magnitude, value), default=0)
-    return abs(float(value)) if isinstance(value, int | float) else 0

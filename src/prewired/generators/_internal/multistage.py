@@ -99,7 +99,7 @@ def make_network(name: str, **values: Any) -> list[Topology]:
     """Call a family of several layers by name, as the command line does; raises ValueError where sizes= is missing.
 
     Example:
-        >>> len(wired("benes", sizes=[4, 4, 4, 4]))
+        >>> len(make_network("benes", sizes=[4, 4, 4, 4]))
         3
     """
     if "sizes" not in values:
