@@ -9,7 +9,7 @@ from ._internal.costs import CostRule, Request, bound_edges
 from ._internal.finite_fields import field, prime_powers
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
-from .structured import fibonacci_offsets, rotated
+from .structured import list_fibonacci_offsets, rotate_offsets
 
 
 def _bound_edges(request: Request) -> float:
@@ -44,7 +44,7 @@ def circulant(
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in: inputs per output, 1..n_in; may be left out where the offsets tell it.
+        fan_in: inputs per output, 1..n_in; may be left out if the offsets tell it.
         density: share of edges instead of fan_in, in (0, 1]; fan_in is then density * n_in, rounded.
         offsets: a name, or distinct integers mod n_in.
 
@@ -66,7 +66,7 @@ def circulant(
             )
         if offsets == "difference_set" and fan_in is None and density is None:
             fan_in = round(n_in**0.5 + 0.5)
-        return rotated(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
+        return rotate_offsets(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
     listed = isinstance(offsets, Sequence) and len(offsets) > 0
     if not listed or not all(isinstance(s, int) and not isinstance(s, bool) for s in offsets):
         raise ValueError(f"expected offsets as a list of integers, at least one, got offsets={offsets!r}")
@@ -78,7 +78,7 @@ def circulant(
         raise ValueError(
             f"expected as many offsets as fan_in, got {len(offsets)} offsets; leave fan_in and density out"
         )
-    return rotated(n_in, n_out, np.array(offsets))
+    return rotate_offsets(n_in, n_out, np.array(offsets))
 
 
 @family
@@ -101,7 +101,7 @@ def random_circulant(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> t = random_circulant(100, 100, fan_in=5, seed=0)
@@ -109,7 +109,7 @@ def random_circulant(
         ({5}, {5})
     """
     width = constant_fan_in(n_in, fan_in, density)
-    return rotated(n_in, n_out, RandomBits(seed, "random_circulant").sample(n_in, width))
+    return rotate_offsets(n_in, n_out, RandomBits(seed, "random_circulant").sample(n_in, width))
 
 
 def _rotating(n_in: int, fan_in: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def _without_square(q: int, low: np.ndarray) -> list[int]:
 OFFSETS: dict[str, Callable[[int, int], np.ndarray]] = {
     "rotating": _rotating,
     "strided": _strided,
-    "fibonacci": fibonacci_offsets,
+    "fibonacci": list_fibonacci_offsets,
     "powers_of_two": _powers_of_two,
     "difference_set": _difference_set,
 }

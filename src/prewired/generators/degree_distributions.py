@@ -10,7 +10,7 @@ from ._internal import sizes
 from ._internal.costs import CostRule, bound_steps
 from ._internal.portable_math import exp, log, normal_quantiles
 from ._internal.registry import Edges, family
-from .degree_sequence import drawn
+from .degree_sequence import draw_graph
 
 
 @family(cost=CostRule(steps=partial(bound_steps, per_edge=256)))
@@ -35,7 +35,7 @@ def power_law(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         exponent: of the degree distribution, from 1.05 to 100; the smaller, the larger the hubs.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
@@ -58,7 +58,7 @@ def power_law(
     def weights(n: int) -> np.ndarray:
         return exp(-slope * log((np.arange(n) + 0.5) / n))
 
-    return _shaped(n_in, n_out, n_edges, weights, sides, seed, "power_law")
+    return _draw_with_weights(n_in, n_out, n_edges, weights, sides, seed, "power_law")
 
 
 @family
@@ -83,7 +83,7 @@ def lognormal(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         spread: standard deviation of the logarithm of the degrees, from 0 to 20; 0 is near-biregular.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
@@ -101,7 +101,9 @@ def lognormal(
     """
     sizes.check_real("spread", spread, 0, 20, "1.0 is usual")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
-    return _shaped(n_in, n_out, n_edges, lambda n: exp(spread * normal_quantiles(n)[::-1]), sides, seed, "lognormal")
+    return _draw_with_weights(
+        n_in, n_out, n_edges, lambda n: exp(spread * normal_quantiles(n)[::-1]), sides, seed, "lognormal"
+    )
 
 
 @family
@@ -128,7 +130,7 @@ def profile(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         inputs: profile of the fan-outs, positive numbers.
         outputs: profile of the fan-ins, positive numbers.
         seed: integer >= 0.
@@ -144,9 +146,9 @@ def profile(
         [2, 2, 2, 3, 3, 4, 4, 4]
     """
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
-    fan_outs = apportion(_curve("inputs", inputs, n_in), n_edges, n_out)
-    fan_ins = apportion(_curve("outputs", outputs, n_out), n_edges, n_in)
-    return drawn(fan_ins, fan_outs, seed, "profile")
+    fan_outs = apportion(_interpolate("inputs", inputs, n_in), n_edges, n_out)
+    fan_ins = apportion(_interpolate("outputs", outputs, n_out), n_edges, n_in)
+    return draw_graph(fan_ins, fan_outs, seed, "profile")
 
 
 def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
@@ -169,7 +171,7 @@ def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
     return degrees
 
 
-def _shaped(
+def _draw_with_weights(
     n_in: int, n_out: int, n_edges: int, weights: Callable[[int], np.ndarray], sides: str, seed: int, label: str
 ) -> Edges:
     """Degrees after `weights(n)` in random order on the named sides, near-equal on the other; random edges."""
@@ -179,14 +181,14 @@ def _shaped(
 
     def degrees(side: str, n: int, cap: int) -> np.ndarray:
         if sides not in (side, "both"):
-            return sizes.near_equal(n, n_edges, bits)
+            return sizes.split_evenly(n, n_edges, bits)
         return apportion(weights(n), n_edges, cap)[bits.permutation(n)]
 
     fan_ins, fan_outs = degrees("outputs", n_out, n_in), degrees("inputs", n_in, n_out)
-    return drawn(fan_ins, fan_outs, seed, label)
+    return draw_graph(fan_ins, fan_outs, seed, label)
 
 
-def _curve(name: str, values: Sequence[float], n: int) -> np.ndarray:
+def _interpolate(name: str, values: Sequence[float], n: int) -> np.ndarray:
     """The values of a piecewise linear curve at the middles of n equal parts."""
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise ValueError(f"expected {name} as positive numbers, such as (1, 3, 1), got {name}={values!r}")

@@ -45,7 +45,7 @@ def n_of_m(
     size = n_in // math.gcd(n_in, width) if m is None else m
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= n_in or n_in % size:
         fits = [k for k in range(1, n_in + 1) if n_in % k == 0]
-        near = f"; the nearest are {sizes.nearest(fits, size)}" if isinstance(size, int) else ""
+        near = f"; the nearest are {sizes.format_nearest(fits, size)}" if isinstance(size, int) else ""
         raise ValueError(f"expected m to be a divisor of n_in={n_in}, got m={m!r}{near}")
     sizes.check_multiple("fan_in", width, n_in // size, n_in)
     groups = n_out * (n_in // size)
@@ -74,14 +74,14 @@ def peg(
         n_in, n_out: number of inputs and outputs.
         fan_in: inputs per output, 1..n_in.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself; fan-ins then differ by at most one.
+        n_edges: number of edges instead of fan_in; fan-ins then differ by at most one.
         seed: integer >= 0.
 
     Returns:
         A Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
 
     Example:
         >>> t = peg(16, 16, fan_in=3, seed=0)
@@ -90,7 +90,7 @@ def peg(
     """
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     bits = RandomBits(seed, "peg")
-    fan_ins = sizes.near_equal(n_out, n_edges, bits)
+    fan_ins = sizes.split_evenly(n_out, n_edges, bits)
     draws = iter((bits.words(n_edges) >> np.uint64(11)).tolist())
     fan_outs = np.zeros(n_in, np.int64)
     near = [0] * n_in  # near[i]: the inputs that share an output with input i
@@ -98,19 +98,19 @@ def peg(
     for width in fan_ins.tolist():
         own, depth = 0, None
         for _ in range(width):
-            unreached, depth = _farthest(own, near, depth)
-            far = _members(unreached)
+            unreached, depth = _find_farthest(own, near, depth)
+            far = _list_members(unreached)
             least = far[fan_outs[far] == fan_outs[far].min()]
             chosen = int(least[next(draws) * len(least) >> 53])
             fan_outs[chosen] += 1
             own |= 1 << chosen
-        indices.append(_members(own))
+        indices.append(_list_members(own))
         for i in indices[-1].tolist():
             near[i] |= own
     return np.append(0, np.cumsum(fan_ins)), np.concatenate(indices).astype(np.int32)
 
 
-def _farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | None]:
+def _find_farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | None]:
     """The inputs that a search from the inputs of an output does not reach, or those it reaches last.
 
     Sets of inputs are the bits of an integer. The depth is the number of steps that reach all inputs, None while it is
@@ -124,7 +124,7 @@ def _farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | 
         if reached == every:
             return every ^ within, steps
         within = reached
-        for i in _members(ring).tolist():
+        for i in _list_members(ring).tolist():
             reached |= near[i]
             if reached == every:
                 break
@@ -133,7 +133,7 @@ def _farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | 
     return every ^ within, depth
 
 
-def _members(bits: int) -> np.ndarray:
+def _list_members(bits: int) -> np.ndarray:
     """The places of the ones, ascending."""
     octets = np.frombuffer(bits.to_bytes((bits.bit_length() + 7) // 8, "little"), np.uint8)
     return np.flatnonzero(np.unpackbits(octets, bitorder="little"))

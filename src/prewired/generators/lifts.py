@@ -10,7 +10,7 @@ from ._internal.costs import CostRule, Request, bound_steps
 from ._internal.edge_swaps import Rows, untangle
 from ._internal.portable_lanczos import second_singular_value
 from ._internal.registry import Edges, family
-from .random import complement, near_biregular
+from .random import complement, draw_near_biregular
 
 _MAX_ROUNDS = 10_000
 _CERTAIN = 1 - 1e-9
@@ -72,7 +72,7 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
 
     if not untangle(rows, bits, _MAX_ROUNDS, of_the_same_colour):
         raise RuntimeError(f"permutations still collide after {_MAX_ROUNDS} rounds of swaps; try another seed")
-    return complement(n_in, *rows.edges()) if dense else rows.edges()
+    return complement(n_in, *rows.to_csr()) if dense else rows.to_csr()
 
 
 @family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "best_of")))
@@ -111,10 +111,10 @@ def lift(
         fits = [n_in // r for r in range(1, n_in + 1) if n_in % r == 0 and n_out % r == 0]
         raise ValueError(
             f"expected a fan_in that divides n_in={n_in} with n_in / fan_in dividing n_out={n_out}, got fan_in="
-            f"{width}; the nearest are {sizes.nearest(fits, width)}"
+            f"{width}; the nearest are {sizes.format_nearest(fits, width)}"
         )
     copies, bits = n_in // width, RandomBits(seed, "lift")
-    drawn = [_lifted(width, n_out // copies, copies, bits) for _ in range(best_of)]
+    drawn = [_draw_lift(width, n_out // copies, copies, bits) for _ in range(best_of)]
     if best_of > 1:
         drawn = [min(drawn, key=lambda indices: second_singular_value(n_in, n_out, indices))]
     return np.arange(n_out + 1, dtype=np.int64) * width, drawn[0]
@@ -160,7 +160,7 @@ def ramanujan(
         )
     bits, bound = RandomBits(seed, "ramanujan"), (width - 1) ** 0.5 + (height - 1) ** 0.5
     for _ in range(tries):
-        indptr, indices = near_biregular(n_in, n_out, n_out * width, bits)
+        indptr, indices = draw_near_biregular(n_in, n_out, n_out * width, bits)
         if second_singular_value(n_in, n_out, indices) <= bound * _CERTAIN:
             return indptr, indices
     raise RuntimeError(
@@ -169,7 +169,7 @@ def ramanujan(
     )
 
 
-def _lifted(n_left: int, n_right: int, copies: int, bits: RandomBits) -> np.ndarray:
+def _draw_lift(n_left: int, n_right: int, copies: int, bits: RandomBits) -> np.ndarray:
     """indices of a random lift of the complete graph between n_left inputs and n_right outputs."""
     matchings = bits.permutations(n_right * n_left, copies).reshape(n_right, n_left, copies).transpose(0, 2, 1)
     return (matchings + np.arange(n_left) * copies).astype(np.int32).reshape(-1)

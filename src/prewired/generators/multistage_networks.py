@@ -27,13 +27,13 @@ def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b = butterfly([16, 16, 16])
@@ -57,13 +57,13 @@ def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first; 2t of them.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> [t.recipe.parameters[2:] for t in benes([4, 4, 4, 4])]
@@ -88,13 +88,13 @@ def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `de_bruijn`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b, c = de_bruijn_tower([8, 8, 8, 8])
@@ -117,13 +117,13 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first; at least three.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, made by `grouped` and `shuffle`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b = grouped_shuffle([6, 8, 4])
@@ -153,7 +153,7 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
     Args:
         sizes: units per layer, inputs first; at least three.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
         radices: the systems, a list of lists with one radix for each layer; if not given, equal radices in the shortest
             systems that meet the request.
 
@@ -161,7 +161,7 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
         One Topology per layer, each made by `radix`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest. If the radices are not as described.
+        ValueError: if there is no such network; the message names the nearest. If the radices are not as described.
 
     Example:
         >>> a, b = radix_net([12, 6, 18], radices=[[2, 3]])
@@ -194,13 +194,13 @@ def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     Args:
         sizes: units per layer, inputs first.
         fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `lps`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> [t.n_edges for t in lps_tower([1092, 1092, 1092], fan_in=6)]

@@ -10,13 +10,13 @@ from ..topology import Recipe, Topology
 from ._internal.costs import CostRule, bound_steps
 from ._internal.edge_swaps import Rows
 from ._internal.registry import Edges
-from ._internal.transforms import Parts, kept, transform
+from ._internal.transforms import Parts, keep_names, transform
 
 RANDOM, BAND = "random", "band"
 _BATCHES = 16
 
 
-@transform(names=kept, cost=CostRule(steps=partial(bound_steps, per_edge=16)))
+@transform(names=keep_names, cost=CostRule(steps=partial(bound_steps, per_edge=16)))
 def swap_edges(t: Topology, *, proposals: int, toward: str = RANDOM, seed: int) -> Parts:
     """Double-edge swaps (o, i), (p, j) -> (o, j), (p, i), which keep every fan-in and every fan-out.
 
@@ -85,10 +85,10 @@ class Walk:
             self._propose(self.rows, self.batch)
             self.done += 1
         if rest == 0:
-            return self.rows.edges()
+            return self.rows.to_csr()
         ahead = deepcopy(self.rows)
         self._propose(ahead, rest)
-        return ahead.edges()
+        return ahead.to_csr()
 
     def _propose(self, rows: Rows, n: int) -> None:
         """The first n proposals of the next batch, to rows as they are after the last whole one."""
