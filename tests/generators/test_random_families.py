@@ -72,7 +72,7 @@ def test_stream_of_bounded_integers_fractions_and_permutations():
 
 
 @given(n_in=st.integers(1, 9), n_out=st.integers(1, 9), seed=st.integers(0, 9), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_swaps_keep_degrees_and_do_not_lose_edges(n_in, n_out, seed, data):
     mask = data.draw(st.lists(st.booleans(), min_size=n_in * n_out, max_size=n_in * n_out).filter(any))
     mask = np.reshape(mask, (n_out, n_in))
@@ -147,7 +147,7 @@ def test_a_large_random_graph_takes_three_times_its_own_memory(family, times):
 
 
 @given(n_in=st.integers(1, 10), n_out=st.integers(1, 10), seed=st.integers(0, 9), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_degree_sequences_are_met(n_in, n_out, seed, data):
     mask = data.draw(st.lists(st.booleans(), min_size=n_in * n_out, max_size=n_in * n_out))
     fan_ins, fan_outs = np.reshape(mask, (n_out, n_in)).sum(axis=1), np.reshape(mask, (n_out, n_in)).sum(axis=0)
@@ -383,7 +383,7 @@ def test_the_swap_ladder_is_a_dial_of_the_gap(swaps, gap):
 
 
 @given(n_in=st.integers(1, 30), n_out=st.integers(1, 30), swaps=st.sampled_from([0, 0.3, 2]), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_swap_ladder_keeps_the_degrees_of_the_rotating_window(n_in, n_out, swaps, data):
     fan_in = data.draw(st.integers(1, n_in))
     t = generators.swap_ladder(n_in, n_out, fan_in=fan_in, swaps=swaps, seed=0)
@@ -443,7 +443,7 @@ def test_peg_has_no_short_cycles_and_even_degrees():
     assert hexagons[0] < hexagons[1] / 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(n_in=st.integers(1, 14), n_out=st.integers(1, 14), seed=st.integers(0, 9), data=st.data())
 def test_peg_takes_a_least_read_input_among_the_farthest(n_in, n_out, seed, data):
     n_edges = data.draw(st.integers(1, n_in * n_out))

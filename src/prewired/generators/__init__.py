@@ -29,7 +29,7 @@ from .null_models import permute_inputs, shuffle_edges, shuffle_within_layer
 from .preferential_attachment import barabasi_albert
 from .products import block_lift, kronecker
 from .random import biregular, constant_fan_in, constant_fan_out, erdos_renyi, erdos_renyi_p
-from .rewiring import Rewired, rewire
+from .rewiring import Rewiring, rewire
 from .small_world import receptive_field, swap_ladder, watts_strogatz
 from .structured import dense, fibonacci, grouped, rotating
 from .swap_walk import swap_edges
@@ -41,7 +41,7 @@ __all__ = [
     "NETWORK_FAMILIES",
     "TRANSFORMS",
     "Cost",
-    "Rewired",
+    "Rewiring",
     "array_code",
     "banded",
     "barabasi_albert",

@@ -44,7 +44,7 @@ def circulant(
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in: inputs per output, 1..n_in; may be left out if the offsets tell it.
+        fan_in: inputs per output, 1..n_in; may be left out if the offsets determine the fan-in.
         density: share of edges instead of fan_in, in (0, 1]; fan_in is then density * n_in, rounded.
         offsets: a name, or distinct integers mod n_in.
 
@@ -145,8 +145,8 @@ def _difference_set(n_in: int, fan_in: int) -> np.ndarray:
             f"expected n_in = q**2 + q + 1 and fan_in = q + 1, q a power of a prime, for a difference set, got "
             f"n_in={n_in} and fan_in={fan_in}; the nearest are {sizes}"
         )
-    found = (_without_square(q, np.array([low % q, low // q % q, low // q**2])) for low in range(1, q**3))
-    return np.array(next(powers for powers in found if len(powers) == fan_in))
+    candidates = (_without_square(q, np.array([low % q, low // q % q, low // q**2])) for low in range(1, q**3))
+    return np.array(next(powers for powers in candidates if len(powers) == fan_in))
 
 
 def _without_square(q: int, low: np.ndarray) -> list[int]:

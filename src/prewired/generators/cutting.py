@@ -1,4 +1,4 @@
-"""Graphs cut to size: evenly spaced inputs and outputs are taken, and every output is brought to one fan-in."""
+"""Cutting: subgraphs of evenly spaced inputs and outputs, and levelling of every output to one fan-in."""
 
 import heapq
 
@@ -21,7 +21,7 @@ def check_fit(fit: str | None) -> None:
 
 
 def _select_names(t: Topology, n_in: int, n_out: int, **_: object) -> Names | None:
-    """The names of the units that `cut` leaves."""
+    """Return the names of the units that `cut` keeps."""
     if t.names is None:
         return None
     inputs, outputs = _space_evenly(t.n_in, n_in).tolist(), _space_evenly(t.n_out, n_out).tolist()
@@ -30,11 +30,12 @@ def _select_names(t: Topology, n_in: int, n_out: int, **_: object) -> Names | No
 
 @transform(names=_select_names)
 def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: str | None = None) -> Parts:
-    """The subgraph of evenly spaced inputs and outputs, with every output brought to one fan-in if one is given.
+    """The subgraph of evenly spaced inputs and outputs; with fan_in, every output then gets exactly this fan-in.
 
     Input k of the result is input floor(k * t.n_in / n_in), likewise the outputs. To reach the fan-in, outputs with too
-    many edges drop those to the most read inputs, and then those with too few get edges to the least read ones; ties go
-    by index. This is how fit="nearest" and fit="level" make a size that a family does not have. Units keep their names.
+    many edges drop the edges from the most read inputs. Then outputs with too few get edges from the least read inputs.
+    Ties go by index. fit="nearest" and fit="level" of a family use this for sizes that the family does not have. Units
+    keep their names.
 
     Args:
         t: the topology.
@@ -70,7 +71,7 @@ def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: s
 
 
 def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, n_in: int, n_out: int) -> Edges:
-    """indptr and indices of the evenly spaced inputs and outputs."""
+    """Return indptr and indices of the subgraph of evenly spaced inputs and outputs."""
     number = np.full(of_in, -1, np.int64)
     number[_space_evenly(of_in, n_in)] = np.arange(n_in)
     outputs = _space_evenly(of_out, n_out)
@@ -84,7 +85,7 @@ def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, 
 
 
 def measure_change(edges: Edges, fan_in: int) -> float:
-    """How many edges come or go, as a share of all, when every output is brought to fan_in inputs."""
+    """Return how many edges `level` drops or adds, as a share of the n_out * fan_in edges of its result."""
     sizes = np.diff(edges[0])
     return float(np.abs(sizes - fan_in).sum() / (len(sizes) * fan_in))
 
@@ -98,7 +99,7 @@ def explain_excess(name: str, fan_in: int, share: float, fits: int | None) -> st
 
 
 def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
-    """Every output brought to exactly fan_in inputs; deterministic, ties by index."""
+    """Return the edges after every output has exactly fan_in inputs; deterministic, ties by index."""
     indptr, indices = edges
     sizes = np.diff(indptr)
     rows = [row.tolist() for row in np.split(indices, indptr[1:-1])]
@@ -124,5 +125,5 @@ def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
 
 
 def _space_evenly(of: int, n: int) -> np.ndarray:
-    """n of the numbers 0..of-1, evenly spaced."""
+    """Return n of the numbers 0..of-1, evenly spaced."""
     return np.arange(n) * of // n

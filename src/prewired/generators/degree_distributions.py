@@ -1,4 +1,4 @@
-"""Random families whose degrees follow a law: hubs, or more edges where they matter."""
+"""Random families whose degrees follow a distribution: power law, lognormal, or a profile along a side."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -118,7 +118,7 @@ def profile(
     outputs: Sequence[float] = (1.0,),
     seed: int,
 ) -> Edges:
-    """Degrees follow a profile along each side: who stands where decides how many edges it has.
+    """Degrees follow a profile along each side: the place of a vertex decides how many edges it has.
 
     A profile is a piecewise linear curve through values at equal distances from the first vertex to the last: (1, 3, 1)
     gives the middle three times as many edges as the ends, (1,) all the same, (1, 2) a ramp. Degrees are the curve
@@ -152,10 +152,10 @@ def profile(
 
 
 def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
-    """Integers near a multiple of the weights that sum to `total`, each at most `cap`, and at least 1 if possible.
+    """Return integers near a multiple of the weights with the sum `total`, each at most `cap`, if possible at least 1.
 
-    They are the weights times a scale, rounded; the scale is bisected to the last bit, and where one last bit
-    moves several at once the first of them get the remainder.
+    The integers are the weights times a scale, rounded. The scale is bisected to the last bit. If this bit changes
+    several integers at once, the first of them get the remainder.
     """
     least = 1 if total >= len(weights) else 0
 
@@ -174,7 +174,7 @@ def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
 def _draw_with_weights(
     n_in: int, n_out: int, n_edges: int, weights: Callable[[int], np.ndarray], sides: str, seed: int, label: str
 ) -> Edges:
-    """Degrees after `weights(n)` in random order on the named sides, near-equal on the other; random edges."""
+    """Draw a graph with degrees near `weights(n)`, in random order, on the named sides, and near-equal elsewhere."""
     if sides not in ("inputs", "outputs", "both"):
         raise ValueError(f'expected sides "inputs", "outputs" or "both", got sides={sides!r}')
     bits = RandomBits(seed, f"{label} degrees")
@@ -189,7 +189,7 @@ def _draw_with_weights(
 
 
 def _interpolate(name: str, values: Sequence[float], n: int) -> np.ndarray:
-    """The values of a piecewise linear curve at the middles of n equal parts."""
+    """Return the values of a piecewise linear curve at the middles of n equal parts."""
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise ValueError(f"expected {name} as positive numbers, such as (1, 3, 1), got {name}={values!r}")
     for k, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""Random families with a rule at every vertex: stratified inputs, and edges that close no short cycles."""
+"""Random families from coding and pruning: N:M sparsity and progressive edge growth."""
 
 import math
 
@@ -15,10 +15,10 @@ from ._internal.registry import Edges, family
 def n_of_m(
     n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, m: int | None = None, seed: int
 ) -> Edges:
-    """N:M sparsity: every output reads N inputs, drawn at random, of each M neighbouring ones.
+    """N:M sparsity: every output reads N random inputs of each group of M neighbouring inputs.
 
     N = M * fan_in / n_in, as in the 2:4 pattern of sparse tensor cores (Mishra et al., "Accelerating sparse deep neural
-    networks", 2021, arXiv 2104.08378). The fan-in is constant and its places are stratified.
+    networks", 2021, arXiv 2104.08378). The fan-in is constant, and the inputs are spread evenly over the groups.
     Exists for m dividing n_in, and fan_in a multiple of n_in / m.
 
     Args:
@@ -63,12 +63,13 @@ def peg(
     n_edges: int | None = None,
     seed: int,
 ) -> Edges:
-    """Progressive edge growth: edges come one at a time, each to an input as far from its output as can be.
+    """Progressive edge growth: each edge goes to an input as far from its output as possible.
 
-    Among the inputs that the output cannot reach, or reaches last, one of the least read is taken, ties at random: so
-    short cycles are avoided as long as possible and fan-outs stay nearly equal (Hu, Eleftheriou and Arnold, "Regular
-    and irregular progressive edge-growth Tanner graphs", 2005). Every edge costs a search through its surroundings in
-    sets of n_in bits: O(n_edges * n_in^2 / 32) time, up to n_in^2 / 8 bytes, for layers of up to some thousand units.
+    Edges are added one at a time. Among the inputs that the output cannot reach yet, or reaches last, a least read
+    input is taken, ties at random. So short cycles are avoided as long as possible, and fan-outs stay nearly equal (Hu,
+    Eleftheriou and Arnold, "Regular and irregular progressive edge-growth Tanner graphs", 2005). Every edge costs a
+    search through its surroundings in sets of n_in bits: O(n_edges * n_in^2 / 32) time, up to n_in^2 / 8 bytes, for
+    layers of up to some thousand units.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -111,11 +112,11 @@ def peg(
 
 
 def _find_farthest(own: int, near: list[int], depth: int | None) -> tuple[int, int | None]:
-    """The inputs that a search from the inputs of an output does not reach, or those it reaches last.
+    """Return the inputs that a search from the inputs of an output does not reach, or else reaches last.
 
-    Sets of inputs are the bits of an integer. The depth is the number of steps that reach all inputs, None while it is
-    not known or some are never reached. It never grows as the output gets more edges, so it saves the next search its
-    last and largest step.
+    Sets of inputs are the bits of an integer. The depth is the number of steps that reach all inputs; None if it is not
+    known, or some inputs are never reached. The depth never grows while the output gets more edges. So the next search
+    can stop there, and saves its last and largest step.
     """
     every = (1 << len(near)) - 1
     within, ring, steps = 0, own, 1
@@ -134,6 +135,6 @@ def _find_farthest(own: int, near: list[int], depth: int | None) -> tuple[int, i
 
 
 def _list_members(bits: int) -> np.ndarray:
-    """The places of the ones, ascending."""
+    """Return the positions of the bits that are 1, ascending."""
     octets = np.frombuffer(bits.to_bytes((bits.bit_length() + 7) // 8, "little"), np.uint8)
     return np.flatnonzero(np.unpackbits(octets, bitorder="little"))

@@ -1,4 +1,4 @@
-"""Random biregular families made of permutations, and those that are drawn until they expand enough."""
+"""Random biregular families that are built from permutations, or drawn until they are Ramanujan."""
 
 import math
 
@@ -23,12 +23,12 @@ def _bound_draws(request: Request, edges: float, count: str) -> float:
 
 @family
 def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, seed: int) -> Edges:
-    """A union of disjoint random permutations: every edge set of one colour joins all vertices in pairs.
+    """A union of disjoint random permutations: the edges of one colour join all vertices in pairs.
 
-    For n_in = n_out there are fan_in permutations. Where one side is a multiple of the other, the larger is cut into
-    parts as large as the smaller, and each part is joined to it by permutations of its own, so the graph is biregular.
-    Permutations are drawn one by one; where two collide, edges trade places with random ones of their colour. Above one
-    half of all edges the complement is drawn, which is such a union as well (Koenig, 1916).
+    For n_in = n_out there are fan_in permutations. If one side is a multiple of the other, the larger side is cut into
+    parts as large as the smaller, and each part is joined to the smaller side by permutations of its own. So the graph
+    is biregular. If two permutations have an edge in common, this edge trades places with random edges of its colour.
+    Above one half of all edges the complement is drawn, which is such a union as well (Koenig, 1916).
     Exists for sides of which one is a multiple of the other.
 
     Args:
@@ -41,7 +41,7 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
         A biregular Topology.
 
     Raises:
-        ValueError: if no side divides the other, if fan_in does not go, or the request is impossible.
+        ValueError: if no side divides the other, if fan_in does not fit, or the request is impossible.
 
     Example:
         >>> t = permutations(6, 18, fan_in=2, seed=0)
@@ -83,8 +83,8 @@ def lift(
 
     With r = n_in / fan_in, inputs and outputs are r copies of fan_in and n_out / r vertices, and every output reads one
     copy of each. Random lifts are nearly Ramanujan, and some 2-lift always is as good as a biregular graph can be
-    (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132), so with `best_of` several are
-    drawn and the one with the smallest sigma2 is kept. It is computed in arithmetic that is the same on every machine.
+    (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132), so with `best_of` several lifts
+    are drawn, and the lift with the smallest sigma2 is returned. The arithmetic of sigma2 is the same on every machine.
     Exists for n_in a multiple of fan_in and n_out a multiple of n_in / fan_in.
 
     Args:
@@ -98,7 +98,7 @@ def lift(
         A biregular Topology.
 
     Raises:
-        ValueError: if fan_in does not go with the sizes, naming the nearest that do, or the request is impossible.
+        ValueError: if fan_in does not go with the sizes, naming the nearest that fit, or the request is impossible.
 
     Example:
         >>> t = lift(12, 8, fan_in=3, best_of=4, seed=0)
@@ -126,8 +126,8 @@ def ramanujan(
 ) -> Edges:
     """A random biregular graph that is verified to be Ramanujan: sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1).
 
-    Graphs are drawn as by `biregular` until one keeps the bound, as most do. sigma2 is computed to 1 part
-    in 10^9 in arithmetic that is the same on every machine, and a graph that close to the bound is refused.
+    Graphs are drawn as by `biregular` until a graph keeps the bound, as most do. sigma2 is computed to 1 part in 10^9,
+    in arithmetic that is the same on every machine. A graph that is so close to the bound is rejected.
     Exists for n_out * fan_in a multiple of n_in.
 
     Args:
@@ -141,7 +141,7 @@ def ramanujan(
         A biregular Topology that is Ramanujan.
 
     Raises:
-        ValueError: if no biregular graph of this kind exists, naming the nearest fan_in that goes.
+        ValueError: if no biregular graph of this kind exists, naming the nearest fan_in that fits.
         RuntimeError: if none of the graphs drawn keeps the bound.
 
     Example:
@@ -170,11 +170,12 @@ def ramanujan(
 
 
 def _draw_lift(n_left: int, n_right: int, copies: int, bits: RandomBits) -> np.ndarray:
-    """indices of a random lift of the complete graph between n_left inputs and n_right outputs."""
+    """Draw the indices of a random lift of the complete graph between n_left inputs and n_right outputs."""
     matchings = bits.permutations(n_right * n_left, copies).reshape(n_right, n_left, copies).transpose(0, 2, 1)
     return (matchings + np.arange(n_left) * copies).astype(np.int32).reshape(-1)
 
 
 def _check_count(name: str, value: int) -> None:
+    """Raise ValueError unless the value is an integer >= 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")

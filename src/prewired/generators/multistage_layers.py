@@ -1,6 +1,7 @@
 """Layers of switching networks: each joins inputs and outputs whose numbers differ in few digits.
 
-One such layer has no spectral gap, or hardly any; a few in a row join every input to every output, see `stages`.
+One such layer has no spectral gap, or hardly any. A few layers in a row join every input to every output, see
+`multistage_networks.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,13 @@ from .structured import edges_from_rows, list_grouped_inputs
 
 def _list_powers(limit: int, least: int = 2) -> Iterator[tuple[int, int]]:
     """Every (radix, power) with radix >= 2, power >= least and radix**power <= limit, in the order of these powers."""
-    found = []
+    pairs = []
     for power in range(least, limit.bit_length()):
         radix = 2
         while radix**power <= limit:
-            found.append((radix, power))
+            pairs.append((radix, power))
             radix += 1
-    return iter(sorted(found, key=lambda pair: (pair[0] ** pair[1], pair[0])))
+    return iter(sorted(pairs, key=lambda pair: (pair[0] ** pair[1], pair[0])))
 
 
 def _butterfly_shapes(limit: int, *, stage: int = 0, radix: int = 2) -> Iterator[Shape]:

@@ -1,4 +1,4 @@
-"""Preferential attachment: the rich get richer."""
+"""Preferential attachment: vertices with many edges get more."""
 
 import numpy as np
 
@@ -25,9 +25,9 @@ def barabasi_albert(
     Inputs and outputs arrive in turn, spread evenly over time, and each brings its share of the edges (shares differ by
     at most one). Every edge leads to a vertex of the other side with probability in proportion to its degree, by taking
     that end of an earlier edge drawn at random (after Barabasi and Albert, "Emergence of scaling in random networks",
-    Science 286, 1999; in O(edges) as Batagelj and Brandes, 2005). Parallel edges are drawn again, both ends in
-    proportion to degree; what 32 rounds leave of them, in dense graphs, falls on empty cells uniformly. Finally the
-    vertices of each side are numbered at random.
+    Science 286, 1999; in O(edges) as Batagelj and Brandes, 2005). Parallel edges are replaced by new edges, both ends
+    in proportion to degree. Those that are left after 32 rounds, in dense graphs, go to uniformly random empty cells.
+    Finally the vertices of each side are numbered at random.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -67,7 +67,7 @@ def barabasi_albert(
 
 
 def _attach_edges(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and inputs of the edges in order of arrival, maybe parallel; edge 0 joins output 0 to input 0."""
+    """Return outputs and inputs of the edges by arrival, perhaps parallel; edge 0 joins output 0 to input 0."""
     arrivals = np.concatenate([np.arange(1, n_in) * n_out, np.arange(1, n_out) * n_in])  # time 0 to n_in * n_out
     is_output = np.repeat([False, True], [n_in - 1, n_out - 1])
     number = np.concatenate([np.arange(1, n_in), np.arange(1, n_out)])
@@ -77,6 +77,8 @@ def _attach_edges(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> tupl
     source = np.append(0, np.repeat(number[order], shares))
     start = 1 + np.cumsum(shares) - shares
     earlier = np.append(0, bits.integers_below(np.repeat(start, shares)))
+    # The end of an earlier edge on the other side: if the earlier edge came from the same side, its far end was itself
+    # chosen as the end of a still earlier edge. So follow the chain until an edge from the other side, or edge 0.
     ends = earlier.copy()
     going = np.flatnonzero((by_output[ends] == by_output) & (ends > 0))
     while len(going):

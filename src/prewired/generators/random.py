@@ -56,8 +56,9 @@ def erdos_renyi_p(
     """Every edge is present with the same probability, independently: G(n, m, p) of Gilbert (1959), bipartite.
 
     The number of edges is random, binomial around the expected one. For p = density, sigma1 is near p sqrt(n_in n_out)
-    and sigma2 near sqrt(p (1 - p)) (sqrt(n_in) + sqrt(n_out)). Drawn by the gaps between edges, which are geometric
-    (Batagelj and Brandes, "Efficient generation of large random networks", 2005), so in time of the edges.
+    and sigma2 near sqrt(p (1 - p)) (sqrt(n_in) + sqrt(n_out)). The gaps between edges are geometric and are drawn one
+    after the other, which takes O(edges) time (Batagelj and Brandes, "Efficient generation of large random networks",
+    2005).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -171,14 +172,14 @@ def biregular(
     n_edges: int | None = None,
     seed: int,
 ) -> Edges:
-    """A random graph whose fan-ins are all equal and whose fan-outs are all equal, wherever the counts divide.
+    """A random graph whose fan-ins are all equal and whose fan-outs are all equal, if the counts divide.
 
-    Where they do not, it is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
-    with one edge more are drawn at random. Stubs are matched at random (the configuration model) and parallel edges
-    removed by double-edge swaps, which keep every degree; above one half of all edges the complement is drawn. So the
-    graph is nearly, not exactly, uniform among those with its degrees.
-    Almost every such graph is nearly Ramanujan, sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1) + o(1) (Brito, Dumitriu
-    and Harris, "Spectral gap in random bipartite biregular graphs and applications", 2022, arXiv 1804.07808).
+    If they do not, the graph is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
+    with one edge more are drawn at random. Stubs are matched at random (the configuration model), and parallel edges
+    are removed by double-edge swaps, which keep every degree. Above one half of all edges the complement is drawn. The
+    graph is nearly, not exactly, uniform among those with its degrees. Almost every such graph is nearly Ramanujan,
+    sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1) + o(1) (Brito, Dumitriu and Harris, "Spectral gap in random bipartite
+    biregular graphs and applications", 2022, arXiv 1804.07808).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -204,7 +205,7 @@ def biregular(
 
 
 def draw_near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> Edges:
-    """A random simple graph with near-equal degrees; see `biregular`."""
+    """Draw a random simple graph with near-equal degrees; see `biregular`."""
     n_drawn = min(n_edges, n_in * n_out - n_edges)
     fan_ins, fan_outs = sizes.split_evenly(n_out, n_drawn, bits), sizes.split_evenly(n_in, n_drawn, bits)
     rows = match_stubs(n_in, fan_ins, fan_outs, bits)
@@ -217,7 +218,7 @@ def draw_near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -
 
 
 def complement(n_in: int, indptr: np.ndarray, indices: np.ndarray) -> Edges:
-    """The edges that a graph does not have; O(n_in * n_out)."""
+    """Return the edges that a graph does not have; O(n_in * n_out)."""
     n_out = len(indptr) - 1
     absent = np.ones(n_in * n_out, bool)
     absent[np.repeat(np.arange(n_out), np.diff(indptr)) * n_in + indices] = False

@@ -1,4 +1,4 @@
-"""Random families between a band and chaos: locality is the lever."""
+"""Random families between a band and a fully random graph: small worlds."""
 
 import numpy as np
 
@@ -24,12 +24,12 @@ def watts_strogatz(
     rewiring: float = 0.1,
     seed: int,
 ) -> Edges:
-    """A bipartite small world: a band in which some edges are dropped and as many put anywhere.
+    """A bipartite small world: a band in which some edges are replaced by random edges.
 
-    Every vertex of the larger side is joined to a window of neighbours around its place on the smaller, which is closed
-    to a ring. Then each edge is dropped with probability `rewiring`, and as many fall on cells that are empty by then,
-    uniformly. So degrees drift from constant to those of `erdos_renyi` (after Watts and Strogatz, "Collective dynamics
-    of small-world networks", Nature 393, 1998).
+    Every vertex of the larger side is joined to a window of neighbours around its place on the smaller side, which is
+    closed to a ring. Then each edge is dropped with probability `rewiring`, and as many new edges are drawn uniformly
+    from the cells that are then empty. So degrees drift from constant to those of `erdos_renyi` (after Watts and
+    Strogatz, "Collective dynamics of small-world networks", Nature 393, 1998).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -78,11 +78,11 @@ def swap_ladder(
     swaps: float = 0.1,
     seed: int,
 ) -> Edges:
-    """A band and some double-edge swaps: the spectral gap as a dial, with every degree fixed.
+    """A band after some double-edge swaps: `swaps` sets the spectral gap, and every degree stays.
 
     The band is that of `rotating`: output j reads a window that starts at floor(j n_in / n_out), which is biregular
-    wherever the counts divide. Then round(swaps * n_edges) times two edges drawn at random trade inputs, unless an edge
-    of the result is there already. At n = 512 and fan_in = 16 the relative gap rises from 0.002 over 0.14 at swaps =
+    if the counts divide. Then round(swaps * n_edges) times, two random edges trade inputs, unless one of the two new
+    edges exists already. At n = 512 and fan_in = 16 the relative gap rises from 0.002 over 0.14 at swaps =
     0.1 to 0.53, that of `biregular`, at 1 and more.
 
     Args:
@@ -125,13 +125,13 @@ def receptive_field(
 ) -> Edges:
     """Every output reads inputs around its own place, drawn with weights that fall with the distance.
 
-    The place of output j is input floor(j n_in / n_out), on a ring. Its fan_in inputs are drawn one after the other
-    without replacement, with weight (1 + distance)^-((1 - r) / r): r = 0 is a band, r = 1 is `constant_fan_in`. It is
-    the bipartite receptive field of the literature on brain-inspired sparse training.
+    The place of output j is input floor(j n_in / n_out), on a ring. The output's fan_in inputs are drawn one after the
+    other, without replacement, with weight (1 + distance)^-((1 - r) / r): r = 0 is a band, r = 1 is `constant_fan_in`.
+    It is the bipartite receptive field of the literature on brain-inspired sparse training.
 
-    Drawn as a race: every input rings after an exponential time at the rate of its weight, and the first fan_in win.
-    Only the nearest inputs get clocks of their own; the rest ring in one Poisson process, which is stopped in time, so
-    the work is that of the edges.
+    The drawing is a race, which gives exactly this distribution: every input arrives after an exponential time whose
+    rate is its weight, and the first fan_in inputs win. Only the nearest inputs get times of their own. All others
+    arrive in one Poisson process, which stops when the race is over. So the time is O(edges).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -160,7 +160,7 @@ def receptive_field(
 
 
 def _draw_ranks(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.ndarray:
-    """For each row `width` ranks of [0, n), by distance from the row's place; drawn as `receptive_field` says."""
+    """Draw for each row `width` ranks of [0, n), where rank 0 is nearest to the row's place; see `receptive_field`."""
     if r == 0:
         return np.tile(np.arange(width), n_rows)
     slope = min((1 - r) / r, 1e6)  # beyond that only the nearest are ever drawn
@@ -185,7 +185,7 @@ def _draw_ranks(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> 
 def _add_far_inputs(
     times: np.ndarray, marks: np.ndarray, rest: np.ndarray, delay: float, width: int, bits: RandomBits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Times and ranks extended by those of the far inputs, until every row's race is over before they end."""
+    """Return times and ranks with those of the far inputs added, until every row's race is over."""
     rows, own = times.shape
     elapsed = np.zeros((rows, 1))
     scale = delay - log(rest[-1:])
@@ -206,17 +206,17 @@ def _add_far_inputs(
 
 
 def _draw_exponential(bits: RandomBits, rows: int, columns: int) -> np.ndarray:
-    """Independent exponential times of mean 1."""
+    """Draw independent exponential times of mean 1, (rows, columns)."""
     return -log(np.maximum(bits.fractions(rows * columns), 2.0**-54)).reshape(rows, columns)
 
 
 def _offsets_of_ranks(ranks: np.ndarray) -> np.ndarray:
-    """0, 1, -1, 2, -2, ... for the ranks 0, 1, 2, 3, 4, ..."""
+    """Return the offsets 0, 1, -1, 2, -2, ... of the ranks 0, 1, 2, 3, 4, ..."""
     return (ranks + 1) // 2 * np.where(ranks % 2 == 1, 1, -1)
 
 
 def _build_band(n_in: int, n_out: int, n_edges: int, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and inputs of windows at floor(j n_in / n_out), of near-equal widths spread evenly, on a ring."""
+    """Return outputs and inputs of windows at floor(j n_in / n_out), of near-equal widths spread evenly, on a ring."""
     bounds = np.arange(n_out + 1) * n_edges // n_out
     widths = np.diff(bounds)
     outputs = np.repeat(np.arange(n_out), widths)

@@ -114,7 +114,7 @@ def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
 
 
 def list_grouped_inputs(n_in: int, n_out: int, fan_in: int) -> np.ndarray:
-    """The inputs of every output of `grouped`, (n_out, fan_in)."""
+    """Return the inputs of every output of `grouped`, (n_out, fan_in)."""
     n_groups = min(-(-n_in // fan_in), n_out)
     group = np.arange(n_out, dtype=np.int64) * n_groups // n_out
     first = group * (n_in - fan_in) // max(n_groups - 1, 1)
@@ -128,13 +128,13 @@ def rotate_offsets(n_in: int, n_out: int, offsets: np.ndarray) -> Edges:
 
 
 def edges_from_rows(inputs: np.ndarray) -> Edges:
-    """Edges from the (n_out, fan_in) sorted inputs of every output."""
+    """Return the edges from the (n_out, fan_in) sorted inputs of every output."""
     n_out, fan_in = inputs.shape
     return np.arange(n_out + 1, dtype=np.int64) * fan_in, inputs.astype(np.int32).reshape(-1)
 
 
 def list_fibonacci_offsets(n_in: int, fan_in: int) -> np.ndarray:
-    """The first fan_in distinct Fibonacci numbers modulo n_in, from 0, 1, 2, 3, 5, ..."""
+    """Return the first fan_in distinct Fibonacci numbers modulo n_in, from 0, 1, 2, 3, 5, ..."""
     offsets = {0: None}
     a, b = 1 % n_in, 2 % n_in
     period_start = (a, b)

@@ -115,14 +115,14 @@ def window2d(
                [1., 1., 0., 0.],
                [0., 0., 0., 0.]])
     """
-    wanted = constant_fan_in(n_in, fan_in, density)
+    n_reads = constant_fan_in(n_in, fan_in, density)
     height, width = _infer_image_sides(n_in, height, width, channels)
-    n_pixels = -(-wanted // channels)
+    n_pixels = -(-n_reads // channels)
     tall = min(height, max(isqrt(n_pixels - 1) + 1, -(-n_pixels // width)))
     wide = -(-n_pixels // tall)
     y, x = np.divmod(np.arange(tall * wide), wide)
     nearest = np.argsort((2 * y - tall + 1) ** 2 + (2 * x - wide + 1) ** 2, kind="stable")[:n_pixels]
-    reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:wanted]
+    reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:n_reads]
     row, column = np.divmod(np.arange(n_out, dtype=np.int64) * (height * width) // n_out, width)
     top = np.clip(row - (tall - 1) // 2, 0, height - tall)
     left = np.clip(column - (wide - 1) // 2, 0, width - wide)
@@ -130,7 +130,7 @@ def window2d(
 
 
 def _infer_image_sides(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
-    """The sides of the image; raises ValueError unless channels * height * width = n_in."""
+    """Return the sides of the image; raises ValueError unless channels * height * width = n_in."""
     given = [(name, value) for name, value in (("height", height), ("width", width)) if value is not None]
     for name, value in [("channels", channels), *given]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
