@@ -136,13 +136,13 @@ def operations() -> dict[str, list[Topology]]:
     }
 
 
-def operation_cells(name: str, made: Topology) -> tuple[str, ...]:
+def operation_cells(name: str, result: Topology) -> tuple[str, ...]:
     """The cells of one operation."""
     summary = (inspect.getdoc(getattr(generators, name)) or "").partition("\n")[0]
     return (
         f'<img src="gallery/{name}.png" alt="{name}" width="360">',
-        f"**{name}**: {made.n_in}-{made.n_out}<br>{in_markdown(summary)}<br>`{made.recipe}`",
-        *figures(made),
+        f"**{name}**: {result.n_in}-{result.n_out}<br>{in_markdown(summary)}<br>`{result.recipe}`",
+        *figures(result),
     )
 
 

@@ -467,7 +467,7 @@ def test_a_shuffle_is_a_riffle_before_groups(n_in, n_out, data):
 
 
 @given(seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)), sides=st.tuples(*[st.integers(1, 6)] * 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_kronecker_is_numpys(seeds, sides):
     left = generators.erdos_renyi(sides[0], sides[1], density=0.5, seed=seeds[0]) if sides[0] * sides[1] > 1 else None
     left = left or generators.dense(1, 1)
@@ -517,7 +517,7 @@ def test_operations_have_recipes_where_their_topologies_have():
 
 
 @given(sides=st.tuples(*[st.integers(1, 30)] * 2), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_cut_keeps_evenly_spaced_rows_and_columns(sides, data):
     n_in, n_out = data.draw(st.integers(1, sides[0])), data.draw(st.integers(1, sides[1]))
     t = generators.erdos_renyi(*sides, n_edges=data.draw(st.integers(1, sides[0] * sides[1])), seed=0)

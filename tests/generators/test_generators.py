@@ -32,7 +32,8 @@ WIRED = sorted(set(ANY_SIZE) - set(OWN_REQUEST))
 ANY_EDGES = sorted(family for family in GENERATORS if "n_edges" in generators.parameters(family))
 EXPECTED_EDGES_ONLY = {"erdos_renyi_p"}  # each edge by a coin of its own
 LIMITS = {"lps": 2500, "generalized_hexagon": 400}  # the others: shapes up to 90
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=10, deadline=None)
+FEW = ("biregular", "constant_fan_in", "rotating", "projective_plane", "butterfly_stage")  # for checks of the decorator
 
 
 def make(family, n_in, n_out, seed=3, **request):
@@ -133,7 +134,6 @@ def test_any_number_of_edges_is_met_exactly(family, n_in, n_out, data):
     assert rebuilt(t) == t
 
 
-@pytest.mark.parametrize("family", ANY_EDGES)
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
@@ -144,9 +144,10 @@ def test_any_number_of_edges_is_met_exactly(family, n_in, n_out, data):
         ({"n_edges": 5, "density": 0.5, "fan_in": 3}, "got all"),
     ],
 )
-def test_impossible_numbers_of_edges_are_refused(family, request_, message):
-    with pytest.raises(ValueError, match=message):
-        make(family, 10, 10, **request_)
+def test_impossible_numbers_of_edges_are_refused(request_, message):
+    for family in ("biregular", "peg"):
+        with pytest.raises(ValueError, match=message):
+            make(family, 10, 10, **request_)
 
 
 IMPOSSIBLE = [
@@ -163,7 +164,7 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("family", sorted({*WIRED, *AVAILABLE_SIZES}))
+@pytest.mark.parametrize("family", FEW)
 def test_impossible_requests_are_refused(family):
     for request, message in IMPOSSIBLE:
         with pytest.raises(ValueError, match=message):
@@ -173,35 +174,35 @@ def test_impossible_requests_are_refused(family):
             make(family, 10, 10)
 
 
-@pytest.mark.parametrize("family", GENERATORS)
-@pytest.mark.parametrize("size", [(0, 3), (3, 0), (-1, 3), (2.0, 3), (True, 3)])
-def test_impossible_sizes_are_refused(family, size):
-    own = OWN_REQUEST[family](6, 6, 3) if family in OWN_REQUEST else {"fan_in": 1}
+@pytest.mark.parametrize("family", FEW)
+def test_impossible_sizes_are_refused(family):
     seed = {"seed": 0} if generators.takes_seed(family) else {}
-    with pytest.raises(ValueError, match="expected an integer 1 <= n_"):
-        GENERATORS[family](*size, **own, **seed)
+    for size in [(0, 3), (3, 0), (-1, 3), (2.0, 3), (True, 3)]:
+        with pytest.raises(ValueError, match="expected an integer 1 <= n_"):
+            GENERATORS[family](*size, fan_in=1, **seed)
 
 
 @pytest.mark.parametrize("family", RANDOM)
 def test_another_seed_is_another_graph(family):
     graphs = {make(family, 64, 64, seed=seed, fan_in=8) for seed in range(5)}
     assert len(graphs) == 5
-    own = OWN_REQUEST[family](64, 64, 8) if family in OWN_REQUEST else {"fan_in": 8}
-    with pytest.raises(TypeError, match="seed"):
-        GENERATORS[family](64, 64, **own)
     with pytest.raises(ValueError, match="seed >= 0"):
         make(family, 64, 64, seed=-1, fan_in=8)
 
 
-@pytest.mark.parametrize("family", GENERATORS)
-def test_a_family_has_a_docstring_with_its_promises(family):
-    for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
-        assert part in GENERATORS[family].__doc__
+def test_a_random_family_needs_a_seed():
+    with pytest.raises(TypeError, match="seed"):
+        generators.biregular(64, 64, fan_in=8)
+
+
+def test_every_family_has_a_docstring_with_its_promises():
+    for family in GENERATORS:
+        assert all(part in GENERATORS[family].__doc__ for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"))
 
 
 @pytest.mark.parametrize("family", sorted(set(WIRED) - {"peg"}))  # peg says that it is for some thousand units
 def test_large_graphs_take_memory_of_their_edges(family):
-    n = 250**2  # a square image, a multiple of the fan-in; a dense mask of it would be 3.9 GB
+    n = 128**2  # a square image, a multiple of the fan-in; a dense mask of it would be 268 MB
     tracemalloc.start()
     try:
         t = make(family, n, n, fan_in=4)
@@ -337,10 +338,16 @@ def test_shares_of_impossible_requests_are_refused():
 # Parameters of their own.
 
 
-@pytest.mark.parametrize(
-    ("family", "parameter"),
-    [(family, parameter) for family in GENERATORS for parameter in generators.parameters(family)],
-)
+COMMON = {"fan_in", "density", "n_edges", "fit", "seed"}  # read by the same functions everywhere: once is enough
+OWN_PARAMETERS = [
+    (family, parameter)
+    for family in GENERATORS
+    for parameter in generators.parameters(family)
+    if parameter not in COMMON or family in FEW
+]
+
+
+@pytest.mark.parametrize(("family", "parameter"), OWN_PARAMETERS)
 def test_parameters_of_another_kind_are_refused(family, parameter):
     request = {"n_in": 12, "n_out": 12, **(OWN_REQUEST[family](12, 12, 3) if family in OWN_REQUEST else {"fan_in": 3})}
     if generators.takes_seed(family):
@@ -408,7 +415,7 @@ def test_numpy_values_are_welcome():
 
 
 @given(n_in=st.integers(1, 12), n_out=st.integers(1, 12), seed=st.integers(0, 3), data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_biregular_degrees_differ_by_at_most_one_up_to_full_density(n_in, n_out, seed, data):
     n_edges = data.draw(st.integers(1, n_in * n_out))
     t = generators.biregular(n_in, n_out, density=n_edges / (n_in * n_out), seed=seed)
@@ -425,10 +432,10 @@ def test_biregular_is_exact_where_the_counts_divide():
 
 def test_biregular_is_uniform_on_the_smallest_case():
     # The simple 2-regular graphs between 3 inputs and 3 outputs are the complements of the 6 permutations.
-    graphs = [generators.biregular(3, 3, fan_in=2, seed=seed).digest for seed in range(1200)]
+    graphs = [generators.biregular(3, 3, fan_in=2, seed=seed).digest for seed in range(600)]
     counts = np.unique(graphs, return_counts=True)[1]
     assert len(counts) == 6
-    assert ((counts - 200) ** 2 / 200).sum() < 20.5
+    assert ((counts - 100) ** 2 / 100).sum() < 20.5
 
 
 def test_biregular_mixes_every_cell_alike():
@@ -477,6 +484,7 @@ def test_grouped_is_block_diagonal_where_fan_in_divides(groups):
 
 
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 60), data=st.data())
+@settings(max_examples=40)
 def test_grouped_reads_every_input_with_the_least_overlap(n_in, n_out, data):
     fan_in = data.draw(st.integers(1, n_in))
     t = generators.grouped(n_in, n_out, fan_in=fan_in)

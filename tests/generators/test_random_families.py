@@ -35,8 +35,8 @@ def test_portable_functions_are_accurate():
     y = np.linspace(-740, 700, 9001)
     np.testing.assert_allclose(portable_math.exp(y), np.exp(y), rtol=3e-13)
     assert portable_math.exp(np.array([-1e6, 0.0])).tolist() == [0.0, 1.0]
-    assert portable_math.total(np.arange(1001.0)) == 500500
-    assert portable_math.total(np.empty(0)) == 0
+    assert portable_math.sum_pairwise(np.arange(1001.0)) == 500500
+    assert portable_math.sum_pairwise(np.empty(0)) == 0
 
 
 def test_portable_functions_are_frozen():
@@ -45,7 +45,7 @@ def test_portable_functions_are_frozen():
         portable_math.log(x),
         portable_math.exp(50 * x - 25),
         portable_math.normal_quantiles(999),
-        [portable_math.total(x)],
+        [portable_math.sum_pairwise(x)],
     ]
     digest = hashlib.sha256(b"".join(np.asarray(v, "<f8").tobytes() for v in values)).hexdigest()
     assert digest == "e4801416e19c9e5519ba7123193509209f21f6bbcd8e42e2374ba40f1796173c"
@@ -72,7 +72,7 @@ def test_stream_of_bounded_integers_fractions_and_permutations():
 
 
 @given(n_in=st.integers(1, 9), n_out=st.integers(1, 9), seed=st.integers(0, 9), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_swaps_keep_degrees_and_do_not_lose_edges(n_in, n_out, seed, data):
     mask = data.draw(st.lists(st.booleans(), min_size=n_in * n_out, max_size=n_in * n_out).filter(any))
     mask = np.reshape(mask, (n_out, n_in))
@@ -87,7 +87,7 @@ def test_swaps_keep_degrees_and_do_not_lose_edges(n_in, n_out, seed, data):
             mask[o, i], mask[p, j], mask[o, j], mask[p, i] = False, False, True, True
             before[pair] = j, i
         assert rows.swap(pair[:1], pair[1:]).all()
-    np.testing.assert_array_equal(rows.edges()[1], np.nonzero(mask)[1])
+    np.testing.assert_array_equal(rows.to_csr()[1], np.nonzero(mask)[1])
     np.testing.assert_array_equal(rows.inputs, before)
 
 
@@ -147,7 +147,7 @@ def test_a_large_random_graph_takes_three_times_its_own_memory(family, times):
 
 
 @given(n_in=st.integers(1, 10), n_out=st.integers(1, 10), seed=st.integers(0, 9), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_degree_sequences_are_met(n_in, n_out, seed, data):
     mask = data.draw(st.lists(st.booleans(), min_size=n_in * n_out, max_size=n_in * n_out))
     fan_ins, fan_outs = np.reshape(mask, (n_out, n_in)).sum(axis=1), np.reshape(mask, (n_out, n_in)).sum(axis=0)
@@ -383,7 +383,7 @@ def test_the_swap_ladder_is_a_dial_of_the_gap(swaps, gap):
 
 
 @given(n_in=st.integers(1, 30), n_out=st.integers(1, 30), swaps=st.sampled_from([0, 0.3, 2]), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_swap_ladder_keeps_the_degrees_of_the_rotating_window(n_in, n_out, swaps, data):
     fan_in = data.draw(st.integers(1, n_in))
     t = generators.swap_ladder(n_in, n_out, fan_in=fan_in, swaps=swaps, seed=0)
@@ -443,13 +443,13 @@ def test_peg_has_no_short_cycles_and_even_degrees():
     assert hexagons[0] < hexagons[1] / 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(n_in=st.integers(1, 14), n_out=st.integers(1, 14), seed=st.integers(0, 9), data=st.data())
 def test_peg_takes_a_least_read_input_among_the_farthest(n_in, n_out, seed, data):
     n_edges = data.draw(st.integers(1, n_in * n_out))
     expected = np.zeros((n_out, n_in), int)
     bits = RandomBits(seed, "peg")
-    fan_ins = sizes.near_equal(n_out, n_edges, bits)
+    fan_ins = sizes.split_evenly(n_out, n_edges, bits)
     for output, word in zip(np.repeat(np.arange(n_out), fan_ins), bits.words(n_edges).tolist(), strict=True):
         distance = np.full(n_in, n_in + n_out)  # by powers of the matrix, as far as walks can lead
         reached = np.eye(n_out, dtype=int)[output]

@@ -66,7 +66,7 @@ def test_golden_digests(name):
 
 
 @given(t=topologies(), seed=st.integers(0, 99), data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_each_operation_keeps(t, seed, data):
     toward = data.draw(st.sampled_from(["random", "band"]))
     assert same_degrees(shuffle_edges(t, seed=seed), t)
@@ -134,7 +134,7 @@ def test_toward_a_band_the_gap_falls():
 
 
 @pytest.mark.parametrize("t", [BAND, RANDOM, IRREGULAR, generators.grouped(64, 64, fan_in=8)], ids=repr)
-@pytest.mark.parametrize("gap", [0.04, 0.15, 0.27])
+@pytest.mark.parametrize("gap", [0.04, 0.27])
 def test_a_wanted_gap_is_reached_at_the_same_degrees(t, gap):
     found, reached = rewire(t, gap=gap, seed=1)
     assert abs(reached - gap) <= 0.002

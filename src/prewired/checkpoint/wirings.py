@@ -24,7 +24,7 @@ def described(t: Topology, indices: bool, budget: Budget) -> tuple[dict[str, Any
     """
     if not budget.pays_for_sides(t.n_in, t.n_out):
         raise ValueError(
-            f"expected fewer units in layers of so few edges, together at most {budget.room:,}, got {t}; leave out "
+            f"expected fewer units in layers of so few edges, together at most {budget.size:,}, got {t}; leave out "
             "units without edges"
         )
     about: dict[str, Any] = {"n_in": t.n_in, "n_out": t.n_out, "n_edges": t.n_edges, "digest": t.digest}

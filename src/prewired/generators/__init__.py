@@ -1,5 +1,6 @@
 """Families of topologies: plain functions (n_in, n_out, *, fan_in= | density=, ..., seed=) -> Topology."""
 
+from ._internal.costs import Cost, estimate_cost
 from ._internal.multistage import make_network
 from ._internal.registry import (
     AVAILABLE_SIZES,
@@ -28,7 +29,7 @@ from .null_models import permute_inputs, shuffle_edges, shuffle_within_layer
 from .preferential_attachment import barabasi_albert
 from .products import block_lift, kronecker
 from .random import biregular, constant_fan_in, constant_fan_out, erdos_renyi, erdos_renyi_p
-from .rewiring import Rewired, rewire
+from .rewiring import Rewiring, rewire
 from .small_world import receptive_field, swap_ladder, watts_strogatz
 from .structured import dense, fibonacci, grouped, rotating
 from .swap_walk import swap_edges
@@ -39,7 +40,8 @@ __all__ = [
     "GENERATORS",
     "NETWORK_FAMILIES",
     "TRANSFORMS",
-    "Rewired",
+    "Cost",
+    "Rewiring",
     "array_code",
     "banded",
     "barabasi_albert",
@@ -58,6 +60,7 @@ __all__ = [
     "dense",
     "erdos_renyi",
     "erdos_renyi_p",
+    "estimate_cost",
     "fibonacci",
     "flat_butterfly",
     "from_recipe",

@@ -5,13 +5,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..random_bits import RandomBits
+from ._internal.costs import CostRule, Request, bound_edges
 from ._internal.finite_fields import field, prime_powers
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
-from .structured import fibonacci_offsets, rotated
+from .structured import list_fibonacci_offsets, rotate_offsets
 
 
-@family
+def _bound_edges(request: Request) -> float:
+    """As `bound_edges`; a difference set alone has a fan-in that follows from n_in."""
+    values = request.parameters
+    if values.get("offsets") == "difference_set" and "fan_in" not in values and "density" not in values:
+        n_in, n_out = request.sides
+        return n_out * (n_in**0.5 + 1)
+    return bound_edges(request)
+
+
+@family(cost=CostRule(edges=_bound_edges))
 def circulant(
     n_in: int,
     n_out: int,
@@ -34,7 +44,7 @@ def circulant(
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in: inputs per output, 1..n_in; may be left out where the offsets tell it.
+        fan_in: inputs per output, 1..n_in; may be left out if the offsets determine the fan-in.
         density: share of edges instead of fan_in, in (0, 1]; fan_in is then density * n_in, rounded.
         offsets: a name, or distinct integers mod n_in.
 
@@ -56,7 +66,7 @@ def circulant(
             )
         if offsets == "difference_set" and fan_in is None and density is None:
             fan_in = round(n_in**0.5 + 0.5)
-        return rotated(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
+        return rotate_offsets(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
     listed = isinstance(offsets, Sequence) and len(offsets) > 0
     if not listed or not all(isinstance(s, int) and not isinstance(s, bool) for s in offsets):
         raise ValueError(f"expected offsets as a list of integers, at least one, got offsets={offsets!r}")
@@ -68,7 +78,7 @@ def circulant(
         raise ValueError(
             f"expected as many offsets as fan_in, got {len(offsets)} offsets; leave fan_in and density out"
         )
-    return rotated(n_in, n_out, np.array(offsets))
+    return rotate_offsets(n_in, n_out, np.array(offsets))
 
 
 @family
@@ -91,7 +101,7 @@ def random_circulant(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> t = random_circulant(100, 100, fan_in=5, seed=0)
@@ -99,7 +109,7 @@ def random_circulant(
         ({5}, {5})
     """
     width = constant_fan_in(n_in, fan_in, density)
-    return rotated(n_in, n_out, RandomBits(seed, "random_circulant").sample(n_in, width))
+    return rotate_offsets(n_in, n_out, RandomBits(seed, "random_circulant").sample(n_in, width))
 
 
 def _rotating(n_in: int, fan_in: int) -> np.ndarray:
@@ -135,8 +145,8 @@ def _difference_set(n_in: int, fan_in: int) -> np.ndarray:
             f"expected n_in = q**2 + q + 1 and fan_in = q + 1, q a power of a prime, for a difference set, got "
             f"n_in={n_in} and fan_in={fan_in}; the nearest are {sizes}"
         )
-    found = (_without_square(q, np.array([low % q, low // q % q, low // q**2])) for low in range(1, q**3))
-    return np.array(next(powers for powers in found if len(powers) == fan_in))
+    candidates = (_without_square(q, np.array([low % q, low // q % q, low // q**2])) for low in range(1, q**3))
+    return np.array(next(powers for powers in candidates if len(powers) == fan_in))
 
 
 def _without_square(q: int, low: np.ndarray) -> list[int]:
@@ -155,7 +165,7 @@ def _without_square(q: int, low: np.ndarray) -> list[int]:
 OFFSETS: dict[str, Callable[[int, int], np.ndarray]] = {
     "rotating": _rotating,
     "strided": _strided,
-    "fibonacci": fibonacci_offsets,
+    "fibonacci": list_fibonacci_offsets,
     "powers_of_two": _powers_of_two,
     "difference_set": _difference_set,
 }

@@ -1,14 +1,15 @@
-"""Graphs cut to size: evenly spaced inputs and outputs are taken, and every output is brought to one fan-in."""
+"""Cutting: subgraphs of evenly spaced inputs and outputs, and levelling of every output to one fan-in."""
 
 import heapq
 
 import numpy as np
 
 from ..topology import Names, Topology
-from ._internal.sizes import check_side, constant_fan_in
+from ..topology.checks import check_side
+from ._internal.sizes import constant_fan_in
 from ._internal.transforms import Edges, Parts, transform
 
-CHANGED = 0.2
+MAX_CHANGE = 0.2
 """Largest share of the edges that fit="nearest" changes when a graph is levelled to one fan-in."""
 FITS = ("nearest", "level")
 
@@ -19,21 +20,22 @@ def check_fit(fit: str | None) -> None:
         raise ValueError(f'expected fit="nearest", fit="level" or none, got fit={fit!r}')
 
 
-def _selected(t: Topology, n_in: int, n_out: int, **_: object) -> Names | None:
-    """The names of the units that `cut` leaves."""
+def _select_names(t: Topology, n_in: int, n_out: int, **_: object) -> Names | None:
+    """Return the names of the units that `cut` keeps."""
     if t.names is None:
         return None
-    inputs, outputs = _spaced(t.n_in, n_in).tolist(), _spaced(t.n_out, n_out).tolist()
+    inputs, outputs = _space_evenly(t.n_in, n_in).tolist(), _space_evenly(t.n_out, n_out).tolist()
     return Names(tuple(t.names.inputs[i] for i in inputs), tuple(t.names.outputs[j] for j in outputs))
 
 
-@transform(names=_selected)
+@transform(names=_select_names)
 def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: str | None = None) -> Parts:
-    """The subgraph of evenly spaced inputs and outputs, with every output brought to one fan-in if one is given.
+    """The subgraph of evenly spaced inputs and outputs; with fan_in, every output then gets exactly this fan-in.
 
     Input k of the result is input floor(k * t.n_in / n_in), likewise the outputs. To reach the fan-in, outputs with too
-    many edges drop those to the most read inputs, and then those with too few get edges to the least read ones; ties go
-    by index. This is how fit="nearest" and fit="level" make a size that a family does not have. Units keep their names.
+    many edges drop the edges from the most read inputs. Then outputs with too few get edges from the least read inputs.
+    Ties go by index. fit="nearest" and fit="level" of a family use this for sizes that the family does not have. Units
+    keep their names.
 
     Args:
         t: the topology.
@@ -60,17 +62,19 @@ def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: s
     if fan_in is None:
         return n_in, n_out, *rows
     wanted = constant_fan_in(n_in, fan_in, None)
-    if fit != "level" and (share := changed(rows, wanted)) > CHANGED:
+    if fit != "level" and (share := measure_change(rows, wanted)) > MAX_CHANGE:
         mean = max(round(len(rows[1]) / n_out), 1)
-        raise ValueError(too_far("graph", wanted, share, mean if changed(rows, mean) <= CHANGED else None))
+        raise ValueError(
+            explain_excess("graph", wanted, share, mean if measure_change(rows, mean) <= MAX_CHANGE else None)
+        )
     return n_in, n_out, *level(rows, n_in, wanted)
 
 
 def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, n_in: int, n_out: int) -> Edges:
-    """indptr and indices of the evenly spaced inputs and outputs."""
+    """Return indptr and indices of the subgraph of evenly spaced inputs and outputs."""
     number = np.full(of_in, -1, np.int64)
-    number[_spaced(of_in, n_in)] = np.arange(n_in)
-    outputs = _spaced(of_out, n_out)
+    number[_space_evenly(of_in, n_in)] = np.arange(n_in)
+    outputs = _space_evenly(of_out, n_out)
     inputs = number[indices]
     before = np.concatenate([[0], np.cumsum(inputs >= 0)])
     kept = before[indptr[outputs + 1]] - before[indptr[outputs]]
@@ -80,22 +84,22 @@ def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, 
     return np.concatenate([[0], np.cumsum(kept)]), inputs[in_row & (inputs >= 0)]
 
 
-def changed(edges: Edges, fan_in: int) -> float:
-    """How many edges come or go, as a share of all, when every output is brought to fan_in inputs."""
+def measure_change(edges: Edges, fan_in: int) -> float:
+    """Return how many edges `level` drops or adds, as a share of the n_out * fan_in edges of its result."""
     sizes = np.diff(edges[0])
     return float(np.abs(sizes - fan_in).sum() / (len(sizes) * fan_in))
 
 
-def too_far(name: str, fan_in: int, share: float, fits: int | None) -> str:
+def explain_excess(name: str, fan_in: int, share: float, fits: int | None) -> str:
     remedy = "no fan_in fits these sizes" if fits is None else f"fan_in={fits} would fit"
     return (
-        f"expected a fan_in for which at most {CHANGED:.0%} of the edges of the nearest {name} change, got "
+        f"expected a fan_in for which at most {MAX_CHANGE:.0%} of the edges of the nearest {name} change, got "
         f'fan_in={fan_in} and {share:.0%}; {remedy}, fit="level" accepts any share'
     )
 
 
 def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
-    """Every output brought to exactly fan_in inputs; deterministic, ties by index."""
+    """Return the edges after every output has exactly fan_in inputs; deterministic, ties by index."""
     indptr, indices = edges
     sizes = np.diff(indptr)
     rows = [row.tolist() for row in np.split(indices, indptr[1:-1])]
@@ -120,6 +124,6 @@ def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
     return np.arange(len(rows) + 1, dtype=np.int64) * fan_in, levelled.reshape(-1)
 
 
-def _spaced(of: int, n: int) -> np.ndarray:
-    """n of the numbers 0..of-1, evenly spaced."""
+def _space_evenly(of: int, n: int) -> np.ndarray:
+    """Return n of the numbers 0..of-1, evenly spaced."""
     return np.arange(n) * of // n

@@ -1,17 +1,19 @@
-"""Random families whose degrees follow a law: hubs, or more edges where they matter."""
+"""Random families whose degrees follow a distribution: power law, lognormal, or a profile along a side."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from ..random_bits import RandomBits
 from ._internal import sizes
+from ._internal.costs import CostRule, bound_steps
 from ._internal.portable_math import exp, log, normal_quantiles
 from ._internal.registry import Edges, family
-from .degree_sequence import drawn
+from .degree_sequence import draw_graph
 
 
-@family
+@family(cost=CostRule(steps=partial(bound_steps, per_edge=256)))
 def power_law(
     n_in: int,
     n_out: int,
@@ -33,7 +35,7 @@ def power_law(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         exponent: of the degree distribution, from 1.05 to 100; the smaller, the larger the hubs.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
@@ -56,7 +58,7 @@ def power_law(
     def weights(n: int) -> np.ndarray:
         return exp(-slope * log((np.arange(n) + 0.5) / n))
 
-    return _shaped(n_in, n_out, n_edges, weights, sides, seed, "power_law")
+    return _draw_with_weights(n_in, n_out, n_edges, weights, sides, seed, "power_law")
 
 
 @family
@@ -81,7 +83,7 @@ def lognormal(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         spread: standard deviation of the logarithm of the degrees, from 0 to 20; 0 is near-biregular.
         sides: whose degrees vary: "inputs", "outputs" or "both"; the degrees of the other side are near-equal.
         seed: integer >= 0.
@@ -99,7 +101,9 @@ def lognormal(
     """
     sizes.check_real("spread", spread, 0, 20, "1.0 is usual")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
-    return _shaped(n_in, n_out, n_edges, lambda n: exp(spread * normal_quantiles(n)[::-1]), sides, seed, "lognormal")
+    return _draw_with_weights(
+        n_in, n_out, n_edges, lambda n: exp(spread * normal_quantiles(n)[::-1]), sides, seed, "lognormal"
+    )
 
 
 @family
@@ -114,7 +118,7 @@ def profile(
     outputs: Sequence[float] = (1.0,),
     seed: int,
 ) -> Edges:
-    """Degrees follow a profile along each side: who stands where decides how many edges it has.
+    """Degrees follow a profile along each side: the place of a vertex decides how many edges it has.
 
     A profile is a piecewise linear curve through values at equal distances from the first vertex to the last: (1, 3, 1)
     gives the middle three times as many edges as the ends, (1,) all the same, (1, 2) a ramp. Degrees are the curve
@@ -126,7 +130,7 @@ def profile(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         inputs: profile of the fan-outs, positive numbers.
         outputs: profile of the fan-ins, positive numbers.
         seed: integer >= 0.
@@ -142,16 +146,16 @@ def profile(
         [2, 2, 2, 3, 3, 4, 4, 4]
     """
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
-    fan_outs = apportion(_curve("inputs", inputs, n_in), n_edges, n_out)
-    fan_ins = apportion(_curve("outputs", outputs, n_out), n_edges, n_in)
-    return drawn(fan_ins, fan_outs, seed, "profile")
+    fan_outs = apportion(_interpolate("inputs", inputs, n_in), n_edges, n_out)
+    fan_ins = apportion(_interpolate("outputs", outputs, n_out), n_edges, n_in)
+    return draw_graph(fan_ins, fan_outs, seed, "profile")
 
 
 def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
-    """Integers near a multiple of the weights that sum to `total`, each at most `cap`, and at least 1 if possible.
+    """Return integers near a multiple of the weights with the sum `total`, each at most `cap`, if possible at least 1.
 
-    They are the weights times a scale, rounded; the scale is bisected to the last bit, and where one last bit
-    moves several at once the first of them get the remainder.
+    The integers are the weights times a scale, rounded. The scale is bisected to the last bit. If this bit changes
+    several integers at once, the first of them get the remainder.
     """
     least = 1 if total >= len(weights) else 0
 
@@ -167,25 +171,25 @@ def apportion(weights: np.ndarray, total: int, cap: int) -> np.ndarray:
     return degrees
 
 
-def _shaped(
+def _draw_with_weights(
     n_in: int, n_out: int, n_edges: int, weights: Callable[[int], np.ndarray], sides: str, seed: int, label: str
 ) -> Edges:
-    """Degrees after `weights(n)` in random order on the named sides, near-equal on the other; random edges."""
+    """Draw a graph with degrees near `weights(n)`, in random order, on the named sides, and near-equal elsewhere."""
     if sides not in ("inputs", "outputs", "both"):
         raise ValueError(f'expected sides "inputs", "outputs" or "both", got sides={sides!r}')
     bits = RandomBits(seed, f"{label} degrees")
 
     def degrees(side: str, n: int, cap: int) -> np.ndarray:
         if sides not in (side, "both"):
-            return sizes.near_equal(n, n_edges, bits)
+            return sizes.split_evenly(n, n_edges, bits)
         return apportion(weights(n), n_edges, cap)[bits.permutation(n)]
 
     fan_ins, fan_outs = degrees("outputs", n_out, n_in), degrees("inputs", n_in, n_out)
-    return drawn(fan_ins, fan_outs, seed, label)
+    return draw_graph(fan_ins, fan_outs, seed, label)
 
 
-def _curve(name: str, values: Sequence[float], n: int) -> np.ndarray:
-    """The values of a piecewise linear curve at the middles of n equal parts."""
+def _interpolate(name: str, values: Sequence[float], n: int) -> np.ndarray:
+    """Return the values of a piecewise linear curve at the middles of n equal parts."""
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise ValueError(f"expected {name} as positive numbers, such as (1, 3, 1), got {name}={values!r}")
     for k, value in enumerate(values):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
-from ._internal.edge_swaps import Rows, configuration, untangle
+from ._internal.edge_swaps import Rows, match_stubs, untangle
 from ._internal.registry import Edges, family
 from .random import complement
 
@@ -20,8 +20,8 @@ def degree_sequence(n_in: int, n_out: int, *, fan_ins: Sequence[int], fan_outs: 
 
     Stubs are matched at random (the configuration model) and parallel edges removed by double-edge swaps, which keep
     every degree; above one half of all edges the complement is drawn. So the graph is nearly, not exactly, uniform
-    among those with its degrees. Sequences that leave so little freedom that 500 rounds of swaps do not end are met by
-    Ryser's graph (1957) instead, which exists whenever any does, shuffled by 32 sweeps of swaps.
+    among those with its degrees. If parallel edges are left after 500 rounds of swaps, because the degrees leave little
+    freedom, Ryser's graph (1957) is built instead and shuffled by 32 sweeps of swaps. It exists if any graph does.
     Exists for all degrees that a simple graph can have.
 
     Args:
@@ -41,27 +41,34 @@ def degree_sequence(n_in: int, n_out: int, *, fan_ins: Sequence[int], fan_outs: 
         >>> t.fan_in.tolist(), t.fan_out.tolist()
         ([3, 1, 2], [2, 1, 1, 2])
     """
-    return drawn(_degrees("fan_ins", fan_ins, n_out), _degrees("fan_outs", fan_outs, n_in), seed, "degree_sequence")
+    return draw_graph(
+        _check_degrees("fan_ins", fan_ins, n_out), _check_degrees("fan_outs", fan_outs, n_in), seed, "degree_sequence"
+    )
 
 
-def drawn(fan_ins: np.ndarray, fan_outs: np.ndarray, seed: int, label: str) -> Edges:
-    """A random simple graph with these degrees; see `degree_sequence`."""
+def draw_graph(fan_ins: np.ndarray, fan_outs: np.ndarray, seed: int, label: str) -> Edges:
+    """Draw a random simple graph with these degrees; see `degree_sequence`."""
     _check_graphical(fan_ins, fan_outs)
     n_in, n_out, bits = len(fan_outs), len(fan_ins), RandomBits(seed, label)
+    # In a graph more than half full almost every swap meets a taken cell. Its complement has room.
     if 2 * fan_ins.sum() > n_in * n_out:
-        return complement(n_in, *_peeled(n_in - fan_ins, n_out - fan_outs, bits))
-    return _peeled(fan_ins, fan_outs, bits)
+        return complement(n_in, *_settle_full_vertices(n_in - fan_ins, n_out - fan_outs, bits))
+    return _settle_full_vertices(fan_ins, fan_outs, bits)
 
 
-def _peeled(fan_ins: np.ndarray, fan_outs: np.ndarray, bits: RandomBits) -> Edges:
-    """Vertices joined to everything are settled first: swaps would hardly find their last edges."""
+def _settle_full_vertices(fan_ins: np.ndarray, fan_outs: np.ndarray, bits: RandomBits) -> Edges:
+    """Draw a graph in which the vertices that are joined to every vertex of the other side are settled first.
+
+    Random matching and swaps would hardly find the last edges of such vertices. Their edges are known: the rest of the
+    graph has these vertices removed, and the degrees of all others lowered accordingly (peeling).
+    """
     n_in, n_out = len(fan_outs), len(fan_ins)
     everywhere = fan_outs == n_out
     greedy = ~everywhere.all() & (fan_ins == n_in)
     if not (everywhere.any() or greedy.any()):
-        return _matched(fan_ins, fan_outs, bits)
+        return _match_degrees(fan_ins, fan_outs, bits)
     outs, ins = np.flatnonzero(~greedy), np.flatnonzero(~everywhere)
-    indptr, inner = _matched(fan_ins[outs] - everywhere.sum(), fan_outs[ins] - greedy.sum(), bits)
+    indptr, inner = _match_degrees(fan_ins[outs] - everywhere.sum(), fan_outs[ins] - greedy.sum(), bits)
     cells = [
         outs[np.repeat(np.arange(len(outs)), np.diff(indptr))] * n_in + ins[inner],
         (outs[:, None] * n_in + np.flatnonzero(everywhere)).reshape(-1),
@@ -70,28 +77,32 @@ def _peeled(fan_ins: np.ndarray, fan_outs: np.ndarray, bits: RandomBits) -> Edge
     return csr_from_cells(n_in, n_out, np.sort(np.concatenate(cells)))
 
 
-def _matched(fan_ins: np.ndarray, fan_outs: np.ndarray, bits: RandomBits) -> Edges:
-    rows = configuration(len(fan_outs), fan_ins, fan_outs, bits)
+def _match_degrees(fan_ins: np.ndarray, fan_outs: np.ndarray, bits: RandomBits) -> Edges:
+    """Draw a simple graph: match stubs and untangle; if that fails, shuffle Ryser's graph."""
+    rows = match_stubs(len(fan_outs), fan_ins, fan_outs, bits)
     if not untangle(rows, bits, _ROUNDS):
-        rows = _ryser(fan_ins, fan_outs)
+        rows = _build_ryser_graph(fan_ins, fan_outs)
         half = len(rows.inputs) // 2
         for _ in range(_SWEEPS):
+            # Disjoint random pairs: every edge is proposed once per sweep.
             order = bits.permutation(len(rows.inputs))
             rows.swap(order[:half], order[-half:])
-    return rows.edges()
+    return rows.to_csr()
 
 
-def _ryser(fan_ins: np.ndarray, fan_outs: np.ndarray) -> Rows:
-    """The outputs, largest fan-in first, each read the inputs that have most edges left; O(edges).
+def _build_ryser_graph(fan_ins: np.ndarray, fan_outs: np.ndarray) -> Rows:
+    """Build a graph with these degrees greedily; O(edges).
 
-    Inputs stand in descending order of edges left; where the last ones taken are tied, those at the end of the tie are
-    taken, which keeps the order.
+    The outputs come in descending order of fan-in. Each reads the inputs that have most edges left. Ryser proved that
+    this never gets stuck if a graph with these degrees exists.
     """
     indptr, inputs = np.append(0, np.cumsum(fan_ins)), np.empty(fan_ins.sum(), np.int32)
     order = np.argsort(-fan_outs, kind="stable")
-    owed = -fan_outs[order]
+    owed = -fan_outs[order]  # minus the edges left of each input, ascending
     for output in np.argsort(-fan_ins, kind="stable"):
         if k := fan_ins[output]:
+            # Of the inputs that tie for the last places, the last ones are taken. So the array stays sorted when their
+            # edges are counted, and no new sort is needed.
             tie, end = (int(np.searchsorted(owed, owed[k - 1], side=side)) for side in ("left", "right"))
             first, last = slice(0, tie), slice(end - k + tie, end)
             inputs[indptr[output] : indptr[output + 1]] = np.append(order[first], order[last])
@@ -101,24 +112,30 @@ def _ryser(fan_ins: np.ndarray, fan_outs: np.ndarray) -> Rows:
 
 
 def _check_graphical(fan_ins: np.ndarray, fan_outs: np.ndarray) -> None:
-    """The theorem of Gale and Ryser: the k largest fan-ins never exceed the sum of min(fan_out, k)."""
+    """Raise ValueError unless a simple graph has these degrees.
+
+    Theorem of Gale and Ryser: there is a graph if and only if, for every k, the k largest fan-ins sum to at most the
+    sum of min(fan_out, k) over all inputs, and both sides have the same sum.
+    """
     if fan_ins.sum() != fan_outs.sum():
         raise ValueError(
             f"expected fan_ins and fan_outs with the same sum, got {fan_ins.sum()} and {fan_outs.sum()}; "
             "change one side"
         )
     at_least = np.bincount(np.minimum(fan_outs, len(fan_ins)), minlength=len(fan_ins) + 1)[::-1].cumsum()[::-1]
-    wanted, room = np.cumsum(-np.sort(-fan_ins)), np.cumsum(at_least[1:])
-    short = np.flatnonzero(wanted > room)
+    # at_least[k] is the number of inputs with fan-out >= k; summing up to k gives the sum of min(fan_out, k).
+    demand, room = np.cumsum(-np.sort(-fan_ins)), np.cumsum(at_least[1:])
+    short = np.flatnonzero(demand > room)
     if len(short) or fan_outs.max() > len(fan_ins):
         k = int(short[0]) + 1 if len(short) else 1
         raise ValueError(
-            f"expected degrees that a simple graph can have, got {k} outputs that want {wanted[k - 1]} edges where the "
+            f"expected degrees that a simple graph can have, got {k} outputs that want {demand[k - 1]} edges where the "
             f"fan-outs leave room for {room[k - 1]}; make the largest degrees smaller"
         )
 
 
-def _degrees(name: str, values: Sequence[int], n: int) -> np.ndarray:
+def _check_degrees(name: str, values: Sequence[int], n: int) -> np.ndarray:
+    """Return the degrees as int64; raises ValueError unless they are n integers >= 0."""
     degrees = np.asarray(values)
     if degrees.shape != (n,) or not np.issubdtype(degrees.dtype, np.integer) or (degrees < 0).any():
         raise ValueError(f"expected {name} as {n} integers >= 0, got {np.array2string(degrees, threshold=8)}")

@@ -8,7 +8,7 @@ import numpy as np
 from ._internal.available_sizes import Shape
 from ._internal.finite_fields import field, primes
 from ._internal.registry import Edges, family
-from .structured import rows
+from .structured import edges_from_rows
 
 
 def _lps_shapes(limit: int) -> Iterator[Shape]:
@@ -25,23 +25,23 @@ def lps(p: int, q: int) -> Edges:
 
     The p + 1 integer solutions of a**2 + b**2 + c**2 + d**2 = p with a odd and positive, b, c, d even, give matrices
     [[a + i b, c + i d], [-c + i d, a - i b]] modulo q, i**2 = -1. Inputs are the 2 x 2 matrices modulo q up to factors,
-    PGL(2, q), whose determinant is a square; outputs those whose determinant is p times a square; an output reads the
-    inputs it becomes when multiplied by one of the p + 1. So where p is a square modulo q, the biadjacency is the
-    adjacency matrix of the Cayley graph of PSL(2, q); otherwise the graph is the Cayley graph of PGL(2, q), which is
-    bipartite (Lubotzky, Phillips and Sarnak, "Ramanujan graphs", Combinatorica 8, 1988). Exists for
+    PGL(2, q), whose determinant is a square. Outputs are those whose determinant is p times a square. The p + 1
+    products of an output with these matrices are inputs, which the output reads. If p is a square modulo q, the
+    biadjacency is the adjacency matrix of the Cayley graph of PSL(2, q). Otherwise the graph is the Cayley graph of
+    PGL(2, q), which is bipartite (Lubotzky, Phillips and Sarnak, "Ramanujan graphs", Combinatorica 8, 1988). Exists for
     n_in = n_out = q (q**2 - 1) / 2 and fan_in = p + 1, where p and q are different primes, both 1 modulo 4, and
     q > 2 sqrt(p): 1092, 2448, 12180, 25308, ...
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request; may be left out where only one p fits.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: one of the two; may be left out if only one p fits.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
 
     Returns:
         A connected biregular Topology with n_out * (p + 1) edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> t = lps(1092, 1092, fan_in=6)
@@ -52,26 +52,26 @@ def lps(p: int, q: int) -> Edges:
     root = next(i for i in range(2, q) if i * i % q == q - 1)
     squares = np.zeros(q, bool)
     squares[np.arange(1, q) ** 2 % q] = True
-    matrices = _projective_matrices(q)
+    matrices = _list_projective_matrices(q)
     is_square = squares[_determinant(matrices) % q]
     inputs = matrices[is_square]
     outputs = inputs if squares[p % q] else matrices[~is_square]
     number = np.zeros(q**3 + q**2, np.int64)
-    number[_codes(inputs, q)] = np.arange(len(inputs))
-    steps = [[a + root * b, c + root * d, -c + root * d, a - root * b] for a, b, c, d in _quaternions(p)]
+    number[_number_matrices(inputs, q)] = np.arange(len(inputs))
+    steps = [[a + root * b, c + root * d, -c + root * d, a - root * b] for a, b, c, d in _solve_four_squares(p)]
     reads = []
     for e, g, h, k in (np.array(steps) % q).tolist():
         w, x, y, z = outputs.T
         moved = np.stack([w * e + x * h, w * g + x * k, y * e + z * h, y * g + z * k], axis=1) % q
         lead = moved[np.arange(len(moved)), (moved != 0).argmax(axis=1)]
-        reads.append(number[_codes(moved * f.inverse(lead)[:, None] % q, q)])
-    return rows(np.sort(np.stack(reads, axis=1), axis=1))
+        reads.append(number[_number_matrices(moved * f.inverse(lead)[:, None] % q, q)])
+    return edges_from_rows(np.sort(np.stack(reads, axis=1), axis=1))
 
 
-def _projective_matrices(q: int) -> np.ndarray:
-    """The invertible matrices (w, x, y, z) = [[w, x], [y, z]] modulo q up to factors: first nonzero entry 1."""
+def _list_projective_matrices(q: int) -> np.ndarray:
+    """Return the invertible matrices (w, x, y, z) = [[w, x], [y, z]] modulo q up to factors: first nonzero entry 1."""
     digits = q ** np.arange(3, -1, -1)
-    every = np.concatenate([np.arange(one, 2 * one)[:, None] // digits % q for one in (q**3, q**2)])
+    every = np.concatenate([np.arange(lead, 2 * lead)[:, None] // digits % q for lead in (q**3, q**2)])
     return every[_determinant(every) % q != 0]
 
 
@@ -80,14 +80,14 @@ def _determinant(matrices: np.ndarray) -> np.ndarray:
     return w * z - x * y
 
 
-def _codes(matrices: np.ndarray, q: int) -> np.ndarray:
-    """A number below q**3 + q**2 for each matrix whose first nonzero entry is 1, at w or x."""
+def _number_matrices(matrices: np.ndarray, q: int) -> np.ndarray:
+    """Return a number below q**3 + q**2 for each matrix whose first nonzero entry is 1, at w or x."""
     w, x, y, z = matrices.T
     return np.where(w == 1, x * q**2, q**3) + y * q + z
 
 
-def _quaternions(p: int) -> list[tuple[int, int, int, int]]:
-    """The p + 1 solutions of a**2 + b**2 + c**2 + d**2 = p with a odd and positive and the others even."""
+def _solve_four_squares(p: int) -> list[tuple[int, int, int, int]]:
+    """Return the p + 1 solutions of a**2 + b**2 + c**2 + d**2 = p with a odd and positive and the others even."""
     most = int(p**0.5)
     evens = range(-(most // 2) * 2, most + 1, 2)
     odds = {a * a: a for a in range(1, most + 1, 2)}
@@ -96,7 +96,7 @@ def _quaternions(p: int) -> list[tuple[int, int, int, int]]:
 
 def _margulis_shapes(limit: int) -> Iterator[Shape]:
     for m in range(2, int(limit**0.5) + 1):
-        shifts = _shifts(m)
+        shifts = _list_shifts(m)
         distinct = 1 + (np.diff(np.sort(shifts, axis=1), axis=1) != 0).sum(axis=1)
         itself = int((shifts == 0).any(axis=1).sum())
         yield Shape(m * m, m * m, (2 * m * int(distinct.sum()) - itself**2) / m**2, (m,))
@@ -106,16 +106,16 @@ def _margulis_shapes(limit: int) -> Iterator[Shape]:
 def margulis(m: int) -> Edges:
     """The Margulis-Gabber-Galil graph: (x, y) on the m x m torus joined by shears to eight places, which may coincide.
 
-    Output (x, y) reads (x +- 2y, y), (x +- (2y + 1), y), (x, y +- 2x) and (x, y +- (2x + 1)) modulo m. Counted eight
-    times over, as a multigraph, sigma2 <= 5 sqrt(2) of 8 (Gabber and Galil, 1981; Hoory, Linial and Wigderson,
-    "Expander graphs and their applications", 2006, theorem 8.2). Here every edge counts once: where places coincide, as
-    they do where a coordinate is small or near m / 2, the parallel edges become one. So fan-ins lie between 4 and 8 for
-    m >= 4 (5 and 8 for even m), and the bound does not carry over word for word; the gap stays away from zero, but
-    below that of a random graph. The first explicit expander; for comparison. Exists for n_in = n_out = m**2, m >= 2.
+    Output (x, y) reads (x +- 2y, y), (x +- (2y + 1), y), (x, y +- 2x) and (x, y +- (2x + 1)) modulo m. As a multigraph
+    with eight edges per output, sigma1 = 8 and sigma2 <= 5 sqrt(2) (Gabber and Galil, 1981; Hoory, Linial and
+    Wigderson, "Expander graphs and their applications", 2006, theorem 8.2). In this family parallel edges become one
+    edge: places coincide if a coordinate is small or near m / 2. So fan-ins lie between 4 and 8 for m >= 4 (5 and 8 for
+    even m), and the bound does not hold exactly. The gap stays away from zero, but below the gap of a random graph. The
+    Margulis graph was the first explicit expander and is here for comparison. Exists for n_in = n_out = m**2, m >= 2.
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: a fan-in is not constant here: leave it out, or ask for one with a fit.
+        fan_in, density: leave both out, as the fan-in is not constant; or give one together with fit=.
         fit: "nearest" or "level" for other sizes and for one fan-in, see `shapes`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 85 % of the edges, and
             little of the family is left.
@@ -124,7 +124,7 @@ def margulis(m: int) -> Edges:
         A Topology with equal degrees of input and output (x, y).
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> t = margulis(256, 256)
@@ -132,7 +132,7 @@ def margulis(m: int) -> Edges:
         (np.int64(5), np.int64(8), 1916)
     """
     x, y = np.divmod(np.arange(m * m), m)
-    shifts = _shifts(m)
+    shifts = _list_shifts(m)
     across = (x[:, None] + shifts[y]) % m * m + y[:, None]
     along = x[:, None] * m + (y[:, None] + shifts[x]) % m
     reads = np.sort(np.concatenate([across, along], axis=1), axis=1)
@@ -140,7 +140,7 @@ def margulis(m: int) -> Edges:
     return np.concatenate([[0], np.cumsum(distinct.sum(axis=1))]), reads[distinct]
 
 
-def _shifts(m: int) -> np.ndarray:
-    """By how much a coordinate moves where the other is k: +-2k, +-(2k + 1) modulo m, (m, 4)."""
+def _list_shifts(m: int) -> np.ndarray:
+    """Return how far a coordinate moves if the other is k: +-2k, +-(2k + 1) modulo m, (m, 4)."""
     k = np.arange(m)
     return np.stack([2 * k, -2 * k, 2 * k + 1, -2 * k - 1], axis=1) % m

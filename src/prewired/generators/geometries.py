@@ -8,7 +8,7 @@ from ..topology import csr_from_cells
 from ._internal.available_sizes import Shape
 from ._internal.finite_fields import Field, field, null_space, prime_powers
 from ._internal.registry import Edges, family
-from .structured import rows
+from .structured import edges_from_rows
 
 
 def _plane_shapes(limit: int) -> Iterator[Shape]:
@@ -19,7 +19,7 @@ def _plane_shapes(limit: int) -> Iterator[Shape]:
 
 @family(shapes=_plane_shapes)
 def projective_plane(q: int) -> Edges:
-    """Points and lines of the projective plane PG(2, q): the best expander there is of its size and degree.
+    """Points and lines of the projective plane PG(2, q): the best expander of its size and degree.
 
     Inputs are the points, outputs the lines; two points lie on exactly one line, so the graph has no 4-cycle and girth
     6. sigma1 = q + 1 and all other singular values are sqrt(q), below even the Ramanujan bound 2 sqrt(q) (Feit and
@@ -28,14 +28,14 @@ def projective_plane(q: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is q + 1; may be left out.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
 
     Returns:
         A biregular Topology with n_out * (q + 1) edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> t = projective_plane(7, 7)
@@ -43,9 +43,9 @@ def projective_plane(q: int) -> Edges:
         array([3., 1., 1., 1., 1., 1., 1.])
     """
     f = field(q)
-    points = _points(f, 3)
+    points = _list_points(f, 3)
     basis, _ = null_space(f, points[:, None, :], 2)
-    return rows(np.sort(_numbers(f, _on_lines(f, basis[:, 0], basis[:, 1])), axis=1))
+    return edges_from_rows(np.sort(_number_points(f, _list_points_of_lines(f, basis[:, 0], basis[:, 1])), axis=1))
 
 
 def _quadrangle_shapes(limit: int) -> Iterator[Shape]:
@@ -64,8 +64,8 @@ def generalized_quadrangle(q: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is q + 1; may be left out.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 84 % of the edges, and
             little of the family is left.
 
@@ -73,7 +73,7 @@ def generalized_quadrangle(q: int) -> Edges:
         A biregular Topology with n_out * (q + 1) edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> t = generalized_quadrangle(15, 15)
@@ -81,10 +81,10 @@ def generalized_quadrangle(q: int) -> Edges:
         ({3}, {3})
     """
     f = field(q)
-    points = _points(f, 4)
+    points = _list_points(f, 4)
     a, b, c, d = points.T
     perpendicular = np.stack([f.negative(b), a, f.negative(d), c], axis=1)
-    return _polygon(f, points, perpendicular[:, None, :])
+    return _build_polygon(f, points, perpendicular[:, None, :])
 
 
 def _hexagon_shapes(limit: int) -> Iterator[Shape]:
@@ -105,8 +105,8 @@ def generalized_hexagon(q: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = q + 1; may be left out.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is q + 1; may be left out.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 93 % of the edges, and
             little of the family is left.
 
@@ -114,7 +114,7 @@ def generalized_hexagon(q: int) -> Edges:
         A biregular Topology with n_out * (q + 1) edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> t = generalized_hexagon(63, 63)
@@ -122,7 +122,7 @@ def generalized_hexagon(q: int) -> Edges:
         ({3}, {3})
     """
     f = field(q)
-    points = _points(f, 7)
+    points = _list_points(f, 7)
     x = points.T
     half = f.add(f.add(f.multiply(x[0], x[4]), f.multiply(x[1], x[5])), f.multiply(x[2], x[6]))
     points = points[half == f.multiply(x[3], x[3])]
@@ -141,15 +141,15 @@ def generalized_hexagon(q: int) -> Edges:
     for row, ((i, j), (k, m)) in enumerate(equations):  # (x_i y_j - x_j y_i) - (x_k y_m - x_m y_k) = 0 in y
         for at, value in ((j, x[i]), (i, f.negative(x[j])), (m, f.negative(x[k])), (k, x[m])):
             conditions[:, row, at] = f.add(conditions[:, row, at], value)
-    return _polygon(f, points, conditions)
+    return _build_polygon(f, points, conditions)
 
 
 def _array_shapes(limit: int) -> Iterator[Shape]:
-    found = []
+    shapes = []
     for q in prime_powers(int(limit**0.5)):
-        found += [Shape(m * q, q * q, m, (q, m, False)) for m in range(2, min(q, limit // q) + 1)]
-        found += [Shape(q * q, m * q, q, (q, m, True)) for m in range(2, min(q - 1, limit // q) + 1)]
-    return iter(sorted(found))
+        shapes += [Shape(m * q, q * q, m, (q, m, False)) for m in range(2, min(q, limit // q) + 1)]
+        shapes += [Shape(q * q, m * q, q, (q, m, True)) for m in range(2, min(q - 1, limit // q) + 1)]
+    return iter(sorted(shapes))
 
 
 @family(shapes=_array_shapes)
@@ -165,14 +165,14 @@ def array_code(q: int, m: int, transposed: bool) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request; may be left out where the sides tell it.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: one of the two; may be left out if the sides tell it.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
 
     Returns:
         A biregular Topology.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> array_code(6, 9).biadjacency().toarray()[3:6]
@@ -185,19 +185,19 @@ def array_code(q: int, m: int, transposed: bool) -> Edges:
     columns = f.add(r + 0 * i, f.negative(f.multiply(i, j))) + q * j
     columns = columns.reshape(q * q, m)
     if not transposed:
-        return rows(columns)
+        return edges_from_rows(columns)
     cells = columns * (q * q) + np.arange(q * q)[:, None]
     return csr_from_cells(q * q, m * q, np.sort(cells.reshape(-1)))
 
 
-def _points(f: Field, m: int) -> np.ndarray:
-    """The points of the projective space of vectors of length m: first nonzero entry 1, in lexicographic order."""
+def _list_points(f: Field, m: int) -> np.ndarray:
+    """Return the points of the projective space of dimension m - 1: (n, m) vectors with first nonzero entry 1."""
     digits = f.q ** np.arange(m - 1, -1, -1)
-    return np.concatenate([np.arange(one, 2 * one)[:, None] // digits % f.q for one in digits[::-1].tolist()])
+    return np.concatenate([np.arange(lead, 2 * lead)[:, None] // digits % f.q for lead in digits[::-1].tolist()])
 
 
-def _numbers(f: Field, vectors: np.ndarray) -> np.ndarray:
-    """The places of nonzero vectors, up to factors, in the order of `_points`: (..., m) to (...)."""
+def _number_points(f: Field, vectors: np.ndarray) -> np.ndarray:
+    """Return the places in `_list_points` of the points of nonzero vectors; (..., m) -> (...)."""
     lead = np.take_along_axis(vectors, (vectors != 0).argmax(axis=-1)[..., None], axis=-1)
     vectors = f.multiply(vectors, f.inverse(lead))
     m = vectors.shape[-1]
@@ -206,26 +206,30 @@ def _numbers(f: Field, vectors: np.ndarray) -> np.ndarray:
     return codes - f.q**place + (f.q**place - 1) // (f.q - 1)
 
 
-def _on_lines(f: Field, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The q + 1 points of the lines through a and b: (..., m) to (..., q + 1, m)."""
+def _list_points_of_lines(f: Field, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the q + 1 points of the lines through a and b; (..., m) -> (..., q + 1, m)."""
     factors = np.arange(f.q)[:, None]
     return np.concatenate([f.add(a[..., None, :], f.multiply(factors, b[..., None, :])), b[..., None, :]], axis=-2)
 
 
-def _polygon(f: Field, points: np.ndarray, conditions: np.ndarray) -> Edges:
-    """The lines through every point x within the plane that x's conditions leave, in the order of their points.
+def _build_polygon(f: Field, points: np.ndarray, conditions: np.ndarray) -> Edges:
+    """Return the incidence graph of points and lines, where the lines through x span the null space of x's conditions.
 
-    Of the points of a line only one has its leading 1 last, and it comes first in the order of `_points`: there, the
-    line is counted.
+    Lines are sorted by their points. Every line goes through q + 1 points, but must be listed once. Of its points only
+    one has its leading 1 last; this point comes first in the order of `_list_points`, and the line is listed there.
     """
+    # The null space is a plane of the projective space, which contains x. The lines through x join x to the points of
+    # any line of the plane that does not contain x: here the line through the two basis vectors that x does not need.
     planes, unknowns = null_space(f, conditions, 3)
     every = np.arange(len(points))
-    dependent = (np.take_along_axis(points, unknowns, axis=1) != 0).argmax(axis=1)  # x is a sum with this basis vector
-    others = _on_lines(f, planes[every, (dependent + 1) % 3], planes[every, (dependent + 2) % 3])
+    dependent = (np.take_along_axis(points, unknowns, axis=1) != 0).argmax(axis=1)  # x has a nonzero coordinate here
+    others = _list_points_of_lines(f, planes[every, (dependent + 1) % 3], planes[every, (dependent + 2) % 3])
+    # Subtract multiples of x so that the other points are 0 at the leading 1 of x. Then x leads last on its line
+    # exactly if the other point leads earlier.
     lead = (points != 0).argmax(axis=1)
     at_lead = others[every, :, lead]
     others = f.add(others, f.negative(f.multiply(at_lead[:, :, None], points[:, None])))
     x, line = np.nonzero((others != 0).argmax(axis=2) < lead[:, None])
-    numbers = _numbers(f, _on_lines(f, others[x, line], points[x]))
-    numbers = np.sort(np.searchsorted(_numbers(f, points), numbers), axis=1)
-    return rows(numbers[np.lexsort(numbers.T[1::-1])])
+    numbers = _number_points(f, _list_points_of_lines(f, others[x, line], points[x]))
+    numbers = np.sort(np.searchsorted(_number_points(f, points), numbers), axis=1)
+    return edges_from_rows(numbers[np.lexsort(numbers.T[1::-1])])

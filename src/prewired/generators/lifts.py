@@ -1,4 +1,4 @@
-"""Random biregular families made of permutations, and those that are drawn until they expand enough."""
+"""Random biregular families that are built from permutations, or drawn until they are Ramanujan."""
 
 import math
 
@@ -6,23 +6,29 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ._internal import sizes
+from ._internal.costs import CostRule, Request, bound_steps
 from ._internal.edge_swaps import Rows, untangle
 from ._internal.portable_lanczos import second_singular_value
 from ._internal.registry import Edges, family
-from .random import complement, near_biregular
+from .random import complement, draw_near_biregular
 
 _MAX_ROUNDS = 10_000
 _CERTAIN = 1 - 1e-9
 
 
+def _bound_draws(request: Request, edges: float, count: str) -> float:
+    """Steps where the parameter of that name says how many graphs are drawn, and Lanczos' iteration runs on each."""
+    return max(1, request.magnitude(count)) * bound_steps(request, edges, per_edge=16)
+
+
 @family
 def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, seed: int) -> Edges:
-    """A union of disjoint random permutations: every edge set of one colour joins all vertices in pairs.
+    """A union of disjoint random permutations: the edges of one colour join all vertices in pairs.
 
-    For n_in = n_out there are fan_in permutations. Where one side is a multiple of the other, the larger is cut into
-    parts as large as the smaller, and each part is joined to it by permutations of its own, so the graph is biregular.
-    Permutations are drawn one by one; where two collide, edges trade places with random ones of their colour. Above one
-    half of all edges the complement is drawn, which is such a union as well (Koenig, 1916).
+    For n_in = n_out there are fan_in permutations. If one side is a multiple of the other, the larger side is cut into
+    parts as large as the smaller, and each part is joined to the smaller side by permutations of its own. So the graph
+    is biregular. If two permutations have an edge in common, this edge trades places with random edges of its colour.
+    Above one half of all edges the complement is drawn, which is such a union as well (Koenig, 1916).
     Exists for sides of which one is a multiple of the other.
 
     Args:
@@ -35,7 +41,7 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
         A biregular Topology.
 
     Raises:
-        ValueError: if no side divides the other, if fan_in does not go, or the request is impossible.
+        ValueError: if no side divides the other, if fan_in does not fit, or the request is impossible.
 
     Example:
         >>> t = permutations(6, 18, fan_in=2, seed=0)
@@ -66,10 +72,10 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
 
     if not untangle(rows, bits, _MAX_ROUNDS, of_the_same_colour):
         raise RuntimeError(f"permutations still collide after {_MAX_ROUNDS} rounds of swaps; try another seed")
-    return complement(n_in, *rows.edges()) if dense else rows.edges()
+    return complement(n_in, *rows.to_csr()) if dense else rows.to_csr()
 
 
-@family
+@family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "best_of")))
 def lift(
     n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, best_of: int = 1, seed: int
 ) -> Edges:
@@ -77,8 +83,8 @@ def lift(
 
     With r = n_in / fan_in, inputs and outputs are r copies of fan_in and n_out / r vertices, and every output reads one
     copy of each. Random lifts are nearly Ramanujan, and some 2-lift always is as good as a biregular graph can be
-    (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132), so with `best_of` several are
-    drawn and the one with the smallest sigma2 is kept. It is computed in arithmetic that is the same on every machine.
+    (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132), so with `best_of` several lifts
+    are drawn, and the lift with the smallest sigma2 is returned. The arithmetic of sigma2 is the same on every machine.
     Exists for n_in a multiple of fan_in and n_out a multiple of n_in / fan_in.
 
     Args:
@@ -92,7 +98,7 @@ def lift(
         A biregular Topology.
 
     Raises:
-        ValueError: if fan_in does not go with the sizes, naming the nearest that do, or the request is impossible.
+        ValueError: if fan_in does not go with the sizes, naming the nearest that fit, or the request is impossible.
 
     Example:
         >>> t = lift(12, 8, fan_in=3, best_of=4, seed=0)
@@ -105,23 +111,23 @@ def lift(
         fits = [n_in // r for r in range(1, n_in + 1) if n_in % r == 0 and n_out % r == 0]
         raise ValueError(
             f"expected a fan_in that divides n_in={n_in} with n_in / fan_in dividing n_out={n_out}, got fan_in="
-            f"{width}; the nearest are {sizes.nearest(fits, width)}"
+            f"{width}; the nearest are {sizes.format_nearest(fits, width)}"
         )
     copies, bits = n_in // width, RandomBits(seed, "lift")
-    drawn = [_lifted(width, n_out // copies, copies, bits) for _ in range(best_of)]
+    drawn = [_draw_lift(width, n_out // copies, copies, bits) for _ in range(best_of)]
     if best_of > 1:
         drawn = [min(drawn, key=lambda indices: second_singular_value(n_in, n_out, indices))]
     return np.arange(n_out + 1, dtype=np.int64) * width, drawn[0]
 
 
-@family
+@family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "tries")))
 def ramanujan(
     n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None, tries: int = 100, seed: int
 ) -> Edges:
     """A random biregular graph that is verified to be Ramanujan: sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1).
 
-    Graphs are drawn as by `biregular` until one keeps the bound, as most do. sigma2 is computed to 1 part
-    in 10^9 in arithmetic that is the same on every machine, and a graph that close to the bound is refused.
+    Graphs are drawn as by `biregular` until a graph keeps the bound, as most do. sigma2 is computed to 1 part in 10^9,
+    in arithmetic that is the same on every machine. A graph that is so close to the bound is rejected.
     Exists for n_out * fan_in a multiple of n_in.
 
     Args:
@@ -135,7 +141,7 @@ def ramanujan(
         A biregular Topology that is Ramanujan.
 
     Raises:
-        ValueError: if no biregular graph of this kind exists, naming the nearest fan_in that goes.
+        ValueError: if no biregular graph of this kind exists, naming the nearest fan_in that fits.
         RuntimeError: if none of the graphs drawn keeps the bound.
 
     Example:
@@ -154,7 +160,7 @@ def ramanujan(
         )
     bits, bound = RandomBits(seed, "ramanujan"), (width - 1) ** 0.5 + (height - 1) ** 0.5
     for _ in range(tries):
-        indptr, indices = near_biregular(n_in, n_out, n_out * width, bits)
+        indptr, indices = draw_near_biregular(n_in, n_out, n_out * width, bits)
         if second_singular_value(n_in, n_out, indices) <= bound * _CERTAIN:
             return indptr, indices
     raise RuntimeError(
@@ -163,12 +169,13 @@ def ramanujan(
     )
 
 
-def _lifted(n_left: int, n_right: int, copies: int, bits: RandomBits) -> np.ndarray:
-    """indices of a random lift of the complete graph between n_left inputs and n_right outputs."""
+def _draw_lift(n_left: int, n_right: int, copies: int, bits: RandomBits) -> np.ndarray:
+    """Draw the indices of a random lift of the complete graph between n_left inputs and n_right outputs."""
     matchings = bits.permutations(n_right * n_left, copies).reshape(n_right, n_left, copies).transpose(0, 2, 1)
     return (matchings + np.arange(n_left) * copies).astype(np.int32).reshape(-1)
 
 
 def _check_count(name: str, value: int) -> None:
+    """Raise ValueError unless the value is an integer >= 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")

@@ -1,6 +1,7 @@
 """Layers of switching networks: each joins inputs and outputs whose numbers differ in few digits.
 
-One such layer has no spectral gap, or hardly any; a few in a row join every input to every output, see `stages`.
+One such layer has no spectral gap, or hardly any. A few layers in a row join every input to every output, see
+`multistage_networks.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,20 +11,21 @@ import numpy as np
 
 from ..topology import csr_from_cells
 from ._internal.available_sizes import Shape
+from ._internal.costs import CostRule, Request, get_magnitude
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
-from .structured import grouped_rows, rows
+from .structured import edges_from_rows, list_grouped_inputs
 
 
-def _powers(limit: int, least: int = 2) -> Iterator[tuple[int, int]]:
+def _list_powers(limit: int, least: int = 2) -> Iterator[tuple[int, int]]:
     """Every (radix, power) with radix >= 2, power >= least and radix**power <= limit, in the order of these powers."""
-    found = []
+    pairs = []
     for power in range(least, limit.bit_length()):
         radix = 2
         while radix**power <= limit:
-            found.append((radix, power))
+            pairs.append((radix, power))
             radix += 1
-    return iter(sorted(found, key=lambda pair: (pair[0] ** pair[1], pair[0])))
+    return iter(sorted(pairs, key=lambda pair: (pair[0] ** pair[1], pair[0])))
 
 
 def _butterfly_shapes(limit: int, *, stage: int = 0, radix: int = 2) -> Iterator[Shape]:
@@ -47,8 +49,8 @@ def butterfly_stage(n: int, *, stage: int = 0, radix: int = 2) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = radix; may be left out.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is radix; may be left out.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 96 % of the edges, and
             little of the family is left.
         stage: which digit, 0 for the last.
@@ -58,7 +60,7 @@ def butterfly_stage(n: int, *, stage: int = 0, radix: int = 2) -> Edges:
         A biregular Topology with n_out * radix edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> butterfly_stage(4, 4, stage=1).biadjacency().toarray()
@@ -69,7 +71,7 @@ def butterfly_stage(n: int, *, stage: int = 0, radix: int = 2) -> Edges:
     """
     outputs, place = np.arange(n), radix**stage
     without = outputs - outputs // place % radix * place
-    return rows(without[:, None] + np.arange(radix) * place)
+    return edges_from_rows(without[:, None] + np.arange(radix) * place)
 
 
 def _flat_shapes(limit: int) -> Iterator[Shape]:
@@ -86,8 +88,8 @@ def flat_butterfly(t: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = t + 1; may be left out.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is t + 1; may be left out.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
             Its fan-in is small for its size: at 1000 x 1000 and density 0.05 "level" adds 78 % of the edges, and
             little of the family is left.
 
@@ -95,18 +97,18 @@ def flat_butterfly(t: int) -> Edges:
         A biregular Topology with n_out * (t + 1) edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> flat_butterfly(8, 8).indices[:4]
         array([0, 1, 2, 4], dtype=int32)
     """
     flips = np.concatenate([[0], 1 << np.arange(t)])
-    return rows(np.sort(np.arange(2**t)[:, None] ^ flips, axis=1))
+    return edges_from_rows(np.sort(np.arange(2**t)[:, None] ^ flips, axis=1))
 
 
 def _de_bruijn_shapes(limit: int) -> Iterator[Shape]:
-    yield from (Shape(d**t, d**t, d, (d, t)) for d, t in _powers(limit))
+    yield from (Shape(d**t, d**t, d, (d, t)) for d, t in _list_powers(limit))
 
 
 @family(shapes=_de_bruijn_shapes)
@@ -119,25 +121,25 @@ def de_bruijn(d: int, t: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = d; may be left out where n is a power in one way only.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is d; may be left out if n is a power in one way only.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
 
     Returns:
         A biregular Topology with n_out * d edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> de_bruijn(8, 8).biadjacency().toarray()[:, 1]
         array([0., 0., 1., 1., 0., 0., 0., 0.])
     """
     n = d**t
-    return rows(np.arange(n)[:, None] // d + np.arange(d) * (n // d))
+    return edges_from_rows(np.arange(n)[:, None] // d + np.arange(d) * (n // d))
 
 
 def _kautz_shapes(limit: int) -> Iterator[Shape]:
-    words = ((d**t + d ** (t - 1), d, t) for d, t in _powers(limit))
+    words = ((d**t + d ** (t - 1), d, t) for d, t in _list_powers(limit))
     yield from (Shape(n, n, d, (d, t)) for n, d, t in sorted(words) if n <= limit)
 
 
@@ -152,14 +154,14 @@ def kautz(d: int, t: int) -> Edges:
 
     Args:
         n_in, n_out: number of inputs and outputs.
-        fan_in, density: the request, fan_in = d; may be left out where n has this form in one way only.
-        fit: "nearest" or "level" for other sizes, see `shapes`.
+        fan_in, density: fan_in is d; may be left out if n has this form in one way only.
+        fit: "nearest" or "level" to cut a larger graph to other sizes, see `share_changed`.
 
     Returns:
         A biregular Topology with n_out * d edges.
 
     Raises:
-        ValueError: if there is no such graph; it names the nearest.
+        ValueError: if there is no such graph; the message names the nearest sizes.
 
     Example:
         >>> kautz(6, 6).biadjacency().toarray()[:, 0]
@@ -189,7 +191,7 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> shuffle(4, 4, fan_in=2).biadjacency().toarray()
@@ -200,10 +202,17 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
     """
     width = constant_fan_in(n_in, fan_in, density)
     dealt = np.argsort(np.arange(n_in) % -(-n_in // width), kind="stable")
-    return rows(np.sort(dealt[grouped_rows(n_in, n_out, width)], axis=1))
+    return edges_from_rows(np.sort(dealt[list_grouped_inputs(n_in, n_out, width)], axis=1))
 
 
-@family
+def _bound_radix_edges(request: Request) -> float:
+    """A layer has the density radices[position] / N, where N is their product; the largest radix gives the bound."""
+    radices = request.parameters.get("radices")
+    others = sorted(map(get_magnitude, radices))[:-1] if isinstance(radices, tuple) else []
+    return prod(request.sides) / max(1, prod(others))
+
+
+@family(cost=CostRule(edges=_bound_radix_edges))
 def radix(n_in: int, n_out: int, *, radices: Sequence[int], position: int) -> Edges:
     """One layer of a RadiX-Net: places on a ring joined at a stride, each place a block of units.
 
@@ -246,4 +255,4 @@ def radix(n_in: int, n_out: int, *, radices: Sequence[int], position: int) -> Ed
     stride = prod(radices[:position])
     places = np.sort((np.arange(ring)[:, None] + np.arange(radices[position]) * stride) % ring, axis=1)
     inputs = (places[:, :, None] * width_in + np.arange(width_in)).reshape(ring, -1)
-    return rows(np.repeat(inputs, width_out, axis=0))
+    return edges_from_rows(np.repeat(inputs, width_out, axis=0))

@@ -1,7 +1,8 @@
 """Families of several layers: lists of topologies whose product joins every input to every output equally often.
 
-No single layer of them is an expander (most have no spectral gap at all), but the network is: between any input and any
-output run equally many paths. The exception is `lps_tower`, whose layers are each as good as a regular graph can be.
+No single layer is an expander (most have no spectral gap at all), but the network is an expander: between any input and
+any output run equally many paths. The exception is `lps_tower`: each of its layers is as good an expander as a regular
+graph can be.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from ._internal.multistage import Network, network_family
 from ._internal.registry import AVAILABLE_SIZES
 
 REACH = 4
-"""Networks are looked for up to so many times the widest layer asked for."""
+"""Networks up to so many times as wide as the widest requested layer are considered."""
 
 
 @network_family
@@ -26,14 +27,14 @@ def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
 
     Args:
         sizes: units per layer, inputs first.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b = butterfly([16, 16, 16])
@@ -41,9 +42,9 @@ def butterfly(sizes: tuple[int, ...]) -> Iterator[Network]:
         (np.int64(4), np.float64(1.0))
     """
     n_layers = len(sizes) - 1
-    for radix, power in _powers(sizes, n_layers):
+    for radix, power in _list_powers(sizes, n_layers):
         layers = [("butterfly_stage", {"stage": k % power, "radix": radix}) for k in range(n_layers)]
-        yield _square(radix**power, radix, layers)
+        yield _build_square(radix**power, radix, layers)
 
 
 @network_family
@@ -56,14 +57,14 @@ def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
 
     Args:
         sizes: units per layer, inputs first; 2t of them.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `butterfly_stage`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> [t.recipe.parameters[2:] for t in benes([4, 4, 4, 4])]
@@ -72,9 +73,11 @@ def benes(sizes: tuple[int, ...]) -> Iterator[Network]:
     n_layers = len(sizes) - 1
     half = n_layers // 2 + 1
     places = [*range(half), *reversed(range(half - 1))]
-    for radix, power in _powers(sizes, half):
+    for radix, power in _list_powers(sizes, half):
         if n_layers % 2 and power == half:
-            yield _square(radix**power, radix, [("butterfly_stage", {"stage": k, "radix": radix}) for k in places])
+            yield _build_square(
+                radix**power, radix, [("butterfly_stage", {"stage": k, "radix": radix}) for k in places]
+            )
 
 
 @network_family
@@ -87,14 +90,14 @@ def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
 
     Args:
         sizes: units per layer, inputs first.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `de_bruijn`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b, c = de_bruijn_tower([8, 8, 8, 8])
@@ -102,8 +105,8 @@ def de_bruijn_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
         np.float64(1.0)
     """
     n_layers = len(sizes) - 1
-    for radix, power in _powers(sizes, n_layers):
-        yield _square(radix**power, radix, [("de_bruijn", {"fan_in": radix})] * n_layers)
+    for radix, power in _list_powers(sizes, n_layers):
+        yield _build_square(radix**power, radix, [("de_bruijn", {"fan_in": radix})] * n_layers)
 
 
 @network_family
@@ -116,14 +119,14 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
 
     Args:
         sizes: units per layer, inputs first; at least three.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, made by `grouped` and `shuffle`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> a, b = grouped_shuffle([6, 8, 4])
@@ -133,7 +136,7 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
     n_layers = len(sizes) - 1
     for groups in range(2, _root(REACH * max(sizes), 2) + 1 if n_layers > 1 else 0):
         units = [groups, *[groups**2] * (n_layers - 1), groups]
-        for widths in _multiples(sizes, units):
+        for widths in _round_to_multiples(sizes, units):
             fan_ins = tuple(width // groups for width in widths[:-1])
             first, *others = fan_ins
             layers = [("grouped", {"fan_in": first}), *(("shuffle", {"fan_in": fan_in}) for fan_in in others)]
@@ -152,8 +155,8 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
 
     Args:
         sizes: units per layer, inputs first; at least three.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
         radices: the systems, a list of lists with one radix for each layer; if not given, equal radices in the shortest
             systems that meet the request.
 
@@ -161,7 +164,7 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
         One Topology per layer, each made by `radix`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest. If the radices are not as described.
+        ValueError: if there is no such network; the message names the nearest. If the radices are not as described.
 
     Example:
         >>> a, b = radix_net([12, 6, 18], radices=[[2, 3]])
@@ -170,15 +173,15 @@ def radix_net(sizes: tuple[int, ...], *, radices: Sequence[Sequence[int]] | None
     """
     n_layers = len(sizes) - 1
     if radices is not None:
-        choices = [_systems(radices, n_layers)]
+        choices = [_check_systems(radices, n_layers)]
     else:
-        choices = [[[radix] * power] * (n_layers // power + 1) for radix, power in _powers(sizes, n_layers)]
+        choices = [[[radix] * power] * (n_layers // power + 1) for radix, power in _list_powers(sizes, n_layers)]
     for systems in choices:
         ring = prod(systems[0])
         places = [(system, k) for system in systems for k in range(len(system))][:n_layers]
-        for widths in _multiples(sizes, [ring] * (n_layers + 1)):
+        for widths in _round_to_multiples(sizes, [ring] * (n_layers + 1)):
             fan_ins = tuple(a // ring * system[k] for a, (system, k) in zip(widths, places, strict=False))
-            layers = [("radix", {"radices": _filled(system, ring), "position": k}) for system, k in places]
+            layers = [("radix", {"radices": _complete_system(system, ring), "position": k}) for system, k in places]
             yield Network(widths, fan_ins, tuple(layers))
 
 
@@ -193,14 +196,14 @@ def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
 
     Args:
         sizes: units per layer, inputs first.
-        fan_in, density: one of the two, for all layers or (fan_in) one for each; the sparsest if neither is given.
-        fit: "nearest" or "level" for other widths, see `stages`.
+        fan_in, density: one of the two; fan_in is one number or one for each layer; without both, the sparsest network.
+        fit: "nearest" or "level" to cut a larger network to other widths, see `share_changed`.
 
     Returns:
         One Topology per layer, each made by `lps`.
 
     Raises:
-        ValueError: if there is no such network; it names the nearest.
+        ValueError: if there is no such network; the message names the nearest.
 
     Example:
         >>> [t.n_edges for t in lps_tower([1092, 1092, 1092], fan_in=6)]
@@ -209,14 +212,14 @@ def lps_tower(sizes: tuple[int, ...]) -> Iterator[Network]:
     n_layers = len(sizes) - 1
     for shape in AVAILABLE_SIZES["lps"](REACH * max(sizes)):
         fan_in = int(shape.fan_in)
-        yield _square(shape.n_in, fan_in, [("lps", {"fan_in": fan_in})] * n_layers)
+        yield _build_square(shape.n_in, fan_in, [("lps", {"fan_in": fan_in})] * n_layers)
 
 
-def _square(n: int, fan_in: int, layers: Sequence[tuple[str, dict[str, Any]]]) -> Network:
+def _build_square(n: int, fan_in: int, layers: Sequence[tuple[str, dict[str, Any]]]) -> Network:
     return Network((n,) * (len(layers) + 1), (fan_in,) * len(layers), tuple(layers))
 
 
-def _powers(sizes: tuple[int, ...], most: int) -> Iterator[tuple[int, int]]:
+def _list_powers(sizes: tuple[int, ...], most: int) -> Iterator[tuple[int, int]]:
     """Every (radix, power), 2 <= power <= most, with radix**power within reach, the lowest powers first."""
     limit = REACH * max(sizes)
     for power in range(2, min(most, limit.bit_length()) + 1):
@@ -225,21 +228,21 @@ def _powers(sizes: tuple[int, ...], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _root(n: int, power: int) -> int:
-    """The largest integer whose power is at most n."""
+    """Return the largest integer whose power is at most n."""
     root = round(n ** (1 / power)) + 1
     while root**power > n:
         root -= 1
     return root
 
 
-def _multiples(sizes: tuple[int, ...], units: Sequence[int]) -> list[tuple[int, ...]]:
-    """The widths as multiples of their units: all rounded up, and all rounded down."""
+def _round_to_multiples(sizes: tuple[int, ...], units: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the widths rounded up to multiples of their units, and rounded down."""
     up = tuple(-(-size // unit) * unit for size, unit in zip(sizes, units, strict=True))
     down = tuple(max(size // unit, 1) * unit for size, unit in zip(sizes, units, strict=True))
     return [up] if up == down else [up, down]
 
 
-def _systems(radices: Sequence[Sequence[int]], n_layers: int) -> list[list[int]]:
+def _check_systems(radices: Sequence[Sequence[int]], n_layers: int) -> list[list[int]]:
     systems = [list(system) if isinstance(system, Sequence) else [] for system in radices]
     good = systems and all(systems) and all(isinstance(r, int) and r >= 2 for system in systems for r in system)
     products = [prod(system) for system in systems] if good else []
@@ -251,6 +254,6 @@ def _systems(radices: Sequence[Sequence[int]], n_layers: int) -> list[list[int]]
     return systems
 
 
-def _filled(system: list[int], ring: int) -> list[int]:
-    """The radices with one more where their product is only a divisor of the ring."""
+def _complete_system(system: list[int], ring: int) -> list[int]:
+    """Return the radices, with one more if their product is a proper divisor of the ring."""
     return [*system, ring // prod(system)] if prod(system) < ring else system

@@ -1,25 +1,29 @@
-"""Controls of an experiment: what is left of a topology when one thing about it is made random."""
+"""Null models: random topologies that share one property with a given topology, as controls of an experiment."""
+
+from functools import partial
 
 import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology, csr_from_cells
-from ._internal.transforms import Parts, kept, transform
+from ._internal.costs import CostRule, bound_steps
+from ._internal.transforms import Parts, keep_names, transform
 
 _ROUNDS = 16
 
 
-@transform(names=kept)
+@transform(names=keep_names, cost=CostRule(steps=partial(bound_steps, per_edge=256)))
 def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     """The degree-preserving null: a random graph with the same fan-in and fan-out at every vertex.
 
-    Global curveball trades: in every round the outputs are paired at random, and each pair deals out anew, at random,
-    the inputs that only one of them reads. The uniform distribution over all graphs with these degrees is its only
-    stationary one (Carstens, Berger and Strona, "Curveball: a new generation of sampling algorithms for graphs with
-    different degree sequences", 2016, arXiv 1609.05137); 16 + 2 log2(n_out) rounds come close to it.
+    Global curveball trades: in every round the outputs are paired at random. Each pair puts the inputs that only one of
+    them reads together, and deals them out again at random. The uniform distribution over all graphs with these degrees
+    is the only stationary distribution (Carstens, Berger and Strona, "Curveball: a new generation of sampling
+    algorithms for graphs with different degree sequences", 2016, arXiv 1609.05137); 16 + 2 log2(n_out) rounds come
+    close to it.
 
     Args:
-        t: the topology whose degrees are kept.
+        t: the topology whose degrees the result has.
         seed: integer >= 0.
 
     Returns:
@@ -42,13 +46,13 @@ def shuffle_edges(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(cells))
 
 
-@transform(names=kept)
+@transform(names=keep_names)
 def permute_inputs(t: Topology, *, seed: int) -> Parts:
     """The same graph with its inputs in a random order: spectrum and degrees stay, the locality of the inputs goes.
 
-    For inputs that have a geometry, such as pixels, it tells what a wiring owes to reading neighbours together. As a
-    control it leaves the data where they are and lets the wiring read other columns, so names stay in their places:
-    those of the inputs belong to the columns of the data.
+    For inputs with a geometry, such as pixels, this control shows how much a network gains by reading neighbours
+    together. The data stay where they are, and the wiring reads other columns. So the names of the inputs stay in
+    their places too: they belong to the columns of the data.
 
     Args:
         t: the topology.
@@ -70,19 +74,19 @@ def permute_inputs(t: Topology, *, seed: int) -> Parts:
     return t.n_in, t.n_out, *csr_from_cells(t.n_in, t.n_out, np.sort(_cells(t, place[t.indices])))
 
 
-@transform(names=kept)
+@transform(names=keep_names)
 def shuffle_within_layer(t: Topology, *, seed: int) -> Parts:
-    """As many edges, anywhere in the layer: nothing of the graph is left but its density.
+    """As many edges, uniformly anywhere in the layer: only the density of the graph is kept.
 
     The layer-wise shuffling of Frankle, Dziugaite, Roy and Carbin, "Pruning neural networks at initialization: why are
     we missing the mark?", 2021, arXiv 2009.08576.
 
     Args:
-        t: the topology whose number of edges is kept.
+        t: the topology whose number of edges the result has.
         seed: integer >= 0.
 
     Returns:
-        A Topology with t.n_edges edges, uniform among all such.
+        A Topology with t.n_edges edges, uniform among all such graphs.
 
     Raises:
         ValueError: if the seed is not an integer >= 0.
@@ -101,19 +105,19 @@ def _cells(t: Topology, inputs: np.ndarray) -> np.ndarray:
 
 
 def _trade(t: Topology, cells: np.ndarray, bits: RandomBits) -> np.ndarray:
-    """One round of trades between random pairs of outputs; the cells come back in another order.
-
-    Outputs get random seats, two to a table. Sorted by table and input, an input that both read stands twice in a row;
-    the others keep their place and get the seats of their table in random order.
-    """
+    """Return the cells after one round of trades between random pairs of outputs, in another order."""
+    # Outputs get random seats, two at each table. The two outputs of a table trade.
     outputs, inputs = np.divmod(cells, t.n_in)
     seated = bits.permutation(t.n_out)
     seat = np.empty_like(seated)
     seat[seated] = np.arange(t.n_out)
+    # Sorted by table and input, an input that both outputs read stands there twice. Such inputs cannot be traded.
     places, seats = seat[outputs] // 2 * t.n_in + inputs, seat[outputs] % 2
     places, seats = np.divmod(np.sort(2 * places + seats), 2)
     twice = places[1:] == places[:-1]
     alone = np.flatnonzero(~(np.append(twice, False) | np.append(False, twice)))
+    # The other inputs get the seats of their table in random order: sorting random keys within each table shuffles the
+    # seats, and keeps how many edges each seat has. So every fan-in stays.
     tables = places[alone] // t.n_in
     seats[alone] = np.sort(2 * (tables * len(alone) + bits.permutation(len(alone))) + seats[alone]) % 2
     tables, inputs = np.divmod(places, t.n_in)

@@ -6,10 +6,11 @@ Their units are new, so the results have no names.
 import numpy as np
 
 from ..topology import Topology
+from ._internal.costs import CostRule, multiply_sizes
 from ._internal.transforms import Parts, transform
 
 
-@transform(names=None)
+@transform(names=None, cost=CostRule(edges=multiply_sizes))
 def kronecker(left: Topology, right: Topology) -> Parts:
     """The Kronecker product of the biadjacency matrices: an edge for every pair of edges.
 
@@ -44,7 +45,7 @@ def kronecker(left: Topology, right: Topology) -> Parts:
     return n_in, n_out, indptr, indices
 
 
-@transform(names=None)
+@transform(names=None, cost=CostRule(edges=multiply_sizes))
 def block_lift(t: Topology, rows: int, cols: int) -> Parts:
     """Every edge becomes a dense block of rows x cols edges: hardware-friendly blocks of any family.
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..random_bits import RandomBits
 from ..topology import csr_from_cells
 from ._internal import sizes
-from ._internal.edge_swaps import configuration, untangle
+from ._internal.edge_swaps import match_stubs, untangle
 from ._internal.portable_math import log
 from ._internal.registry import Edges, family
 
@@ -32,14 +32,14 @@ def erdos_renyi(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         seed: integer >= 0.
 
     Returns:
         A Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
 
     Example:
         >>> erdos_renyi(784, 100, density=0.05, seed=0).n_edges
@@ -56,8 +56,9 @@ def erdos_renyi_p(
     """Every edge is present with the same probability, independently: G(n, m, p) of Gilbert (1959), bipartite.
 
     The number of edges is random, binomial around the expected one. For p = density, sigma1 is near p sqrt(n_in n_out)
-    and sigma2 near sqrt(p (1 - p)) (sqrt(n_in) + sqrt(n_out)). Drawn by the gaps between edges, which are geometric
-    (Batagelj and Brandes, "Efficient generation of large random networks", 2005), so in time of the edges.
+    and sigma2 near sqrt(p (1 - p)) (sqrt(n_in) + sqrt(n_out)). The gaps between edges are geometric and are drawn one
+    after the other, which takes O(edges) time (Batagelj and Brandes, "Efficient generation of large random networks",
+    2005).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -69,7 +70,7 @@ def erdos_renyi_p(
         A Topology, possibly without any edge.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> erdos_renyi_p(784, 100, density=0.05, seed=0).n_edges
@@ -108,7 +109,7 @@ def constant_fan_in(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> set(constant_fan_in(784, 100, density=0.05, seed=0).fan_in.tolist())
@@ -137,14 +138,14 @@ def constant_fan_out(
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         seed: integer >= 0.
 
     Returns:
         A Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
 
     Example:
         >>> sorted(set(constant_fan_out(100, 784, density=0.05, seed=0).fan_out.tolist()))
@@ -154,7 +155,7 @@ def constant_fan_out(
     bits = RandomBits(seed, "constant_fan_out")
     most = -(-n_edges // n_in)
     cells = bits.sample_rows(n_in, n_out, most).reshape(n_in, most)
-    short = np.flatnonzero(sizes.near_equal(n_in, n_edges, bits) < most)
+    short = np.flatnonzero(sizes.split_evenly(n_in, n_edges, bits) < most)
     kept = np.ones(cells.shape, bool)
     kept[short, bits.integers(most, len(short))] = False
     inputs, outputs = np.divmod(cells[kept], n_out)
@@ -171,27 +172,27 @@ def biregular(
     n_edges: int | None = None,
     seed: int,
 ) -> Edges:
-    """A random graph whose fan-ins are all equal and whose fan-outs are all equal, wherever the counts divide.
+    """A random graph whose fan-ins are all equal and whose fan-outs are all equal, if the counts divide.
 
-    Where they do not, it is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
-    with one edge more are drawn at random. Stubs are matched at random (the configuration model) and parallel edges
-    removed by double-edge swaps, which keep every degree; above one half of all edges the complement is drawn. So the
-    graph is nearly, not exactly, uniform among those with its degrees.
-    Almost every such graph is nearly Ramanujan, sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1) + o(1) (Brito, Dumitriu
-    and Harris, "Spectral gap in random bipartite biregular graphs and applications", 2022, arXiv 1804.07808).
+    If they do not, the graph is near-biregular: the degrees of a side differ by at most one, and the outputs or inputs
+    with one edge more are drawn at random. Stubs are matched at random (the configuration model), and parallel edges
+    are removed by double-edge swaps, which keep every degree. Above one half of all edges the complement is drawn. The
+    graph is nearly, not exactly, uniform among those with its degrees. Almost every such graph is nearly Ramanujan,
+    sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1) + o(1) (Brito, Dumitriu and Harris, "Spectral gap in random bipartite
+    biregular graphs and applications", 2022, arXiv 1804.07808).
 
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in: inputs per output, 1..n_in.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         seed: integer >= 0.
 
     Returns:
         A simple (near-)biregular Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
         RuntimeError: if the swaps have not removed every parallel edge after 10,000 rounds.
 
     Example:
@@ -200,24 +201,24 @@ def biregular(
         ({3}, {2})
     """
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
-    return near_biregular(n_in, n_out, n_edges, RandomBits(seed, "biregular"))
+    return draw_near_biregular(n_in, n_out, n_edges, RandomBits(seed, "biregular"))
 
 
-def near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> Edges:
-    """A random simple graph with near-equal degrees; see `biregular`."""
+def draw_near_biregular(n_in: int, n_out: int, n_edges: int, bits: RandomBits) -> Edges:
+    """Draw a random simple graph with near-equal degrees; see `biregular`."""
     n_drawn = min(n_edges, n_in * n_out - n_edges)
-    fan_ins, fan_outs = sizes.near_equal(n_out, n_drawn, bits), sizes.near_equal(n_in, n_drawn, bits)
-    rows = configuration(n_in, fan_ins, fan_outs, bits)
+    fan_ins, fan_outs = sizes.split_evenly(n_out, n_drawn, bits), sizes.split_evenly(n_in, n_drawn, bits)
+    rows = match_stubs(n_in, fan_ins, fan_outs, bits)
     if not untangle(rows, bits, _MAX_ROUNDS):
         raise RuntimeError(
             f"no simple near-biregular graph of {n_edges} edges between {n_in} inputs and {n_out} outputs found in "
             f"{_MAX_ROUNDS} rounds of swaps; try another seed"
         )
-    return rows.edges() if n_drawn == n_edges else complement(n_in, *rows.edges())
+    return rows.to_csr() if n_drawn == n_edges else complement(n_in, *rows.to_csr())
 
 
 def complement(n_in: int, indptr: np.ndarray, indices: np.ndarray) -> Edges:
-    """The edges that a graph does not have; O(n_in * n_out)."""
+    """Return the edges that a graph does not have; O(n_in * n_out)."""
     n_out = len(indptr) - 1
     absent = np.ones(n_in * n_out, bool)
     absent[np.repeat(np.arange(n_out), np.diff(indptr)) * n_in + indices] = False

@@ -1,4 +1,4 @@
-"""Random families between a band and chaos: locality is the lever."""
+"""Random families between a band and a fully random graph: small worlds."""
 
 import numpy as np
 
@@ -24,18 +24,18 @@ def watts_strogatz(
     rewiring: float = 0.1,
     seed: int,
 ) -> Edges:
-    """A bipartite small world: a band in which some edges are dropped and as many put anywhere.
+    """A bipartite small world: a band in which some edges are replaced by random edges.
 
-    Every vertex of the larger side is joined to a window of neighbours around its place on the smaller, which is closed
-    to a ring. Then each edge is dropped with probability `rewiring`, and as many fall on cells that are empty by then,
-    uniformly. So degrees drift from constant to those of `erdos_renyi` (after Watts and Strogatz, "Collective dynamics
-    of small-world networks", Nature 393, 1998).
+    Every vertex of the larger side is joined to a window of neighbours around its place on the smaller side, which is
+    closed to a ring. Then each edge is dropped with probability `rewiring`, and as many new edges are drawn uniformly
+    from the cells that are then empty. So degrees drift from constant to those of `erdos_renyi` (after Watts and
+    Strogatz, "Collective dynamics of small-world networks", Nature 393, 1998).
 
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in: mean number of inputs per output: exactly n_out * fan_in edges.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself.
+        n_edges: number of edges instead of fan_in.
         rewiring: probability that an edge is rewired, in [0, 1].
         seed: integer >= 0.
 
@@ -43,7 +43,7 @@ def watts_strogatz(
         A Topology with exactly that many edges.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
 
     Example:
         >>> watts_strogatz(6, 6, fan_in=3, rewiring=0.0, seed=0).biadjacency().toarray().astype(int)
@@ -58,9 +58,9 @@ def watts_strogatz(
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     bits = RandomBits(seed, "watts_strogatz")
     if n_in <= n_out:
-        outputs, inputs = _band(n_in, n_out, n_edges, centred=True)
+        outputs, inputs = _build_band(n_in, n_out, n_edges, centred=True)
     else:
-        inputs, outputs = _band(n_out, n_in, n_edges, centred=True)
+        inputs, outputs = _build_band(n_out, n_in, n_edges, centred=True)
     kept = np.sort(outputs * n_in + inputs)[~bits.coins(rewiring, n_edges)]
     holes = bits.sample(n_in * n_out - len(kept), n_edges - len(kept))
     fresh = holes + np.searchsorted(kept - np.arange(len(kept)), holes, side="right")
@@ -78,18 +78,18 @@ def swap_ladder(
     swaps: float = 0.1,
     seed: int,
 ) -> Edges:
-    """A band and some double-edge swaps: the spectral gap as a dial, with every degree fixed.
+    """A band after some double-edge swaps: `swaps` sets the spectral gap, and every degree stays.
 
     The band is that of `rotating`: output j reads a window that starts at floor(j n_in / n_out), which is biregular
-    wherever the counts divide. Then round(swaps * n_edges) times two edges drawn at random trade inputs, unless an edge
-    of the result is there already. At n = 512 and fan_in = 16 the relative gap rises from 0.002 over 0.14 at swaps =
+    if the counts divide. Then round(swaps * n_edges) times, two random edges trade inputs, unless one of the two new
+    edges exists already. At n = 512 and fan_in = 16 the relative gap rises from 0.002 over 0.14 at swaps =
     0.1 to 0.53, that of `biregular`, at 1 and more.
 
     Args:
         n_in, n_out: number of inputs and outputs.
         fan_in: inputs per output, 1..n_in.
         density: share of edges instead of fan_in, in (0, 1]: exactly round(density * n_in * n_out) edges.
-        n_edges: the number of edges itself; fan-ins then differ by at most one.
+        n_edges: number of edges instead of fan_in; fan-ins then differ by at most one.
         swaps: proposed swaps per edge, from 0 to 1e6.
         seed: integer >= 0.
 
@@ -97,7 +97,7 @@ def swap_ladder(
         A Topology with exactly that many edges and the degrees of the band, whatever the number of swaps.
 
     Raises:
-        ValueError: if the request is impossible or names not exactly one of fan_in, density and n_edges.
+        ValueError: if the request is impossible, or not exactly one of fan_in, density and n_edges is given.
 
     Example:
         >>> t = swap_ladder(12, 8, fan_in=3, swaps=0.5, seed=0)
@@ -107,7 +107,7 @@ def swap_ladder(
     sizes.check_real("swaps", swaps, 0, 1e6, "they are proposed swaps per edge, and 1 is random enough")
     n_edges = sizes.edge_count(n_in, n_out, fan_in, density, n_edges)
     bits = RandomBits(seed, "swap_ladder")
-    outputs, inputs = _band(n_in, n_out, n_edges, centred=False)
+    outputs, inputs = _build_band(n_in, n_out, n_edges, centred=False)
     indptr = np.append(0, np.cumsum(np.bincount(outputs, minlength=n_out)))
     rows = Rows(n_in, indptr, inputs.astype(np.int32))
     left, waiting = round(swaps * n_edges), np.empty((2, 0), np.int64)
@@ -116,7 +116,7 @@ def swap_ladder(
         pairs = np.append(waiting, bits.integers(n_edges, 2 * fresh).reshape(2, fresh), axis=1)
         waiting = pairs[:, ~rows.swap(*pairs)]
         left -= fresh
-    return rows.edges()
+    return rows.to_csr()
 
 
 @family
@@ -125,13 +125,13 @@ def receptive_field(
 ) -> Edges:
     """Every output reads inputs around its own place, drawn with weights that fall with the distance.
 
-    The place of output j is input floor(j n_in / n_out), on a ring. Its fan_in inputs are drawn one after the other
-    without replacement, with weight (1 + distance)^-((1 - r) / r): r = 0 is a band, r = 1 is `constant_fan_in`. It is
-    the bipartite receptive field of the literature on brain-inspired sparse training.
+    The place of output j is input floor(j n_in / n_out), on a ring. The output's fan_in inputs are drawn one after the
+    other, without replacement, with weight (1 + distance)^-((1 - r) / r): r = 0 is a band, r = 1 is `constant_fan_in`.
+    It is the bipartite receptive field of the literature on brain-inspired sparse training.
 
-    Drawn as a race: every input rings after an exponential time at the rate of its weight, and the first fan_in win.
-    Only the nearest inputs get clocks of their own; the rest ring in one Poisson process, which is stopped in time, so
-    the work is that of the edges.
+    The drawing is a race, which gives exactly this distribution: every input arrives after an exponential time whose
+    rate is its weight, and the first fan_in inputs win. Only the nearest inputs get times of their own. All others
+    arrive in one Poisson process, which stops when the race is over. So the time is O(edges).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -144,7 +144,7 @@ def receptive_field(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> t = receptive_field(100, 50, fan_in=8, r=0.2, seed=0)
@@ -153,14 +153,14 @@ def receptive_field(
     """
     sizes.check_real("r", r, 0, 1, "0 is a band, 1 is uniform")
     width = sizes.constant_fan_in(n_in, fan_in, density)
-    ranks = _nearest(n_out, n_in, width, r, RandomBits(seed, "receptive_field"))
+    ranks = _draw_ranks(n_out, n_in, width, r, RandomBits(seed, "receptive_field"))
     places = np.repeat(np.arange(n_out) * n_in // n_out, width)
-    inputs = (places + _offsets(ranks)) % n_in
+    inputs = (places + _offsets_of_ranks(ranks)) % n_in
     return csr_from_cells(n_in, n_out, np.sort(np.repeat(np.arange(n_out), width) * n_in + inputs))
 
 
-def _nearest(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.ndarray:
-    """For each row `width` ranks of [0, n), by distance from the row's place; drawn as `receptive_field` says."""
+def _draw_ranks(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.ndarray:
+    """Draw for each row `width` ranks of [0, n), where rank 0 is nearest to the row's place; see `receptive_field`."""
     if r == 0:
         return np.tile(np.arange(width), n_rows)
     slope = min((1 - r) / r, 1e6)  # beyond that only the nearest are ever drawn
@@ -171,10 +171,10 @@ def _nearest(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.
     step = max(1, _CELLS // (own + 2 * width))
     for start in range(0, n_rows, step):
         rows = min(step, n_rows - start)
-        times = delays[:own] + log(_exponential(bits, rows, own))
+        times = delays[:own] + log(_draw_exponential(bits, rows, own))
         marks = np.broadcast_to(np.arange(own), (rows, own))
         if own < n and rest[-1] > 0:
-            times, marks = _with_rest(times, marks, rest, delays[own - 1], width, bits)
+            times, marks = _add_far_inputs(times, marks, rest, delays[own - 1], width, bits)
         last = np.partition(times, width - 1, axis=1)[:, width - 1 : width]
         won = times <= last
         won &= np.cumsum(won, axis=1) <= width
@@ -182,15 +182,15 @@ def _nearest(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> np.
     return np.concatenate(found)
 
 
-def _with_rest(
+def _add_far_inputs(
     times: np.ndarray, marks: np.ndarray, rest: np.ndarray, delay: float, width: int, bits: RandomBits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Times and ranks extended by those of the far inputs, until every row's race is over before they end."""
+    """Return times and ranks with those of the far inputs added, until every row's race is over."""
     rows, own = times.shape
     elapsed = np.zeros((rows, 1))
     scale = delay - log(rest[-1:])
     while True:
-        waits = np.append(elapsed, _exponential(bits, rows, 2 * width), axis=1)
+        waits = np.append(elapsed, _draw_exponential(bits, rows, 2 * width), axis=1)
         clock = np.cumsum(waits, axis=1)[:, 1:]
         elapsed = clock[:, -1:]
         rang = np.searchsorted(rest, bits.fractions(clock.size) * rest[-1], side="right").reshape(clock.shape)
@@ -205,18 +205,18 @@ def _with_rest(
             return times, marks
 
 
-def _exponential(bits: RandomBits, rows: int, columns: int) -> np.ndarray:
-    """Independent exponential times of mean 1."""
+def _draw_exponential(bits: RandomBits, rows: int, columns: int) -> np.ndarray:
+    """Draw independent exponential times of mean 1, (rows, columns)."""
     return -log(np.maximum(bits.fractions(rows * columns), 2.0**-54)).reshape(rows, columns)
 
 
-def _offsets(ranks: np.ndarray) -> np.ndarray:
-    """0, 1, -1, 2, -2, ... for the ranks 0, 1, 2, 3, 4, ..."""
+def _offsets_of_ranks(ranks: np.ndarray) -> np.ndarray:
+    """Return the offsets 0, 1, -1, 2, -2, ... of the ranks 0, 1, 2, 3, 4, ..."""
     return (ranks + 1) // 2 * np.where(ranks % 2 == 1, 1, -1)
 
 
-def _band(n_in: int, n_out: int, n_edges: int, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and inputs of windows at floor(j n_in / n_out), of near-equal widths spread evenly, on a ring."""
+def _build_band(n_in: int, n_out: int, n_edges: int, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return outputs and inputs of windows at floor(j n_in / n_out), of near-equal widths spread evenly, on a ring."""
     bounds = np.arange(n_out + 1) * n_edges // n_out
     widths = np.diff(bounds)
     outputs = np.repeat(np.arange(n_out), widths)

@@ -23,7 +23,7 @@ def dense(n_in: int, n_out: int) -> Edges:
         >>> dense(3, 2).n_edges
         6
     """
-    return rows(np.broadcast_to(np.arange(n_in, dtype=np.int32), (n_out, n_in)))
+    return edges_from_rows(np.broadcast_to(np.arange(n_in, dtype=np.int32), (n_out, n_in)))
 
 
 @family
@@ -43,7 +43,7 @@ def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> rotating(4, 4, fan_in=2).biadjacency().toarray()
@@ -53,7 +53,7 @@ def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float
                [1., 0., 0., 1.]])
     """
     offsets = np.arange(constant_fan_in(n_in, fan_in, density), dtype=np.int64)
-    return rotated(n_in, n_out, offsets)
+    return rotate_offsets(n_in, n_out, offsets)
 
 
 @family
@@ -80,7 +80,7 @@ def fibonacci(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
         >>> fibonacci(10, 10, fan_in=5).indices[:5]
         array([0, 1, 2, 3, 5], dtype=int32)
     """
-    return rotated(n_in, n_out, fibonacci_offsets(n_in, constant_fan_in(n_in, fan_in, density)))
+    return rotate_offsets(n_in, n_out, list_fibonacci_offsets(n_in, constant_fan_in(n_in, fan_in, density)))
 
 
 @family
@@ -101,7 +101,7 @@ def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> grouped(4, 4, fan_in=2).biadjacency().toarray()
@@ -110,31 +110,31 @@ def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
                [0., 0., 1., 1.],
                [0., 0., 1., 1.]])
     """
-    return rows(grouped_rows(n_in, n_out, constant_fan_in(n_in, fan_in, density)))
+    return edges_from_rows(list_grouped_inputs(n_in, n_out, constant_fan_in(n_in, fan_in, density)))
 
 
-def grouped_rows(n_in: int, n_out: int, fan_in: int) -> np.ndarray:
-    """The inputs of every output of `grouped`, (n_out, fan_in)."""
+def list_grouped_inputs(n_in: int, n_out: int, fan_in: int) -> np.ndarray:
+    """Return the inputs of every output of `grouped`, (n_out, fan_in)."""
     n_groups = min(-(-n_in // fan_in), n_out)
     group = np.arange(n_out, dtype=np.int64) * n_groups // n_out
     first = group * (n_in - fan_in) // max(n_groups - 1, 1)
     return first[:, None] + np.arange(fan_in)
 
 
-def rotated(n_in: int, n_out: int, offsets: np.ndarray) -> Edges:
+def rotate_offsets(n_in: int, n_out: int, offsets: np.ndarray) -> Edges:
     """Output j reads floor(j * n_in / n_out) + s mod n_in for every offset s; the offsets are distinct mod n_in."""
     first = np.arange(n_out, dtype=np.int64) * n_in // n_out
-    return rows(np.sort((first[:, None] + offsets) % n_in, axis=1))
+    return edges_from_rows(np.sort((first[:, None] + offsets) % n_in, axis=1))
 
 
-def rows(inputs: np.ndarray) -> Edges:
-    """Edges from the (n_out, fan_in) sorted inputs of every output."""
+def edges_from_rows(inputs: np.ndarray) -> Edges:
+    """Return the edges from the (n_out, fan_in) sorted inputs of every output."""
     n_out, fan_in = inputs.shape
     return np.arange(n_out + 1, dtype=np.int64) * fan_in, inputs.astype(np.int32).reshape(-1)
 
 
-def fibonacci_offsets(n_in: int, fan_in: int) -> np.ndarray:
-    """The first fan_in distinct Fibonacci numbers modulo n_in, from 0, 1, 2, 3, 5, ..."""
+def list_fibonacci_offsets(n_in: int, fan_in: int) -> np.ndarray:
+    """Return the first fan_in distinct Fibonacci numbers modulo n_in, from 0, 1, 2, 3, 5, ..."""
     offsets = {0: None}
     a, b = 1 % n_in, 2 % n_in
     period_start = (a, b)

@@ -8,7 +8,7 @@ import numpy as np
 from ..topology import csr_from_cells
 from ._internal.registry import Edges, family
 from ._internal.sizes import constant_fan_in
-from .structured import rows
+from .structured import edges_from_rows
 
 
 @family
@@ -28,7 +28,7 @@ def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float |
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible or names both or neither of fan_in and density.
+        ValueError: if the request is impossible, or not exactly one of fan_in and density is given.
 
     Example:
         >>> banded(5, 3, fan_in=3).biadjacency().toarray()
@@ -38,7 +38,7 @@ def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float |
     """
     width = constant_fan_in(n_in, fan_in, density)
     first = np.arange(n_out, dtype=np.int64) * (n_in - width) // max(n_out - 1, 1)
-    return rows(first[:, None] + np.arange(width))
+    return edges_from_rows(first[:, None] + np.arange(width))
 
 
 @family
@@ -115,22 +115,22 @@ def window2d(
                [1., 1., 0., 0.],
                [0., 0., 0., 0.]])
     """
-    wanted = constant_fan_in(n_in, fan_in, density)
-    height, width = _image(n_in, height, width, channels)
-    n_pixels = -(-wanted // channels)
+    n_reads = constant_fan_in(n_in, fan_in, density)
+    height, width = _infer_image_sides(n_in, height, width, channels)
+    n_pixels = -(-n_reads // channels)
     tall = min(height, max(isqrt(n_pixels - 1) + 1, -(-n_pixels // width)))
     wide = -(-n_pixels // tall)
     y, x = np.divmod(np.arange(tall * wide), wide)
     nearest = np.argsort((2 * y - tall + 1) ** 2 + (2 * x - wide + 1) ** 2, kind="stable")[:n_pixels]
-    reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:wanted]
+    reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:n_reads]
     row, column = np.divmod(np.arange(n_out, dtype=np.int64) * (height * width) // n_out, width)
     top = np.clip(row - (tall - 1) // 2, 0, height - tall)
     left = np.clip(column - (wide - 1) // 2, 0, width - wide)
-    return rows((top * width + left)[:, None] + np.sort(reads))
+    return edges_from_rows((top * width + left)[:, None] + np.sort(reads))
 
 
-def _image(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
-    """The sides of the image; raises ValueError unless channels * height * width = n_in."""
+def _infer_image_sides(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
+    """Return the sides of the image; raises ValueError unless channels * height * width = n_in."""
     given = [(name, value) for name, value in (("height", height), ("width", width)) if value is not None]
     for name, value in [("channels", channels), *given]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

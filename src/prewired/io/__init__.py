@@ -1,4 +1,4 @@
-"""Topologies from and to elsewhere: topology files, named units, edge lists, Matrix Market, networkx, models."""
+"""Reading and writing topologies: topology files, named units, edge lists, Matrix Market, networkx, models."""
 
 from .importers import from_edge_list, from_matrix_market, from_model, from_networkx, from_weights
 from .named_units import align, attach_names, describe, from_named_edges, from_table

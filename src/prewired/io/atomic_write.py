@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: the new content is complete before it takes the place of the old."""
+"""Atomic writing: the new content of a file is complete before it replaces the old content."""
 
 import secrets
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def check(path: str | Path) -> Path:
-    """The file itself where the path is a link to it; before a long computation whose result is to be written there.
+    """Check that a file can be written, before a long computation; return the path with links resolved.
 
     Raises:
-        FileNotFoundError: if its folder does not exist.
-        IsADirectoryError: if it is a folder.
-        OSError: if it is there, and neither that nor an ordinary file: a device, say.
+        FileNotFoundError: if the folder of the file does not exist.
+        IsADirectoryError: if the path is a folder.
+        OSError: if the path is neither a folder nor an ordinary file, such as a device.
     """
     file = Path(path).resolve()
     if not file.parent.is_dir():
@@ -28,16 +28,17 @@ def check(path: str | Path) -> Path:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it becomes `path` at the end, or vanishes if an exception is raised.
+    """Give a temporary path beside `path` to write to; at the end the temporary file replaces `path`.
 
-    A file that was there hands its permissions on.
+    If an exception is raised, the temporary file is deleted and `path` stays as it was. A file that is replaced keeps
+    its permissions.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with replacing(f"{folder}/a.txt") as part:
         ...         _ = part.write_text("whole")
-        ...     [(one.name, one.read_text()) for one in Path(folder).iterdir()]
+        ...     [(file.name, file.read_text()) for file in Path(folder).iterdir()]
         [('a.txt', 'whole')]
     """
     file = check(path)

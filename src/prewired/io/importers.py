@@ -1,7 +1,7 @@
-"""Wirings made elsewhere: edge lists, Matrix Market files, networkx graphs, trained or pruned models.
+"""Topologies from other sources: edge lists, Matrix Market files, networkx graphs, trained or pruned models.
 
-Dense arrays, torch masks and SciPy matrices: `Topology.from_mask` and `Topology.from_biadjacency`. Tables of names:
-`prewired.io.named_units`.
+For dense arrays, torch masks and SciPy matrices use `Topology.from_mask` and `Topology.from_biadjacency`.
+For tables of names use `prewired.io.named_units`.
 """
 
 import math
@@ -17,7 +17,7 @@ from .named_units import attach_names
 
 
 def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | None = None) -> Topology:
-    """From a text file with one edge per line: the numbers of its input and of its output, counted from 0.
+    """Read a topology from a text file with one edge per line: the number of its input and of its output, from 0.
 
     Numbers are separated by spaces, a tab or a comma; empty lines and what follows a # are skipped.
 
@@ -40,7 +40,7 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
         Topology(4 -> 2, 2 edges, density 25%)
     """
     pairs = []
-    for number, line in enumerate(_file(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_check_file(path).read_text(encoding="utf-8").splitlines(), 1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
@@ -57,11 +57,11 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
 
 
 def from_matrix_market(path: str | Path) -> Topology:
-    """From a Matrix Market file of the biadjacency, (n_out, n_in); every entry that is not zero is an edge.
+    """Read a topology from a Matrix Market file of the biadjacency (n_out, n_in): every nonzero entry is an edge.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is something else.
+        ValueError: if the file is no Matrix Market file.
 
     Example:
         >>> import tempfile
@@ -71,14 +71,14 @@ def from_matrix_market(path: str | Path) -> Topology:
         Topology(4 -> 3, 3 edges, density 25%)
     """
     try:
-        matrix: Any = scipy.io.mmread(_file(path))
+        matrix: Any = scipy.io.mmread(_check_file(path))
     except (ValueError, OverflowError, StopIteration) as error:
         raise ValueError(f"expected a Matrix Market file, got {str(path)!r}: {error}") from None
     return Topology.from_mask(matrix) if isinstance(matrix, np.ndarray) else Topology.from_biadjacency(matrix)
 
 
 def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> Topology:
-    """From a bipartite networkx graph; the nodes' labels become names.
+    """Build a topology from a bipartite networkx graph; the nodes' labels become names.
 
     Args:
         graph: a Graph, or a DiGraph whose edges run from inputs to outputs.
@@ -122,10 +122,10 @@ def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> To
 
 
 def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
-    """The wirings of a trained or pruned model: where the weights of its linear layers are not zero.
+    """Return the topologies of the linear layers of a trained or pruned model: nonzero weights are edges.
 
-    Masks of `torch.nn.utils.prune` count as they act, and a SparseLinear gives its own topology. So
-    `mlp(sizes, topologies=...)` trains the found wiring from new weights, as for a lottery ticket.
+    Masks of `torch.nn.utils.prune` are applied first, and a SparseLinear gives its own topology. To train the wiring
+    from new weights, as a lottery ticket, pass the topologies to `mlp(sizes, topologies=...)`.
 
     Args:
         model: a module; its layers with in_features, out_features and a weight of that shape are looked at.
@@ -144,20 +144,20 @@ def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
     """
     if not 0 <= threshold < math.inf:
         raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
-    found: dict[str, Topology] = {}
+    topologies: dict[str, Topology] = {}
     for name, module in model.named_modules():
         weight, own = getattr(module, "weight", None), getattr(module, "topology", None)
         if isinstance(own, Topology):
-            found[name] = own
+            topologies[name] = own
         elif weight is not None and hasattr(module, "in_features") and weight.ndim == 2:
-            found[name] = _nonzeros(weight, threshold)
-    return _some(found, "a model with a linear layer")
+            topologies[name] = _from_nonzeros(weight, threshold)
+    return _check_nonempty(topologies, "a model with a linear layer")
 
 
 def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[str, Topology]:
-    """The wirings of a state_dict, or of any arrays by name: of each matrix (n_out, n_in), where it is not zero.
+    """Return the topology of each matrix (n_out, n_in) of a state_dict, or of any arrays: nonzero entries are edges.
 
-    Of a weight that `torch.nn.utils.prune` split in two, `weight_orig` and `weight_mask`, the product counts.
+    If `torch.nn.utils.prune` has split a weight into `weight_orig` and `weight_mask`, their product is used.
 
     Args:
         weights: arrays or tensors by name; those that are not matrices are passed over.
@@ -175,31 +175,33 @@ def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[
     """
     if not 0 <= threshold < math.inf:
         raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
-    found: dict[str, Topology] = {}
+    topologies: dict[str, Topology] = {}
     for name, weight in weights.items():
         masked = name.removesuffix("_orig")
         mask = weights.get(f"{masked}_mask")
         of_another = name.endswith("_mask") and f"{name.removesuffix('_mask')}_orig" in weights
         if of_another or weight.ndim != 2:
             continue
-        found[masked if mask is not None else name] = _nonzeros(weight if mask is None else weight * mask, threshold)
-    return _some(found, "weights with a matrix")
+        topologies[masked if mask is not None else name] = _from_nonzeros(
+            weight if mask is None else weight * mask, threshold
+        )
+    return _check_nonempty(topologies, "weights with a matrix")
 
 
-def _nonzeros(weight: Any, threshold: float) -> Topology:
+def _from_nonzeros(weight: Any, threshold: float) -> Topology:
     array = weight.detach().cpu().double().numpy() if hasattr(weight, "detach") else np.asarray(weight)
     if np.isnan(array).any():
         raise ValueError("expected weights that are numbers, got NaN; the training went astray")
     return Topology.from_mask(np.abs(array) > threshold)
 
 
-def _some(found: dict[str, Topology], wanted: str) -> dict[str, Topology]:
-    if not found:
-        raise ValueError(f"expected {wanted}, got none")
-    return found
+def _check_nonempty(topologies: dict[str, Topology], source: str) -> dict[str, Topology]:
+    if not topologies:
+        raise ValueError(f"expected {source}, got none")
+    return topologies
 
 
-def _file(path: str | Path) -> Path:
+def _check_file(path: str | Path) -> Path:
     if not Path(path).is_file():
-        raise FileNotFoundError(f"expected a file, got {str(path)!r}, which is none")
+        raise FileNotFoundError(f"expected a file, got {str(path)!r}, which is no file; check the path")
     return Path(path)

@@ -1,4 +1,4 @@
-"""Topologies whose units have names: from tables such as gene -> pathway, and put in the order of a data set."""
+"""Topologies whose units have names: read from tables such as gene -> pathway, and aligned with a data set."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +20,11 @@ def from_named_edges(
     outputs: Sequence[str] | None = None,
     drop_unknown: bool = False,
 ) -> Topology:
-    """A topology from pairs (name of an input, name of an output).
+    """Build a topology from pairs (name of an input, name of an output).
 
     Args:
         edges: the pairs, each once, in any order.
-        inputs, outputs: all names of a side in the wanted order, such as the columns of a data set; units without an
+        inputs, outputs: all names of a side in order, such as the columns of a data set; units without an
             edge are kept. If not given, the names that occur, in the order of their first edge.
         drop_unknown: leave out edges to a name that is not among those given, instead of refusing them.
 
@@ -50,9 +50,9 @@ def from_table(
     outputs: Sequence[str] | None = None,
     drop_unknown: bool = False,
 ) -> Topology:
-    """A topology from a table of edges: a CSV or TSV file with a header and one line per edge.
+    """Read a topology from a table of edges: a CSV or TSV file with a header and one line per edge.
 
-    The separator is the tab if there is one in the header, otherwise the comma.
+    The separator is the tab if the header contains a tab, otherwise the comma.
 
     Args:
         path: the file, in UTF-8.
@@ -73,11 +73,11 @@ def from_table(
         ...     from_table(f"{folder}/sets.tsv").names
         Names(inputs=('TP53', 'MYC'), outputs=('apoptosis', 'growth'))
     """
-    return _build(_lines(Path(path), columns), inputs, outputs, drop_unknown)
+    return _build(_read_edges(Path(path), columns), inputs, outputs, drop_unknown)
 
 
 def attach_names(t: Topology, inputs: Sequence[str], outputs: Sequence[str]) -> Topology:
-    """The same graph with these names; raises ValueError unless there is one distinct name for each unit.
+    """Return the same graph with these names; raises ValueError unless there is one distinct name for each unit.
 
     Example:
         >>> attach_names(Topology(2, 1, [0, 1], [1]), ["left", "right"], ["turn"]).names.outputs
@@ -87,7 +87,7 @@ def attach_names(t: Topology, inputs: Sequence[str], outputs: Sequence[str]) -> 
 
 
 def align(t: Topology, inputs: Sequence[str]) -> Topology:
-    """The same wiring with its inputs in another order, such as that of a data set's `feature_names`.
+    """Return the same wiring with its inputs in another order, such as that of a data set's `feature_names`.
 
     Raises:
         ValueError: if t has no names, or its inputs and those given are not the same names.
@@ -97,14 +97,16 @@ def align(t: Topology, inputs: Sequence[str]) -> Topology:
         >>> align(t, ["TP53", "MYC"]).indices
         array([1, 0], dtype=int32)
     """
-    names = _names_of(t)
-    place = _places("input", inputs)
+    names = _get_names(t)
+    place = _number_names("input", inputs)
     for name in names.inputs:
         if name not in place:
-            raise ValueError(f"expected inputs with all names of the topology, got none called {_unknown(name, place)}")
+            raise ValueError(
+                f"expected inputs with all names of the topology, got none called {_format_unknown(name, place)}"
+            )
     if extra := [name for name in inputs if name not in set(names.inputs)]:
         raise ValueError(
-            f"expected the {t.n_in} inputs of the topology, got also {_listing(extra)}; "
+            f"expected the {t.n_in} inputs of the topology, got also {_format_names(extra)}; "
             "make the topology with inputs= all of them, and they stay unread"
         )
     source = np.array([place[name] for name in names.inputs])[t.indices]
@@ -113,38 +115,41 @@ def align(t: Topology, inputs: Sequence[str]) -> Topology:
 
 
 def describe(t: Topology, most: int = 3) -> dict[str, str]:
-    """What a report says of a topology with names: its hubs, and the units without an edge.
+    """Return the lines of a report on a topology with names: its hubs, and the units without an edge.
 
     Example:
         >>> describe(from_named_edges([("TP53", "apoptosis"), ("TP53", "growth")], inputs=["MYC", "TP53"]))
         {'most read inputs': 'TP53 (2)', 'widest outputs': 'apoptosis (1), growth (1)', 'unread inputs': 'MYC'}
     """
-    names = _names_of(t)
-    said = {
-        "most read inputs": _hubs(names.inputs, t.fan_out, most),
-        "widest outputs": _hubs(names.outputs, t.fan_in, most),
-        "unread inputs": _listing([names.inputs[k] for k in np.flatnonzero(t.fan_out == 0)], most),
-        "outputs without inputs": _listing([names.outputs[k] for k in np.flatnonzero(t.fan_in == 0)], most),
+    names = _get_names(t)
+    lines = {
+        "most read inputs": _format_hubs(names.inputs, t.fan_out, most),
+        "widest outputs": _format_hubs(names.outputs, t.fan_in, most),
+        "unread inputs": _format_names([names.inputs[k] for k in np.flatnonzero(t.fan_out == 0)], most),
+        "outputs without inputs": _format_names([names.outputs[k] for k in np.flatnonzero(t.fan_in == 0)], most),
     }
-    return {title: text for title, text in said.items() if text}
+    return {title: text for title, text in lines.items() if text}
 
 
 def _build(
     edges: Iterable[tuple[str, Edge]], inputs: Sequence[str] | None, outputs: Sequence[str] | None, drop_unknown: bool
 ) -> Topology:
-    """The topology of edges that come with a word on where they are from."""
-    sides = [("input", inputs, _places("input", inputs or ())), ("output", outputs, _places("output", outputs or ()))]
+    """Build the topology of edges, each of which comes with the place where it was read, for messages."""
+    sides = [
+        ("input", inputs, _number_names("input", inputs or ())),
+        ("output", outputs, _number_names("output", outputs or ())),
+    ]
     first: dict[tuple[int, ...], str] = {}
     for where, edge in edges:
         if not all(isinstance(name, str) and name for name in edge) or len(edge) != 2:
             raise ValueError(f"{where}: expected the names of an input and of an output, got {edge!r}; fill in both")
-        known = [given is None or name in place for name, (_, given, place) in zip(edge, sides, strict=True)]
-        if drop_unknown and not all(known):
+        is_known = [names is None or name in place for name, (_, names, place) in zip(edge, sides, strict=True)]
+        if drop_unknown and not all(is_known):
             continue
-        for name, good, (side, _, place) in zip(edge, known, sides, strict=True):
+        for name, good, (side, _, place) in zip(edge, is_known, sides, strict=True):
             if not good:
                 raise ValueError(
-                    f"{where}: expected one of the {len(place)} {side}s given, got {_unknown(name, place)}; "
+                    f"{where}: expected one of the {len(place)} {side}s given, got {_format_unknown(name, place)}; "
                     "correct it, or leave such edges out with drop_unknown=True"
                 )
         pair = tuple(place.setdefault(name, len(place)) for name, (_, _, place) in zip(edge, sides, strict=True))
@@ -157,8 +162,8 @@ def _build(
     return attach_names(Topology.from_edges(len(names.inputs), len(names.outputs), list(first)), *names)
 
 
-def _lines(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, Edge]]:
-    """Each edge of a table, with the number of its line."""
+def _read_edges(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, Edge]]:
+    """Yield each edge of a table, with the file and the number of the line."""
     if not path.is_file():
         raise FileNotFoundError(f"expected a table of edges, got {str(path)!r}, which is no file")
     try:
@@ -169,11 +174,11 @@ def _lines(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, E
             header = [title.strip() for title in next(rows, [])]
             if len(header) < 2:
                 raise ValueError(f"{path}: expected a header with at least two columns, got {header}")
-            wanted = header[:2] if columns is None else list(columns)
-            for title in wanted:
+            titles = header[:2] if columns is None else list(columns)
+            for title in titles:
                 if header.count(title) != 1:
                     raise ValueError(f"{path}: expected one column {title!r}, got the columns {', '.join(header)}")
-            places = [header.index(title) for title in wanted]
+            places = [header.index(title) for title in titles]
             for row in rows:
                 if not any(cell.strip() for cell in row):
                     continue
@@ -185,7 +190,7 @@ def _lines(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, E
         raise ValueError(f"{path}: expected text in UTF-8, got other bytes; save the table as UTF-8") from None
 
 
-def _places(side: str, names: Sequence[str]) -> dict[str, int]:
+def _number_names(side: str, names: Sequence[str]) -> dict[str, int]:
     places: dict[str, int] = {}
     for name in names:
         if not isinstance(name, str) or not name or name in places:
@@ -195,22 +200,22 @@ def _places(side: str, names: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _names_of(t: Topology) -> Names:
+def _get_names(t: Topology) -> Names:
     if t.names is None:
-        raise ValueError("expected a topology with names, got one without; give it some with names.named")
+        raise ValueError("expected a topology with names, got one without; add names with prewired.io.attach_names")
     return t.names
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
+def _format_unknown(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=1)
     return f"{name!r} (nearest: {close[0]!r})" if close else repr(name)
 
 
-def _listing(names: Sequence[str], most: int = 3) -> str:
+def _format_names(names: Sequence[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def _hubs(names: Sequence[str], degrees: np.ndarray, most: int) -> str:
+def _format_hubs(names: Sequence[str], degrees: np.ndarray, most: int) -> str:
     order = np.argsort(-degrees, kind="stable")[:most]
     return ", ".join(f"{names[k]} ({degrees[k]})" for k in order if degrees[k])

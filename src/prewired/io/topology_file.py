@@ -1,4 +1,4 @@
-"""Topologies on disk: a safetensors file with the edges, their digest, the recipe, names, and a seal over these."""
+"""Topologies on disk: safetensors files with the edges, their digest, the recipe, the names, and a checksum."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def load_topology(path: str | Path) -> Topology:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is something else, damaged, or its edges do not have its digest.
+        ValueError: if the file is no topology file, or is damaged: its edges do not have its digest.
     """
     if not Path(path).is_file():
         state = "is a folder" if Path(path).is_dir() else "does not exist"
@@ -60,7 +60,7 @@ def load_topology(path: str | Path) -> Topology:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{str(path)!r} is not a sound topology file: {error}; make it again with prewired generate"
+            f"{str(path)!r} is not a sound topology file: {error}; build the topology again with prewired generate"
         ) from None
     return t
 

@@ -1,4 +1,4 @@
-"""Topology: which inputs feed which outputs. The one immutable value everything else is a function of."""
+"""Topology: which inputs feed which outputs. Everything else in the package is a function of this immutable value."""
 
 from .edge_order import csr_from_cells
 from .recipe import Recipe

@@ -1,33 +1,33 @@
-"""What the arrays of a topology must satisfy."""
+"""Checks of the sides and the arrays of a topology."""
 
 from typing import Any
 
 import numpy as np
 
-_MAX_SIDE = 2**31 - 1
 
-
-def checked_side(name: str, value: Any) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value <= _MAX_SIDE:
-        raise ValueError(f"expected an integer 1 <= {name} <= {_MAX_SIDE}, got {name}={value!r}")
+def check_side(name: str, value: Any) -> int:
+    """Return the number of units of a side; raises ValueError unless this is an integer in [1, 2**31)."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
+        raise ValueError(f"expected an integer 1 <= {name} < 2**31, got {name}={value!r}")
     return int(value)
 
 
-def frozen_array(name: str, values: Any, dtype: type) -> np.ndarray:
-    """A read-only copy that nobody else holds."""
-    given = np.asarray(values)
-    if given.ndim != 1 or not (np.issubdtype(given.dtype, np.integer) or given.size == 0):
+def freeze_array(name: str, values: Any, dtype: type) -> np.ndarray:
+    """Return a read-only copy of one-dimensional integers, to which nobody else holds a reference."""
+    array = np.asarray(values)
+    if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
         raise ValueError(
-            f"expected {name} as a one-dimensional integer array, got {given.dtype} of shape {given.shape}"
+            f"expected {name} as a one-dimensional integer array, got {array.dtype} of shape {array.shape}"
         )
-    if given.size and not np.iinfo(dtype).min <= given.min() <= given.max() <= np.iinfo(dtype).max:
-        raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {given.min()} or {given.max()}")
-    own = np.array(given, dtype)
-    own.setflags(write=False)
-    return own
+    if array.size and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
+        raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {array.min()} or {array.max()}")
+    copy = np.array(array, dtype)
+    copy.setflags(write=False)
+    return copy
 
 
 def check_edges(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> None:
+    """Raise ValueError unless the arrays are CSR with strictly increasing inputs within each output."""
     if len(indptr) != n_out + 1:
         raise ValueError(f"expected indptr of length n_out + 1 = {n_out + 1}, got {len(indptr)}")
     if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
@@ -37,8 +37,10 @@ def check_edges(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) 
         )
     if len(indices) and not 0 <= indices.min() <= indices.max() < n_in:
         raise ValueError(f"expected 0 <= indices < n_in = {n_in}, got indices from {indices.min()} to {indices.max()}")
+    # Compare all neighbours at once. From the last edge of an output to the first edge of the next, indices may fall.
     rises = indices[1:] > indices[:-1]
-    rises[(starts := indptr[1:-1])[(starts > 0) & (starts < len(indices))] - 1] = True
+    starts = indptr[1:-1]
+    rises[starts[(starts > 0) & (starts < len(indices))] - 1] = True
     if not rises.all():
         at = int((~rises).argmax()) + 1
         output = int(np.searchsorted(indptr, at, side="right")) - 1

@@ -1,4 +1,4 @@
-"""Topology: which inputs feed which outputs. The one immutable value everything else is a function of."""
+"""Topology: which inputs feed which outputs. An immutable value."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse
 
-from .checks import check_edges, checked_side, frozen_array
+from .checks import check_edges, check_side, freeze_array
 from .edge_order import csr_from_cells
 from .recipe import Recipe
-from .unit_names import Names, checked_names
+from .unit_names import Names, check_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,18 +19,18 @@ class Topology:
     """A sparse bipartite graph from `n_in` inputs to `n_out` outputs, without weights; immutable.
 
     Edges are stored by output (CSR): output j reads the inputs `indices[indptr[j]:indptr[j + 1]]`, strictly
-    increasing, so a parallel edge cannot exist. Two topologies are equal when shape and edges are, whatever their
-    recipes and names say.
+    increasing. So there are no parallel edges. Two topologies are equal if their shapes and edges are equal; recipes
+    and names do not matter.
 
     Args:
         n_in, n_out: number of inputs and of outputs, at least 1.
         indptr: (n_out + 1,) int64, starts at 0, never decreases.
         indices: (n_edges,) int32, each in [0, n_in).
-        recipe: how it was made, if it was made by a generator.
-        names: what its inputs and outputs are called, if they have names; see `prewired.io.named_units`.
+        recipe: the family, parameters and seed, if a generator built the topology.
+        names: the names of inputs and outputs, if they have names; see `prewired.io.named_units`.
 
     Raises:
-        ValueError: if any of this does not hold.
+        ValueError: if a side or an array is not as described.
 
     Example:
         >>> t = Topology(3, 2, [0, 2, 3], [0, 2, 1])
@@ -49,19 +49,20 @@ class Topology:
     names: Names | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_in", checked_side("n_in", self.n_in))
-        object.__setattr__(self, "n_out", checked_side("n_out", self.n_out))
-        object.__setattr__(self, "indptr", frozen_array("indptr", self.indptr, np.int64))
-        object.__setattr__(self, "indices", frozen_array("indices", self.indices, np.int32))
+        object.__setattr__(self, "n_in", check_side("n_in", self.n_in))
+        object.__setattr__(self, "n_out", check_side("n_out", self.n_out))
+        object.__setattr__(self, "indptr", freeze_array("indptr", self.indptr, np.int64))
+        object.__setattr__(self, "indices", freeze_array("indices", self.indices, np.int32))
         check_edges(self.n_in, self.n_out, self.indptr, self.indices)
         if self.names is not None:
-            object.__setattr__(self, "names", checked_names(self.n_in, self.n_out, self.names))
+            object.__setattr__(self, "names", check_names(self.n_in, self.n_out, self.names))
 
     @classmethod
     def from_edges(cls, n_in: int, n_out: int, edges: Any) -> Self:
-        """From (n_edges, 2) integer pairs (input, output), in any order.
+        """Build a topology from (n_edges, 2) integer pairs (input, output), in any order.
 
-        Raises ValueError on a pair out of range or given twice.
+        Raises:
+            ValueError: if a pair is out of range or occurs twice.
 
         Example:
             >>> Topology.from_edges(2, 2, [(0, 1), (1, 0)])
@@ -75,7 +76,7 @@ class Topology:
                 f"expected edges as integer pairs (input, output) of shape (n_edges, 2), got {pairs.dtype} of shape "
                 f"{pairs.shape}"
             )
-        n_in, n_out = checked_side("n_in", n_in), checked_side("n_out", n_out)
+        n_in, n_out = check_side("n_in", n_in), check_side("n_out", n_out)
         outside = ((pairs < 0) | (pairs >= [n_in, n_out])).any(axis=1)
         if outside.any():
             k = int(outside.argmax())
@@ -84,15 +85,18 @@ class Topology:
             )
         pairs = pairs.astype(np.int64)
         cells = np.sort(pairs[:, 1] * n_in + pairs[:, 0])
-        twice = np.flatnonzero(cells[1:] == cells[:-1])
-        if len(twice):
-            output, source = divmod(int(cells[twice[0]]), n_in)
+        repeats = np.flatnonzero(cells[1:] == cells[:-1])
+        if len(repeats):
+            output, source = divmod(int(cells[repeats[0]]), n_in)
             raise ValueError(f"expected each edge once, got ({source}, {output}) more than once; drop the duplicates")
         return cls(n_in, n_out, *csr_from_cells(n_in, n_out, cells))
 
     @classmethod
     def from_biadjacency(cls, matrix: Any) -> Self:
-        """From a SciPy sparse matrix or array of shape (n_out, n_in); every entry that is not zero is an edge.
+        """Build a topology from a SciPy sparse matrix or array (n_out, n_in): every nonzero entry is an edge.
+
+        Raises:
+            ValueError: if the matrix is not a two-dimensional SciPy sparse matrix.
 
         Example:
             >>> Topology.from_biadjacency(scipy.sparse.eye_array(3))
@@ -113,7 +117,10 @@ class Topology:
 
     @classmethod
     def from_mask(cls, mask: Any) -> Self:
-        """From a dense array or torch tensor of shape (n_out, n_in); every entry that is not zero is an edge.
+        """Build a topology from a dense array or torch tensor (n_out, n_in): every nonzero entry is an edge.
+
+        Raises:
+            ValueError: if the mask is not two-dimensional, or has NaN.
 
         Example:
             >>> Topology.from_mask([[1, 0], [1, 1]]).indices
@@ -123,7 +130,7 @@ class Topology:
         if dense.ndim != 2:
             raise ValueError(f"expected a mask of shape (n_out, n_in), got shape {dense.shape}")
         if np.issubdtype(dense.dtype, np.inexact) and np.isnan(dense).any():
-            raise ValueError("expected a mask of numbers, got NaN; say with zeros where there is no edge")
+            raise ValueError("expected a mask of numbers, got NaN; write zeros where there is no edge")
         n_out, n_in = dense.shape
         return cls(n_in, n_out, *csr_from_cells(n_in, n_out, np.flatnonzero(dense)))
 
@@ -134,7 +141,7 @@ class Topology:
 
     @property
     def density(self) -> float:
-        """Share of the n_in * n_out possible edges that is present, in [0, 1]."""
+        """Share of the n_in * n_out possible edges that are present, in [0, 1]."""
         return self.n_edges / (self.n_in * self.n_out)
 
     @cached_property
@@ -153,19 +160,19 @@ class Topology:
 
     @cached_property
     def digest(self) -> str:
-        """The identity of the graph: SHA-256 of n_in, n_out, indptr and indices in little-endian, as 64 hex digits."""
+        """Identity of the graph: SHA-256 of n_in, n_out, indptr and indices in little-endian, as 64 hex digits."""
         sha = hashlib.sha256(np.array([self.n_in, self.n_out], "<i8").data)
         sha.update(self.indptr.astype("<i8", copy=False).data)
         sha.update(self.indices.astype("<i4", copy=False).data)
         return sha.hexdigest()
 
     def biadjacency(self) -> scipy.sparse.csr_array:
-        """The biadjacency matrix B, (n_out, n_in), entries 1.0 in float64, oriented like `nn.Linear.weight`."""
+        """Return the biadjacency matrix B, (n_out, n_in) float64 with entries 1.0, oriented like `nn.Linear.weight`."""
         shape = (self.n_out, self.n_in)
         return scipy.sparse.csr_array((np.ones(self.n_edges), self.indices, self.indptr), shape=shape)
 
     def transpose(self) -> "Topology":
-        """The reversed graph, from outputs to inputs; O(n_edges).
+        """Return the reversed graph, whose inputs are the outputs of this graph; O(n_edges).
 
         Example:
             >>> Topology(3, 1, [0, 2], [0, 2]).transpose().fan_in
@@ -184,9 +191,9 @@ class Topology:
         return int(self.digest[:15], 16)
 
     def __repr__(self) -> str:
-        made = f", {self.recipe}" if self.recipe else ""
+        recipe = f", {self.recipe}" if self.recipe else ""
         size = f"{self.n_in} -> {self.n_out}, {self.n_edges:,} edges, density {100 * self.density:.3g}%"
-        return f"Topology({size}{made})"
+        return f"Topology({size}{recipe})"
 
     def __reduce__(self):
         return Topology, (self.n_in, self.n_out, self.indptr, self.indices, self.recipe, self.names)

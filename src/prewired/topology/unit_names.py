@@ -4,20 +4,20 @@ from typing import Any, NamedTuple
 
 
 class Names(NamedTuple):
-    """What the units of a topology are called: one name for each input and each output, distinct within a side."""
+    """The names of all inputs and of all outputs of a topology, in order; distinct within a side."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
-def checked_names(n_in: int, n_out: int, names: Any) -> Names:
-    """The names as tuples; raises ValueError unless each side has one distinct text for each of its units."""
+def check_names(n_in: int, n_out: int, names: Any) -> Names:
+    """Return the names as tuples; raises ValueError unless every unit of a side has a different, nonempty text."""
     inputs, outputs = names
-    for side, given, n in (("input", inputs, n_in), ("output", outputs, n_out)):
-        if len(given) != n:
-            raise ValueError(f"expected {n} {side} names, one for each, got {len(given)}")
+    for side, texts, n in (("input", inputs, n_in), ("output", outputs, n_out)):
+        if len(texts) != n:
+            raise ValueError(f"expected {n} {side} names, one for each, got {len(texts)}")
         seen = set()
-        for name in given:
+        for name in texts:
             if not isinstance(name, str) or not name or name in seen:
                 wrong = f"{name!r} twice" if name in seen else repr(name)
                 raise ValueError(f"expected {side} names to be distinct texts, got {wrong}; rename or merge them")

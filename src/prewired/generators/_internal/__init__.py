@@ -1,1 +1,1 @@
-"""Machinery of the generators: the registry, requests of sizes and edges, swaps, portable arithmetic."""
+"""What the families share: the registry, costs, sizes and edge counts, swaps, portable arithmetic."""

@@ -1,7 +1,8 @@
-"""Where the edges of a multigraph lie: how many each cell holds, kept while edges trade inputs.
+"""How many parallel edges each cell (output, input) of a multigraph holds, while edges change their inputs.
 
-Two ways of one meaning, for `swaps.Rows`: a table of all cells where a good part of them is taken, sorted rows
-elsewhere, which take memory of the edges alone.
+`edge_swaps.Rows` asks this for every swap. Two classes answer the same questions. `CellCounts` keeps a count for every
+cell, which is fast, and small enough if a good part of all cells holds edges. `SortedInputs` keeps the sorted inputs of
+every output and searches them, which takes memory in proportion to the edges alone.
 """
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 _CHUNK = 1 << 18
 
 
-class Table:
-    """Counts of all cells, output * n_in + input."""
+class CellCounts:
+    """The number of edges of every cell output * n_in + input; O(n_in * n_out) memory."""
 
     def __init__(self, n_in: int, indptr: np.ndarray, inputs: np.ndarray) -> None:
         self.n_in, n_out = n_in, len(indptr) - 1
@@ -18,91 +19,97 @@ class Table:
         self._counts = np.bincount(cells, minlength=n_in * n_out).astype(np.int32)
         self._earliest = np.empty_like(self._counts)
 
-    def copies(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """How many edges each cell holds."""
+    def count_edges(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Return the number of edges in each cell (outputs[k], inputs[k])."""
         return self._counts[outputs * self.n_in + inputs]
 
-    def crowded(self) -> np.ndarray:
-        """The outputs that have parallel edges, sorted."""
+    def outputs_to_check(self) -> np.ndarray:
+        """Return the outputs that have parallel edges, sorted."""
         return np.unique(np.flatnonzero(self._counts > 1) // self.n_in)
 
-    def change(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
-        """Edges of these outputs leave the old inputs for the new ones."""
+    def move_edges(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
+        """Move one edge of each output from its old input to its new input."""
         np.subtract.at(self._counts, outputs * self.n_in + old, 1)
         np.add.at(self._counts, outputs * self.n_in + new, 1)
 
-    def first(self, values: np.ndarray) -> np.ndarray:
-        """Which of the values, edges or cells, have not occurred before."""
+    def is_first(self, values: np.ndarray) -> np.ndarray:
+        """Return which values, edges or cells, have not occurred earlier in the array."""
+        # Of several values written to one place the last write wins. So writing backwards keeps the earliest position.
         order = np.arange(len(values), dtype=np.int32)
         self._earliest[values[::-1]] = order[::-1]
         return self._earliest[values] == order
 
-    def ranked(self) -> np.ndarray:
-        """The inputs of every output, sorted, when no edges are parallel."""
+    def sorted_inputs(self) -> np.ndarray:
+        """Return the inputs of every output, sorted, if no edges are parallel."""
         return (np.flatnonzero(self._counts) % self.n_in).astype(np.int32)
 
 
-class SortedRows:
-    """The inputs of every output, sorted."""
+class SortedInputs:
+    """The sorted inputs of every output; O(n_edges) memory."""
 
     def __init__(self, n_in: int, indptr: np.ndarray, inputs: np.ndarray) -> None:
-        self.n_in, self._indptr, self._ranked = n_in, indptr, inputs.copy()
+        self.n_in, self._indptr, self._sorted = n_in, indptr, inputs.copy()
         n_out = len(indptr) - 1
-        step = max(1, _CHUNK * n_out // max(len(inputs), 1))
+        step = max(1, _CHUNK * n_out // max(len(inputs), 1))  # outputs per piece, of about _CHUNK edges
         for start in range(0, n_out, step):
-            edges, cells = self._cells(np.arange(start, min(start + step, n_out)))
-            self._rank(edges, cells)
+            edges, cells = self._list_cells(np.arange(start, min(start + step, n_out)))
+            self._store(edges, cells)
 
-    def copies(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """How many edges each cell holds, counted up to two."""
+    def count_edges(self, outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Return the number of edges in each cell (outputs[k], inputs[k]), where 2 means two or more."""
+        # One binary search per cell, all at once: low moves to the first input of the output that is not smaller.
         low, end = self._indptr[outputs], self._indptr[outputs + 1]
-        high, last = end.copy(), len(self._ranked) - 1
-        while (open_ := low < high).any():
+        high, last = end.copy(), len(self._sorted) - 1
+        while (is_open := low < high).any():
             middle = (low + high) >> 1
-            below = open_ & (self._ranked[np.minimum(middle, last)] < inputs)
+            below = is_open & (self._sorted[np.minimum(middle, last)] < inputs)
             low = np.where(below, middle + 1, low)
-            high = np.where(open_ & ~below, middle, high)
-        one = (low < end) & (self._ranked[np.minimum(low, last)] == inputs)
-        two = one & (low + 1 < end) & (self._ranked[np.minimum(low + 1, last)] == inputs)
-        return one.astype(np.int8) + two
+            high = np.where(is_open & ~below, middle, high)
+        has_edge = (low < end) & (self._sorted[np.minimum(low, last)] == inputs)
+        has_second = has_edge & (low + 1 < end) & (self._sorted[np.minimum(low + 1, last)] == inputs)
+        return has_edge.astype(np.int8) + has_second
 
-    def crowded(self) -> np.ndarray:
-        """The outputs that have parallel edges, sorted; at times others."""
-        again = np.flatnonzero(self._ranked[1:] == self._ranked[:-1])
-        return np.unique(np.searchsorted(self._indptr, again, side="right") - 1)
+    def outputs_to_check(self) -> np.ndarray:
+        """Return all outputs that have parallel edges, sorted, and perhaps some others."""
+        # The last input of an output may equal the first input of the next: then that output is listed without need.
+        repeats = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
+        return np.unique(np.searchsorted(self._indptr, repeats, side="right") - 1)
 
-    def change(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
-        """Edges of these outputs leave the old inputs for the new ones."""
+    def move_edges(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
+        """Move one edge of each output from its old input to its new input."""
+        # Only the rows of these outputs are sorted again. As cells of a graph of these rows alone they stay in order.
         rows, local = np.unique(outputs, return_inverse=True)
-        edges, cells = self._cells(rows)
-        gone = np.sort(local * self.n_in + old)
-        copy = np.arange(len(gone)) - np.searchsorted(gone, gone)
-        cells[np.searchsorted(cells, gone) + copy] = local * self.n_in + new
-        self._rank(edges, cells)
+        edges, cells = self._list_cells(rows)
+        leaving = np.sort(local * self.n_in + old)
+        # If several parallel edges leave one cell, each must overwrite another copy: the k-th takes the k-th copy.
+        copy = np.arange(len(leaving)) - np.searchsorted(leaving, leaving)
+        cells[np.searchsorted(cells, leaving) + copy] = local * self.n_in + new
+        self._store(edges, cells)
 
-    def first(self, values: np.ndarray) -> np.ndarray:
-        """Which of the values, edges or cells, have not occurred before."""
-        fresh = np.zeros(len(values), bool)
-        fresh[np.unique(values, return_index=True)[1]] = True
-        return fresh
+    def is_first(self, values: np.ndarray) -> np.ndarray:
+        """Return which values, edges or cells, have not occurred earlier in the array."""
+        result = np.zeros(len(values), bool)
+        result[np.unique(values, return_index=True)[1]] = True
+        return result
 
-    def ranked(self) -> np.ndarray:
-        """The inputs of every output, sorted."""
-        return self._ranked
+    def sorted_inputs(self) -> np.ndarray:
+        """Return the inputs of every output, sorted."""
+        return self._sorted
 
-    def _cells(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places of some rows, and their cells as if there were no other rows."""
+    def _list_cells(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the edges of some outputs, and their cells in a graph that has these outputs only."""
         edges, local = edges_of(self._indptr, rows)
-        return edges, local * self.n_in + self._ranked[edges]
+        return edges, local * self.n_in + self._sorted[edges]
 
-    def _rank(self, edges: np.ndarray, cells: np.ndarray) -> None:
+    def _store(self, edges: np.ndarray, cells: np.ndarray) -> None:
+        """Sort the cells of whole outputs, and write their inputs to the places of these edges."""
         cells.sort()
         cells %= self.n_in
-        self._ranked[edges] = cells
+        self._sorted[edges] = cells
 
 
 def edges_of(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of some rows, and for each edge which of these rows it belongs to."""
+    """Return the edges of some outputs, and for each edge the index in `rows` of its output."""
     starts = indptr[rows]
     sizes = indptr[rows + 1] - starts
     local = np.repeat(np.arange(len(rows)), sizes)

@@ -1,4 +1,4 @@
-"""How many edges a request means: every family takes fan_in= or density=, and reads them here."""
+"""Edge counts and fan-ins from fan_in=, density= or n_edges=, and checks of numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from ...random_bits import RandomBits
 
 
 def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None, n_edges: int | None = None) -> int:
-    """n_edges, or n_out * fan_in, or density * n_in * n_out rounded to the nearest integer (half to even).
+    """Return n_edges, or n_out * fan_in, or density * n_in * n_out rounded to the nearest integer (half to even).
 
-    Raises ValueError unless exactly one of the three is given and it leaves between 1 and n_in * n_out edges.
+    Raises ValueError unless exactly one of the three is given and the graph has between 1 and n_in * n_out edges.
     """
     if n_edges is None and density is None:
         return n_out * constant_fan_in(n_in, fan_in, None)
@@ -33,15 +33,15 @@ def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None,
     return edges
 
 
-def near_equal(n: int, total: int, bits: RandomBits) -> np.ndarray:
-    """`n` integers that differ by at most one and sum to `total`; which are the larger ones is random."""
+def split_evenly(n: int, total: int, bits: RandomBits) -> np.ndarray:
+    """Return `n` integers that differ by at most one and sum to `total`; which of them are larger is random."""
     degrees = np.full(n, total // n)
     degrees[bits.permutation(n)[: total % n]] += 1
     return degrees
 
 
 def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int:
-    """fan_in, or density * n_in rounded to the nearest integer (half to even): the fan-in of every output.
+    """Return fan_in, or density * n_in rounded to the nearest integer (half to even): the fan-in of every output.
 
     Raises ValueError unless exactly one of the two is given and 0 < fan_in <= n_in.
     """
@@ -64,26 +64,26 @@ def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int
 
 
 def check_multiple(name: str, value: int, unit: int, most: int) -> None:
-    """Raises ValueError that names the nearest multiples, 1..most, unless `value` is a multiple of `unit`."""
+    """Raise ValueError, with the nearest multiples in 1..most, unless `value` is a multiple of `unit`."""
     if value % unit:
         raise ValueError(
             f"expected {name} to be a multiple of {unit}, got {name}={value}; the nearest are "
-            f"{nearest(range(unit, most + 1, unit), value)}"
+            f"{format_nearest(range(unit, most + 1, unit), value)}"
         )
 
 
-def nearest(fits: Sequence[int], value: int) -> str:
-    """The largest below and the smallest above the value of those that fit, for a message."""
-    below, above = [k for k in fits if k < value], [k for k in fits if k > value]
-    return " and ".join(str(value) for value in [*sorted(below)[-1:], *sorted(above)[:1]])
+def format_nearest(choices: Sequence[int], value: int) -> str:
+    """Return the largest choice below the value and the smallest above, as words of a message."""
+    below, above = [k for k in choices if k < value], [k for k in choices if k > value]
+    return " and ".join(str(k) for k in [*sorted(below)[-1:], *sorted(above)[:1]])
 
 
 def _check_alone(**requests: float | None) -> None:
     given = {name: value for name, value in requests.items() if value is not None}
     if len(given) > 1:
         names = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        wanted = " or ".join(f"{name}=" for name in requests)
-        raise ValueError(f"expected {wanted}, got {'both' if len(given) == 2 else 'all'} ({names}); give only one")
+        choices = " or ".join(f"{name}=" for name in requests)
+        raise ValueError(f"expected {choices}, got {'both' if len(given) == 2 else 'all'} ({names}); give only one")
 
 
 def _check_integer(name: str, value: object) -> None:
@@ -91,20 +91,16 @@ def _check_integer(name: str, value: object) -> None:
         raise ValueError(f"expected an integer {name}, got {name}={value!r}; use density= for a share")
 
 
-def check_side(name: str, value: Any) -> int:
-    """The number of units of a side; raises ValueError unless it is an integer in [1, 2**31)."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
-        raise ValueError(f"expected an integer 1 <= {name} < 2**31, got {name}={value!r}")
-    return int(value)
-
-
 def check_density(density: Any) -> float:
-    """The density; raises ValueError unless it is a number in (0, 1]."""
+    """Return the density; raises ValueError unless the density is a number in (0, 1]."""
     return check_real("density", density, 0, 1, "density is the share of edges present", above=True)
 
 
 def check_real(name: str, value: Any, low: float, high: float, remedy: str, *, above: bool = False) -> float:
-    """The value; raises ValueError that ends with the remedy unless it is a number from low, or above it, to high."""
+    """Return the value as a float; raises ValueError, which ends with the remedy, if the value is no number in range.
+
+    The range is [low, high], or (low, high] with above=True.
+    """
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not low <= value <= high or (above and value == low):
         least = f"{low:g} {'<' if above else '<='} {name}"

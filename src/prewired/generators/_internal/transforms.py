@@ -1,4 +1,4 @@
-"""The decorator of functions that make a topology from topologies: stamps a recipe that holds theirs, and the names."""
+"""The decorator of functions that build a topology from topologies."""
 
 import inspect
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import ParamSpec
 import numpy as np
 
 from ...topology import Names, Recipe, Topology
+from .costs import CostRule, register_cost
 
 Edges = tuple[np.ndarray, np.ndarray]
 """indptr and indices, see Topology."""
@@ -16,21 +17,26 @@ Parts = tuple[int, int, np.ndarray, np.ndarray]
 
 P = ParamSpec("P")
 TRANSFORMS: dict[str, Callable[..., Topology]] = {}
+_USUAL_COST = CostRule()
 
 
-def kept(t: Topology, *_: object, **__: object) -> Names | None:
-    """The names after an operation that leaves every input and every output in its place."""
+def keep_names(t: Topology, *_: object, **__: object) -> Names | None:
+    """Return the names of t, for a transform whose result has the same inputs and outputs in the same order."""
     return t.names
 
 
-def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
-    """Turn a function of topologies that returns the parts of a graph into a registered one that returns a Topology.
+def transform(
+    *, names: Callable[..., Names | None] | None, cost: CostRule = _USUAL_COST
+) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
+    """Turn a function of topologies that returns the parts of a graph into a registered function -> Topology.
 
-    The result has a recipe where every topology it was made from has one.
+    The result has a recipe, which contains the recipes of the topologies, if all of them have one.
 
     Args:
-        names: the names of the result, from the same arguments; `kept` where the units are those of t, None where they
-            are new and have none.
+        names: the function of the same arguments that gives the names of the result; `keep_names` if the units are
+            those of t; None if the units are new and have no names.
+        cost: how edges and time follow from the parameters and the sizes of the topologies, see `family`. State it if
+            the result has more edges than the largest of them, or takes longer than one step per edge.
     """
 
     def decorate(parts: Callable[P, Parts]) -> Callable[P, Topology]:
@@ -38,20 +44,20 @@ def transform(*, names: Callable[..., Names | None] | None) -> Callable[[Callabl
         signature = inspect.signature(parts)
 
         @wraps(parts)
-        def make(*args: P.args, **kwargs: P.kwargs) -> Topology:
+        def build(*args: P.args, **kwargs: P.kwargs) -> Topology:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            values = bound.arguments
-            given = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
-            bound.arguments.update(given)
-            made = parts(*bound.args, **bound.kwargs)
-            known = {k: v.recipe if isinstance(v, Topology) else v for k, v in given.items()}
-            unknown = any(isinstance(v, Topology) and v.recipe is None for v in given.values())
-            recipe = None if unknown else Recipe.make(name, **known)
-            return Topology(*made, recipe, names and names(*bound.args, **bound.kwargs))
+            values = {k: v.item() if isinstance(v, np.generic) else v for k, v in bound.arguments.items()}
+            bound.arguments.update(values)
+            sides_and_edges = parts(*bound.args, **bound.kwargs)
+            parameters = {k: v.recipe if isinstance(v, Topology) else v for k, v in values.items()}
+            has_recipe = all(v.recipe is not None for v in values.values() if isinstance(v, Topology))
+            recipe = Recipe.make(name, **parameters) if has_recipe else None
+            return Topology(*sides_and_edges, recipe, names and names(*bound.args, **bound.kwargs))
 
-        make.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
-        TRANSFORMS[name] = make
-        return make
+        build.__signature__ = signature.replace(return_annotation=Topology)  # pyright: ignore[reportAttributeAccessIssue]
+        register_cost(name, cost, signature)
+        TRANSFORMS[name] = build
+        return build
 
     return decorate
