@@ -56,7 +56,7 @@ def check_against_references(t):
 @settings(max_examples=200, deadline=None)
 def test_any_small_graph(mask, dense_cells, wedges, cells):
     with pytest.MonkeyPatch.context() as patch:  # both ways of counting, in small batches
-        patch.setattr(cycles, "_DENSE_CELLS", dense_cells)
+        patch.setattr(cycles, "_PRODUCT_CELLS", dense_cells)
         patch.setattr(cycles, "_WEDGES", wedges)
         patch.setattr(cycles, "_ROW_CELLS", cells)
         check_against_references(Topology.from_mask(mask))

@@ -101,7 +101,7 @@ def test_gini_of_an_arithmetic_progression():
 
 @given(costs=st.lists(st.integers(0, 20), max_size=30), limit=st.integers(1, 30))
 def test_chunks_cover_everything_within_the_limit(costs, limit):
-    chunks = degrees.even_chunks(np.array(costs, np.int64), limit)
+    chunks = degrees.split_by_cost(np.array(costs, np.int64), limit)
     assert list(itertools.chain.from_iterable(range(*chunk) for chunk in chunks)) == list(range(len(costs)))
     assert all(stop - start == 1 or sum(costs[start:stop]) <= limit for start, stop in chunks)
 

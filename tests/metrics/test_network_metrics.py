@@ -331,23 +331,23 @@ def test_bounds_of_estimates_hold_the_exact_values(name, sampling):
 def test_estimates_settle_at_the_exact_values(name, monkeypatch):
     layers = NETWORKS[name]
     exact = paths.path_cv(layers), paths.effective_receptive_field(layers), reachability.receptive_field(layers)
-    estimate = paths._estimated_cv(layers, 20_000, None)
+    estimate = paths._estimate_cv(layers, 20_000, None)
     assert estimate.value == pytest.approx(exact[0], rel=0.01)
     assert estimate.high - estimate.low < 0.1 * exact[0]
-    monkeypatch.setattr(paths, "_vectors", lambda layers: layers[-1].n_out - 1)
+    monkeypatch.setattr(paths, "_count_affordable_vectors", lambda layers: layers[-1].n_out - 1)
     assert paths.effective_receptive_field(layers) == pytest.approx(exact[1], rel=0.1)
-    monkeypatch.setattr(reachability, "_WORK", flows.size(layers))
+    monkeypatch.setattr(reachability, "_WORK", flows.count_operations(layers))
     assert reachability.receptive_field(layers) == pytest.approx(exact[2], rel=0.2)
 
 
 def test_a_sample_that_missed_the_few_large_values_allows_for_them():
     tops = np.repeat([1.0, 1000.0], [990, 10])
-    found = flows.sampled_mean(np.ones(100), tops, "drawing")
+    found = flows.bound_sampled_mean(np.ones(100), tops, "drawing")
     assert (found.low, found.value) == (1, 1)
     assert found.high == tops.mean()
-    many = flows.sampled_mean(np.ones(10**6), tops, "drawing")
+    many = flows.bound_sampled_mean(np.ones(10**6), tops, "drawing")
     assert many.high == pytest.approx(1 + 7 * 1000 * np.log(400) / (3 * (10**6 - 1)))
-    spread = flows.sampled_mean(np.tile([0.0, 2.0], 500), np.full(10, 3.0), "drawing")
+    spread = flows.bound_sampled_mean(np.tile([0.0, 2.0], 500), np.full(10, 3.0), "drawing")
     radius = np.sqrt(2 * (1000 / 999) * np.log(400) / 1000) + 7 * 3 * np.log(400) / (3 * 999)
     assert (spread.low, spread.value) == pytest.approx((1, 1))
     assert spread.high == pytest.approx(1 + radius)

@@ -35,9 +35,9 @@ def sparse_solvers(monkeypatch):
     """Send even small graphs through the Lanczos iteration."""
     monkeypatch.setattr(leading_singular_values, "DENSE_CELLS", 0)
     monkeypatch.setattr(laplacian, "DENSE_VERTICES", 0)
-    spectrum._KNOWN.clear()
+    spectrum._CACHE.clear()
     yield
-    spectrum._KNOWN.clear()
+    spectrum._CACHE.clear()
 
 
 def check_against_references(t):

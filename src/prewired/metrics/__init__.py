@@ -1,6 +1,5 @@
 """Metrics: plain functions of a topology, and of a list of topologies, that give a float."""
 
-from ._internal.measurement import Measurement
 from .communities import barber_modularity, modularity
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
@@ -30,6 +29,7 @@ from .laplacian import (
     normalized_algebraic_connectivity,
     sweep_cut,
 )
+from .measurement import Measurement
 from .paths import effective_receptive_field, log_path_kernel_trace, log_paths, path_counts, path_cv, path_kernel_trace
 from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .random_matrix import biregular_law, bulk, singular_value_density, singular_values

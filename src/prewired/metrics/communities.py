@@ -10,9 +10,9 @@ import scipy.sparse
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from ._internal.measurement import Measurement, Progress, explained
-from .degrees import component_labels, even_chunks
-from .spectrum import leading_of
+from .degrees import label_units, split_by_cost
+from .measurement import Measurement, Progress, explainable
+from .spectrum import measure_leading_pair
 
 _MAX_STEPS = 100
 _MIN_STEPS = 10
@@ -23,7 +23,7 @@ _POWER_STEPS = 15
 _CHUNK = 1 << 22
 
 
-@explained
+@explainable
 def modularity(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """Barber's bipartite modularity Q of the best communities found, in [0, 1): a lower bound of its maximum.
 
@@ -52,17 +52,17 @@ def modularity(t: Topology, *, certify: bool, progress: Progress | None) -> Meas
     2010.
     """
     if t.n_edges == 0:
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     ones = np.ones(t.n_edges, np.int32)
     by_output: Any = scipy.sparse.csr_array((ones, t.indices, t.indptr), shape=(t.n_out, t.n_in))
     by_input = by_output.T.tocsr()
-    divisions = [np.arange(t.n_in), *_sign_patterns(t)]
-    starts = [np.arange(t.n_out), component_labels(t)[2], *(_best(by_output, inputs)[0] for inputs in divisions)]
+    divisions = [np.arange(t.n_in), *_label_by_signs(t)]
+    starts = [np.arange(t.n_out), label_units(t)[2], *(_assign_rows(by_output, inputs)[0] for inputs in divisions)]
     value = max(_climb(by_output, by_input, outputs) for outputs in starts) / t.n_edges**2
     method = "alternating assignment and merging"
     if not certify:
         return Measurement(value, value, value, method, "communities found")
-    second = leading_of(t, normalized=True, certify=True, progress=progress).second
+    second = measure_leading_pair(t, normalized=True, certify=True, progress=progress).second
     certificate = f"communities found below, second singular value above; {second.certificate}"
     return Measurement(value, value, max(second.high, value), method, certificate, second.confidence)
 
@@ -93,7 +93,7 @@ def barber_modularity(t: Topology, input_labels: np.ndarray, output_labels: np.n
     _, labels = np.unique(np.concatenate([input_labels, output_labels]), return_inverse=True)
     inputs, outputs = labels[: t.n_in], labels[t.n_in :]
     inside = np.count_nonzero(inputs[t.indices] == np.repeat(outputs, t.fan_in))
-    expected = _sums(inputs, t.fan_out, labels.max() + 1) @ _sums(outputs, t.fan_in, labels.max() + 1)
+    expected = _sum_by_label(inputs, t.fan_out, labels.max() + 1) @ _sum_by_label(outputs, t.fan_in, labels.max() + 1)
     return (t.n_edges * int(inside) - int(expected)) / t.n_edges**2
 
 
@@ -101,19 +101,19 @@ def _climb(by_output: Any, by_input: Any, outputs: np.ndarray) -> int:
     """The largest E^2 Q met on the way up from communities of the outputs."""
     highest = -1
     for _ in range(min(_MAX_STEPS, max(_MIN_STEPS, _EDGE_VISITS // by_output.nnz))):
-        inputs, _ = _best(by_input, outputs)
-        outputs, reached = _best(by_output, inputs)
+        inputs, _ = _assign_rows(by_input, outputs)
+        outputs, reached = _assign_rows(by_output, inputs)
         at_rest = reached <= highest + highest // _AT_REST
         highest = max(highest, reached)
         if at_rest:
-            merged = _merged(by_output, inputs, outputs)
+            merged = _merge_partners(by_output, inputs, outputs)
             if merged is None:
                 break
             outputs = merged[1]
     return highest
 
 
-def _best(matrix: Any, labels: np.ndarray) -> tuple[np.ndarray, int]:
+def _assign_rows(matrix: Any, labels: np.ndarray) -> tuple[np.ndarray, int]:
     """For every row the community in which it adds most to Q, given those of the columns, and E^2 Q after that.
 
     The sum of a row's gains over all communities is 0, so some community that it has edges to has a gain >= 0, and Q is
@@ -121,34 +121,34 @@ def _best(matrix: Any, labels: np.ndarray) -> tuple[np.ndarray, int]:
     """
     n_edges, degrees = matrix.nnz, np.diff(matrix.indptr).astype(np.int64)
     count = int(labels.max()) + 1
-    weights = _sums(labels, np.bincount(matrix.indices, minlength=len(labels)), count)
-    of_columns = _one_hot(labels, count)
+    weights = _sum_by_label(labels, np.bincount(matrix.indices, minlength=len(labels)), count)
+    of_columns = _encode_one_hot(labels, count)
     chosen, total = np.zeros(len(degrees), np.int64), 0
-    for start, end in even_chunks(degrees, _CHUNK):
+    for start, end in split_by_cost(degrees, _CHUNK):
         shared = matrix[start:end] @ of_columns
         gains = n_edges * shared.data.astype(np.int64)
         gains -= np.repeat(degrees[start:end], np.diff(shared.indptr)) * weights[shared.indices]
-        rows, columns, tops = _largest(shared, gains)
+        rows, columns, tops = _find_row_maxima(shared, gains)
         chosen[start + rows] = columns
         total += int(tops.sum())
     return chosen, total
 
 
-def _merged(by_output: Any, inputs: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _merge_partners(by_output: Any, inputs: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Labels once all communities that are each other's best partners have merged; None if none."""
     _, labels = np.unique(np.concatenate([inputs, outputs]), return_inverse=True)
     count = int(labels.max()) + 1
     # equal gains go to the lower label: in a random order, so that in a ring many pairs choose each other at once
     labels = RandomBits(0, "modularity").permutation(count)[labels]
     inputs, outputs = labels[: len(inputs)], labels[len(inputs) :]
-    between = _one_hot(outputs, count).T @ (by_output @ _one_hot(inputs, count))
+    between = _encode_one_hot(outputs, count).T @ (by_output @ _encode_one_hot(inputs, count))
     pairs = (between + between.T).tocsr()
-    of_inputs = _sums(inputs, np.bincount(by_output.indices, minlength=len(inputs)), count)
-    of_outputs = _sums(outputs, np.diff(by_output.indptr), count)
+    of_inputs = _sum_by_label(inputs, np.bincount(by_output.indices, minlength=len(inputs)), count)
+    of_outputs = _sum_by_label(outputs, np.diff(by_output.indptr), count)
     a, b = np.repeat(np.arange(count), np.diff(pairs.indptr)), pairs.indices
     gains = by_output.nnz * pairs.data.astype(np.int64) - of_inputs[a] * of_outputs[b] - of_inputs[b] * of_outputs[a]
     gains[a == b] = 0
-    rows, columns, tops = _largest(pairs, gains)
+    rows, columns, tops = _find_row_maxima(pairs, gains)
     if not (tops > 0).any():
         return None
     partner = np.arange(count)
@@ -158,7 +158,7 @@ def _merged(by_output: Any, inputs: np.ndarray, outputs: np.ndarray) -> tuple[np
     return joint[inputs], joint[outputs]
 
 
-def _largest(matrix: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_row_maxima(matrix: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rows of a CSR matrix that have entries; the column, the lowest on ties, and size of their largest value."""
     lengths = np.diff(matrix.indptr)
     rows = np.flatnonzero(lengths)
@@ -170,7 +170,7 @@ def _largest(matrix: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return rows, np.minimum.reduceat(at_top, starts), tops
 
 
-def _sign_patterns(t: Topology) -> list[np.ndarray]:
+def _label_by_signs(t: Topology) -> list[np.ndarray]:
     """Labels of the inputs: the signs of their entries in the first singular vectors of B - fan_in fan_out^T / E."""
     b, fan_in, fan_out = t.biadjacency(), t.fan_in / t.n_edges, t.fan_out
     vectors = RandomBits(0, "modularity signs").fractions(t.n_in * max(_SIGNS)).reshape(t.n_in, -1) - 0.5
@@ -181,11 +181,11 @@ def _sign_patterns(t: Topology) -> list[np.ndarray]:
     return [bits[:, :k].sum(axis=1) for k in _SIGNS]
 
 
-def _one_hot(labels: np.ndarray, count: int) -> Any:
+def _encode_one_hot(labels: np.ndarray, count: int) -> Any:
     n = len(labels)
     return scipy.sparse.csr_array((np.ones(n, np.int32), labels, np.arange(n + 1)), shape=(n, count))
 
 
-def _sums(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+def _sum_by_label(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     """The sum of the values of each label, int64; exact, as all sums of degrees are below 2**53."""
     return np.bincount(labels, weights=values, minlength=count).astype(np.int64)

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from ..topology import Topology
-from ._internal.bounded_pair import Leading
-from ._internal.measurement import Measurement, Progress, explained
-from .spectrum import is_biregular, leading_of
+from ._internal.leading_pair import LeadingPair
+from .measurement import Measurement, Progress, explainable
+from .spectrum import is_biregular, measure_leading_pair
 
 _SLACK = 1e-9
 _SMALLEST_CLASS = 3
 _SMALLEST_DEGREE = 3
 
 
-@explained
+@explainable
 def ramanujan_difference(
     t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False
 ) -> Measurement:
@@ -42,11 +42,11 @@ def ramanujan_difference(
     ICLR 2023 (there Delta_r).
     """
     bound = _degree_bound(t.n_edges / t.n_out, t.n_edges / t.n_in)
-    sigma2 = leading_of(t, certify=certify, progress=progress).second
-    return sigma2.mapped(lambda sigma: _difference(bound, sigma, relative))
+    sigma2 = measure_leading_pair(t, certify=certify, progress=progress).second
+    return sigma2.map(lambda sigma: _difference(bound, sigma, relative))
 
 
-@explained
+@explainable
 def perron_difference(t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False) -> Measurement:
     """2 sqrt(sigma1 - 1) - sigma2: `ramanujan_difference` with sigma1 in the place of both degrees.
 
@@ -63,7 +63,7 @@ def perron_difference(t: Topology, *, certify: bool, progress: Progress | None, 
 
     Source: as for `ramanujan_difference` (there Delta_s).
     """
-    found = leading_of(t, certify=certify, progress=progress)
+    found = measure_leading_pair(t, certify=certify, progress=progress)
     return _of_both(found, lambda first, second: _difference(2.0 * math.sqrt(max(first - 1.0, 0.0)), second, relative))
 
 
@@ -87,10 +87,10 @@ def is_ramanujan(t: Topology) -> bool:
     if t.n_edges == 0 or not is_biregular(t):
         return False
     bound = _degree_bound(float(t.fan_in[0]), float(t.fan_out[0]))
-    return leading_of(t).second.value <= bound + _SLACK * (1.0 + bound)
+    return measure_leading_pair(t).second.value <= bound + _SLACK * (1.0 + bound)
 
 
-@explained
+@explainable
 def random_ratio(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma2 / (sqrt(fan_in (1 - density)) + sqrt(fan_out (1 - density))), mean degrees where they vary; >= 0.
 
@@ -110,12 +110,12 @@ def random_ratio(t: Topology, *, certify: bool, progress: Progress | None) -> Me
     """
     absent = 1.0 - t.density
     if t.n_edges == 0 or absent == 0.0:
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     expected = math.sqrt(t.n_edges / t.n_out * absent) + math.sqrt(t.n_edges / t.n_in * absent)
-    return leading_of(t, certify=certify, progress=progress).second.mapped(lambda sigma: sigma / expected)
+    return measure_leading_pair(t, certify=certify, progress=progress).second.map(lambda sigma: sigma / expected)
 
 
-@explained
+@explainable
 def rbgp_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """(sigma1 - sigma2) / (sigma1 - 2 sqrt(sigma1 - 1)): the spectral gap over that of an ideal graph; >= 0.
 
@@ -133,13 +133,13 @@ def rbgp_gap(t: Topology, *, certify: bool, progress: Progress | None) -> Measur
     Source: Vooturi, Varma, Kothapalli, "Ramanujan bipartite graph products for efficient block sparse neural networks",
     arXiv 2006.13486, 2020.
     """
-    found = leading_of(t, certify=certify, progress=progress)
+    found = measure_leading_pair(t, certify=certify, progress=progress)
     if found.first.value <= 2.0 * (1.0 + _SLACK):
-        return Measurement.counted(math.nan)
+        return Measurement.from_count(math.nan)
     return _of_both(found, lambda first, second: (first - second) / (first - 2.0 * math.sqrt(first - 1.0)))
 
 
-@explained
+@explainable
 def imdb(t: Topology, *, certify: bool, progress: Progress | None, relative: bool = False) -> Measurement:
     """Iterative mean difference of bound: the mean of `ramanujan_difference` over classes of inputs of equal fan-out.
 
@@ -166,16 +166,16 @@ def imdb(t: Topology, *, certify: bool, progress: Progress | None, relative: boo
             of_class = Topology(len(fed), rows.shape[0], rows.indptr, columns)
             explain: Any = certify
             term = ramanujan_difference(of_class, explain=explain, progress=progress, relative=relative)
-            terms.append(term if isinstance(term, Measurement) else Measurement.counted(term))
+            terms.append(term if isinstance(term, Measurement) else Measurement.from_count(term))
     if not terms:
-        return Measurement.counted(math.nan)
+        return Measurement.from_count(math.nan)
     value, low, high = np.mean([(term.value, term.low, term.high) for term in terms], axis=0).tolist()
     bases = "; ".join(dict.fromkeys(term.certificate for term in terms))
     doubt = sum(1.0 - term.confidence for term in terms)
     return Measurement(value, low, high, f"mean over {len(terms)} classes", bases, 1.0 - doubt)
 
 
-@explained
+@explainable
 def narc(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """Normalized random coefficient, as its authors' code has it; <= 0 is read as a graph like a random one.
 
@@ -197,11 +197,11 @@ def narc(t: Topology, *, certify: bool, progress: Progress | None) -> Measuremen
     """
     inputs, outputs = np.count_nonzero(t.fan_out), np.count_nonzero(t.fan_in)
     root, second = math.sqrt(inputs * outputs), t.n_edges * float(2.0 - outputs / t.n_out)
-    sigma2 = leading_of(t, certify=certify, progress=progress).second
-    return sigma2.mapped(lambda sigma: ((sigma**2 / 4.0 + 1.0) * root - second) / (t.n_in * t.n_out))
+    sigma2 = measure_leading_pair(t, certify=certify, progress=progress).second
+    return sigma2.map(lambda sigma: ((sigma**2 / 4.0 + 1.0) * root - second) / (t.n_in * t.n_out))
 
 
-def _of_both(found: Leading, function: Callable[[float, float], float]) -> Measurement:
+def _of_both(found: LeadingPair, function: Callable[[float, float], float]) -> Measurement:
     """A function of sigma1 and sigma2 that is monotone in each, near them."""
     first, second = found.first, found.second
     value = function(first.value, second.value)

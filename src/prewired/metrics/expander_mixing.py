@@ -8,19 +8,19 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from ._internal.measurement import Measurement, Progress, explained
-from .spectrum import is_biregular, leading_of
+from .measurement import Measurement, Progress, explainable
+from .spectrum import is_biregular, measure_leading_pair
 
 _SHARES = (2, 8, 32)
 _POWER_STEPS = 10
 _MAX_TURNS = 20
 _MIN_TURNS = 3
 _EDGE_VISITS = 2 * 10**7
-_DENSE_CELLS = 1_000_000
+_NORM_CELLS = 1_000_000
 _ROUNDING = 1e-9
 
 
-@explained
+@explainable
 def mixing_deviation(t: Topology, *, certify: bool, progress: Progress | None) -> Measurement:
     """Largest abs(e(S, T) - density |S| |T|) / sqrt(|S| |T|) found over sets S of inputs and T of outputs, >= 0.
 
@@ -54,34 +54,34 @@ def mixing_deviation(t: Topology, *, certify: bool, progress: Progress | None) -
     for two sides Haemers, "Interlacing eigenvalues and graphs", Linear Algebra and its Applications 226, 1995; for
     varying degrees Chung, "Spectral Graph Theory", 1997, chapter 5.
     """
-    value = _largest_found(t, progress)
+    value = _search_sets(t, progress)
     method = "alternating search"
     if not certify:
         return Measurement(value, value, value, method, "two sets")
-    high, certificate, confidence = _upper_bound(t, progress)
+    high, certificate, confidence = _bound_above(t, progress)
     return Measurement(value, value, max(high, value), method, f"two sets below, {certificate} above", confidence)
 
 
-def _largest_found(t: Topology, progress: Progress | None) -> float:
+def _search_sets(t: Topology, progress: Progress | None) -> float:
     b = t.biadjacency()
     transposed = b.T.tocsr()
     largest, n_starts = 0.0, 5 + 2 * len(_SHARES)
-    for done, start in enumerate(_starts(t, b, transposed), 1):
+    for done, start in enumerate(_generate_starts(t, b, transposed), 1):
         for sign in (1.0, -1.0):
             for weights in (start, -start):
-                inputs, outputs = _climb(b, transposed, t.density, sign, weights)
+                inputs, outputs = _alternate(b, transposed, t.density, sign, weights)
                 edges = int(outputs @ (b @ inputs))
-                largest = max(largest, _deviation(t, int(inputs.sum()), int(outputs.sum()), edges))
+                largest = max(largest, _compute_deviation(t, int(inputs.sum()), int(outputs.sum()), edges))
         if progress is not None:
             progress(done, n_starts)
     return largest
 
 
-def _starts(t: Topology, b: Any, transposed: Any) -> Iterator[np.ndarray]:
+def _generate_starts(t: Topology, b: Any, transposed: Any) -> Iterator[np.ndarray]:
     """Weights of the inputs, of which the heaviest make a set."""
     yield np.ones(t.n_in)
     yield t.fan_out - t.n_edges / t.n_in
-    yield _excess(transposed, t.density, np.arange(t.n_out) == t.fan_in.argmax())
+    yield _apply_centred(transposed, t.density, np.arange(t.n_out) == t.fan_in.argmax())
     yield np.eye(1, t.n_in, int(t.fan_out.argmax()))[0]
     yield np.eye(1, t.n_in, int(t.fan_out.argmin()))[0]
     bits = RandomBits(0, "mixing")
@@ -91,19 +91,21 @@ def _starts(t: Topology, b: Any, transposed: Any) -> Iterator[np.ndarray]:
         x[bits.sample(t.n_in, size)] += 1.0
         yield x
         for _ in range(_POWER_STEPS):
-            x = _excess(transposed, t.density, _excess(b, t.density, x))
+            x = _apply_centred(transposed, t.density, _apply_centred(b, t.density, x))
             x /= np.linalg.norm(x) or 1.0
         yield x
 
 
-def _climb(b: Any, transposed: Any, density: float, sign: float, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _alternate(
+    b: Any, transposed: Any, density: float, sign: float, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Sets S and T, as 0 and 1, with a large sign * (e(S, T) - density |S| |T|) / sqrt(|S| |T|)."""
-    inputs, _ = _heaviest(start)
-    outputs, reached = _heaviest(sign * _excess(b, density, inputs))
+    inputs, _ = _select_heaviest(start)
+    outputs, reached = _select_heaviest(sign * _apply_centred(b, density, inputs))
     reached /= math.sqrt(inputs.sum())
     for _ in range(min(_MAX_TURNS, max(_MIN_TURNS, _EDGE_VISITS // max(b.nnz, 1)))):
-        of_outputs, _ = _heaviest(sign * _excess(transposed, density, outputs))
-        of_inputs, risen = _heaviest(sign * _excess(b, density, of_outputs))
+        of_outputs, _ = _select_heaviest(sign * _apply_centred(transposed, density, outputs))
+        of_inputs, risen = _select_heaviest(sign * _apply_centred(b, density, of_outputs))
         risen /= math.sqrt(of_outputs.sum())
         if risen <= reached * (1.0 + _ROUNDING):
             break
@@ -111,12 +113,12 @@ def _climb(b: Any, transposed: Any, density: float, sign: float, start: np.ndarr
     return inputs, outputs
 
 
-def _excess(matrix: Any, density: float, weights: np.ndarray) -> np.ndarray:
+def _apply_centred(matrix: Any, density: float, weights: np.ndarray) -> np.ndarray:
     """(matrix - density J) weights."""
     return matrix @ weights - density * weights.sum()
 
 
-def _heaviest(weights: np.ndarray) -> tuple[np.ndarray, float]:
+def _select_heaviest(weights: np.ndarray) -> tuple[np.ndarray, float]:
     """The set, as 0 and 1, with the largest sum of weights over the root of its size, and that quotient."""
     order = np.argsort(-weights, kind="stable")
     quotients = np.cumsum(weights[order]) / np.sqrt(np.arange(1, len(weights) + 1))
@@ -126,29 +128,29 @@ def _heaviest(weights: np.ndarray) -> tuple[np.ndarray, float]:
     return chosen, float(quotients[size - 1])
 
 
-def _deviation(t: Topology, n_inputs: int, n_outputs: int, edges: int) -> float:
+def _compute_deviation(t: Topology, n_inputs: int, n_outputs: int, edges: int) -> float:
     cells = t.n_in * t.n_out
     return abs(cells * edges - t.n_edges * n_inputs * n_outputs) / cells / math.sqrt(n_inputs * n_outputs)
 
 
-def _upper_bound(t: Topology, progress: Progress | None) -> tuple[float, str, float]:
+def _bound_above(t: Topology, progress: Progress | None) -> tuple[float, str, float]:
     """The least bound, what it rests on, and the confidence in it."""
-    plain = leading_of(t, certify=True, progress=progress)
+    plain = measure_leading_pair(t, certify=True, progress=progress)
     bounds = [(plain.first.high, "sigma1", plain.first.confidence)]
     if is_biregular(t):
         sigma2 = plain.second.high * math.sqrt((1 - 1 / t.n_in) * (1 - 1 / t.n_out))
         bounds.append((sigma2, f"expander mixing lemma; {plain.second.certificate}", plain.second.confidence))
     else:
-        second = leading_of(t, normalized=True, certify=True, progress=progress).second
-        bound = second.high * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _degree_deviation(t)
+        second = measure_leading_pair(t, normalized=True, certify=True, progress=progress).second
+        bound = second.high * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _bound_degree_deviation(t)
         bounds.append((bound, f"expander mixing lemma for varying degrees; {second.certificate}", second.confidence))
-    if t.n_in * t.n_out <= _DENSE_CELLS:
+    if t.n_in * t.n_out <= _NORM_CELLS:
         norm = np.linalg.svd(t.biadjacency().toarray() - t.density, compute_uv=False)[0]
         bounds.append((float(norm) * (1.0 + _ROUNDING), "spectral norm", 1.0))
     return min(bounds)
 
 
-def _degree_deviation(t: Topology) -> float:
+def _bound_degree_deviation(t: Topology) -> float:
     """A bound of abs(vol(S) vol(T) / n_edges - density |S| |T|) / sqrt(|S| |T|) over all S and T.
 
     For sets of given sizes the volumes are between the sums of the smallest and of the largest degrees. With A, B the

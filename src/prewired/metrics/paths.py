@@ -11,24 +11,24 @@ from ..random_bits import RandomBits
 from ..topology import Topology
 from ._internal.flows import (
     CONFIDENCE,
+    add_logs,
+    add_logs_by_row,
+    apply_steps,
+    bound_inputs,
+    bound_sampled_mean,
+    build_walk,
     check_network,
-    column_chunks,
-    log_counts,
-    log_sum,
-    most_inputs,
-    moved,
-    reverse,
-    row_sums,
-    sampled_mean,
-    shares_of,
-    size,
-    walk,
-    walked,
+    count_log_paths,
+    count_operations,
+    reverse_network,
+    run_walks,
+    share_logs,
+    split_columns,
 )
-from ._internal.measurement import Measurement, Progress, explained
+from .measurement import Measurement, Progress, explainable
 
 _WORK = 1 << 31
-_FEWEST = 64
+_MIN_VECTORS = 64
 _LOG10_2 = log10(2)
 
 
@@ -45,10 +45,10 @@ def log_paths(topologies: Sequence[Topology]) -> float:
         >>> round(log_paths(generators.butterfly([8, 8, 8, 8])), 9) == round(log10(64), 9)
         True
     """
-    return log_sum(log_counts(check_network(topologies))[-1]) * _LOG10_2
+    return add_logs(count_log_paths(check_network(topologies))[-1]) * _LOG10_2
 
 
-@explained
+@explainable
 def path_cv(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
     """Coefficient of variation of the number of paths over all pairs of input and output: standard deviation / mean.
 
@@ -68,19 +68,19 @@ def path_cv(topologies: Sequence[Topology], *, certify: bool, progress: Progress
     """
     layers = check_network(topologies)
     pairs = layers[0].n_in * layers[-1].n_out
-    probes = _vectors(layers)
+    probes = _count_affordable_vectors(layers)
     if min(layers[0].n_in, layers[-1].n_out) > probes:
-        return _estimated_cv(layers, probes, progress)
-    logs, steps = walk(layers if layers[0].n_in <= layers[-1].n_out else reverse(layers))
-    shares = shares_of(logs)
+        return _estimate_cv(layers, probes, progress)
+    logs, steps = build_walk(layers if layers[0].n_in <= layers[-1].n_out else reverse_network(layers))
+    shares = share_logs(logs)
     if not shares.any():
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     starts = scipy.sparse.diags_array(shares, format="csc")
-    squares = sum(float(((pairs * ends - 1) ** 2).sum()) for _, ends in walked(steps, starts, progress))
-    return Measurement.counted(sqrt(squares / pairs))
+    squares = sum(float(((pairs * ends - 1) ** 2).sum()) for _, ends in run_walks(steps, starts, progress))
+    return Measurement.from_count(sqrt(squares / pairs))
 
 
-@explained
+@explainable
 def effective_receptive_field(
     topologies: Sequence[Topology], *, certify: bool, progress: Progress | None
 ) -> Measurement:
@@ -99,16 +99,16 @@ def effective_receptive_field(
         True
     """
     layers = check_network(topologies)
-    n_in, n_out, most = layers[0].n_in, layers[-1].n_out, _vectors(layers)
+    n_in, n_out, most = layers[0].n_in, layers[-1].n_out, _count_affordable_vectors(layers)
     outputs = np.arange(n_out) if n_out <= most else RandomBits(0, "effective_receptive_field").integers(n_out, most)
-    logs, steps = walk(reverse(layers))
+    logs, steps = build_walk(reverse_network(layers))
     columns = np.arange(len(outputs) + 1)
     starts = scipy.sparse.csc_array((np.ones(len(outputs)), outputs, columns), shape=(n_out, len(outputs)))
-    squares = np.concatenate([(ends**2).sum(axis=0) for _, ends in walked(steps, starts, progress)])
+    squares = np.concatenate([(ends**2).sum(axis=0) for _, ends in run_walks(steps, starts, progress)])
     values = np.divide(1.0, squares, out=np.zeros(len(outputs)), where=squares > 0)
     if n_out <= most:
-        return Measurement.counted(float(values.mean()))
-    return sampled_mean(values, most_inputs(logs, n_in), "counting paths")
+        return Measurement.from_count(float(values.mean()))
+    return bound_sampled_mean(values, bound_inputs(logs, n_in), "counting paths")
 
 
 def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndarray:
@@ -141,9 +141,9 @@ def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndar
     n_in, n_out = layers[0].n_in, layers[-1].n_out
     blocks_in, blocks_out = min(resolution, n_in), min(resolution, n_out)
     bounds_in, bounds_out = (np.arange(b + 1) * n // b for b, n in ((blocks_in, n_in), (blocks_out, n_out)))
-    logs, steps = walk(layers)
-    starts = scipy.sparse.csc_array((shares_of(logs), np.arange(n_in), bounds_in), shape=(n_in, blocks_in))
-    sums = np.hstack([np.add.reduceat(ends, bounds_out[:-1], axis=0) for _, ends in walked(steps, starts, None)])
+    logs, steps = build_walk(layers)
+    starts = scipy.sparse.csc_array((share_logs(logs), np.arange(n_in), bounds_in), shape=(n_in, blocks_in))
+    sums = np.hstack([np.add.reduceat(ends, bounds_out[:-1], axis=0) for _, ends in run_walks(steps, starts, None)])
     return sums * (n_in / np.diff(bounds_in)) * (n_out / np.diff(bounds_out))[:, None]
 
 
@@ -176,7 +176,7 @@ def path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | N
         13.0
     """
     with np.errstate(over="ignore"):
-        return float(np.exp2(_log_kernel_trace(topologies, weights)))
+        return float(np.exp2(_compute_log2_trace(topologies, weights)))
 
 
 def log_path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None = None) -> float:
@@ -187,34 +187,34 @@ def log_path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any]
         >>> round(log_path_kernel_trace([generators.dense(100, 100)] * 500), 9)
         1004.698970004
     """
-    return _log_kernel_trace(topologies, weights) * _LOG10_2
+    return _compute_log2_trace(topologies, weights) * _LOG10_2
 
 
-def _vectors(layers: Sequence[Topology]) -> int:
+def _count_affordable_vectors(layers: Sequence[Topology]) -> int:
     """How many vectors can be sent through the network in some seconds."""
-    return max(_WORK // size(layers), _FEWEST)
+    return max(_WORK // count_operations(layers), _MIN_VECTORS)
 
 
-def _estimated_cv(layers: Sequence[Topology], probes: int, progress: Progress | None) -> Measurement:
+def _estimate_cv(layers: Sequence[Topology], probes: int, progress: Progress | None) -> Measurement:
     """path_cv from random signs z.
 
     With paths over their mean as the matrix C, entries c_ji, row means r and column means s, the squared CV is the
     variance of r plus that of s plus the mean square of R = C - r 1' - 1 s' + 1 1', and E |R z|**2 = |R|_F**2.
     """
     n_in, n_out = layers[0].n_in, layers[-1].n_out
-    logs, steps = walk(layers)
-    shares = shares_of(logs)
+    logs, steps = build_walk(layers)
+    shares = share_logs(logs)
     if not shares.any():
-        return Measurement.counted(0.0)
-    by_input, by_output = n_in * shares, n_out * moved(steps, shares)
+        return Measurement.from_count(0.0)
+    by_input, by_output = n_in * shares, n_out * apply_steps(steps, shares)
     between = float(by_input.var() + by_output.var())
     bits, left = RandomBits(0, "path_cv"), 0.0
-    for part in column_chunks(steps, probes, progress):
+    for part in split_columns(steps, probes, progress):
         count = part.stop - part.start
         drawn = np.unpackbits(bits.words(-(-n_in * count // 64)).astype("<u8").view(np.uint8), count=n_in * count)
         signs = 1.0 - 2.0 * drawn.reshape(n_in, count)
         sums = signs.sum(axis=0)
-        products = n_out * moved(steps, by_input[:, None] * signs)
+        products = n_out * apply_steps(steps, by_input[:, None] * signs)
         products -= (by_output[:, None] - 1) * sums + by_input @ signs
         left += float((products**2).sum())
     left /= probes * n_in * n_out
@@ -228,19 +228,21 @@ def _estimated_cv(layers: Sequence[Topology], probes: int, progress: Progress | 
     )
 
 
-def _log_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None) -> float:
+def _compute_log2_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None) -> float:
     layers = check_network(topologies)
-    logs = [np.zeros(t.n_edges) for t in layers] if weights is None else _log_squares(layers, weights)
+    logs = [np.zeros(t.n_edges) for t in layers] if weights is None else _take_log_squares(layers, weights)
     by_input = [
         scipy.sparse.csr_array((x, t.indices, t.indptr), (t.n_out, t.n_in)).tocsc().data
         for t, x in zip(layers, logs, strict=True)
     ]
-    into = log_counts(layers, logs)
-    onward = log_counts(reverse(layers), by_input[::-1])[::-1]
-    return log_sum(np.array([log_sum(row_sums(t, a) + b) for t, a, b in zip(layers, into, onward[1:], strict=False)]))
+    into = count_log_paths(layers, logs)
+    onward = count_log_paths(reverse_network(layers), by_input[::-1])[::-1]
+    return add_logs(
+        np.array([add_logs(add_logs_by_row(t, a) + b) for t, a, b in zip(layers, into, onward[1:], strict=False)])
+    )
 
 
-def _log_squares(layers: Sequence[Topology], weights: Sequence[Any]) -> list[np.ndarray]:
+def _take_log_squares(layers: Sequence[Topology], weights: Sequence[Any]) -> list[np.ndarray]:
     """log2 of the squared weights, -inf for zeros."""
     arrays = [np.asarray(w, np.float64) for w in weights]
     expected, got = [(t.n_edges,) for t in layers], [w.shape for w in arrays]

@@ -5,12 +5,12 @@ from numpy.typing import ArrayLike
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from ._internal.measurement import Progress
+from .measurement import Progress
 
 DENSE_CELLS = 1 << 22
 """n_in * n_out up to which `singular_values` makes a dense matrix: 2048 x 2048, 32 MiB."""
-_SAMPLED = 200_000
-_MOST_PROBES = 16
+_TARGET_ENTRIES = 200_000
+_MAX_PROBES = 16
 _EXHAUSTED = 1e-10
 
 
@@ -135,8 +135,8 @@ def singular_value_density(
     """
     smaller = min(t.n_in, t.n_out)
     if probes is None:
-        probes = min(max(_SAMPLED // smaller, 1), _MOST_PROBES)
-    nodes, weights = _quadrature(t, min(steps, smaller), probes, progress)
+        probes = min(max(_TARGET_ENTRIES // smaller, 1), _MAX_PROBES)
+    nodes, weights = _compute_quadrature(t, min(steps, smaller), probes, progress)
     equal = isinstance(bins, int | np.integer)
     edges = np.linspace(0.0, nodes.max() or 1.0, int(bins) + 1) if equal else np.asarray(bins, float)
     halfway = (nodes[:, 1:] + nodes[:, :-1]) / 2
@@ -150,7 +150,9 @@ def singular_value_density(
     return np.diff(below) / np.diff(edges), edges
 
 
-def _quadrature(t: Topology, steps: int, probes: int, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+def _compute_quadrature(
+    t: Topology, steps: int, probes: int, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights, (probes, steps), ascending, from as many bidiagonalisations side by side."""
     b = t.biadjacency()
     forth, back = (b, b.T) if t.n_in <= t.n_out else (b.T, b)
@@ -163,18 +165,18 @@ def _quadrature(t: Topology, steps: int, probes: int, progress: Progress | None)
     beta = np.zeros(probes)
     for k in range(steps):
         u = forth @ v - beta * u
-        alpha = _normalize(u, exhausted)
+        alpha = _normalize_columns(u, exhausted)
         matrix[:, k, k] = alpha
         if k + 1 < steps:
             v = back @ u - alpha * v
-            beta = matrix[:, k, k + 1] = _normalize(v, exhausted)
+            beta = matrix[:, k, k + 1] = _normalize_columns(v, exhausted)
         if progress is not None:
             progress(k + 1, steps)
     _, nodes, vectors = np.linalg.svd(matrix)
     return nodes[:, ::-1], vectors[:, ::-1, 0] ** 2
 
 
-def _normalize(columns: np.ndarray, exhausted: float) -> np.ndarray:
+def _normalize_columns(columns: np.ndarray, exhausted: float) -> np.ndarray:
     """Divide the columns by their lengths, which come back; columns that are all but zero become zero."""
     length = np.linalg.norm(columns, axis=0)
     length[length <= exhausted] = 0.0

@@ -10,8 +10,16 @@ import numpy as np
 
 from ..random_bits import RandomBits
 from ..topology import Topology
-from ._internal.flows import check_network, log_counts, most_inputs, reverse, row_chunks, sampled_mean, size
-from ._internal.measurement import Measurement, Progress, explained
+from ._internal.flows import (
+    bound_inputs,
+    bound_sampled_mean,
+    check_network,
+    count_log_paths,
+    count_operations,
+    reverse_network,
+    split_rows,
+)
+from .measurement import Measurement, Progress, explainable
 
 _WORK = 1 << 29
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
@@ -27,7 +35,7 @@ def unreachable_inputs(topologies: Sequence[Topology]) -> float:
         >>> unreachable_inputs(lost)
         1.0
     """
-    _, reaching = _reach(check_network(topologies))
+    _, reaching = _find_reach(check_network(topologies))
     return float((~reaching[0]).sum())
 
 
@@ -41,7 +49,7 @@ def unreachable_outputs(topologies: Sequence[Topology]) -> float:
         >>> unreachable_outputs(lost)
         1.0
     """
-    reached, _ = _reach(check_network(topologies))
+    reached, _ = _find_reach(check_network(topologies))
     return float((~reached[-1]).sum())
 
 
@@ -54,7 +62,7 @@ def dead_hidden_units(topologies: Sequence[Topology]) -> float:
         >>> dead_hidden_units([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
         1.0
     """
-    reached, reaching = _reach(check_network(topologies))
+    reached, reaching = _find_reach(check_network(topologies))
     return float(sum((~(a & b)).sum() for a, b in zip(reached[1:-1], reaching[1:-1], strict=True)))
 
 
@@ -68,7 +76,7 @@ def effective_nodes(topologies: Sequence[Topology]) -> float:
         >>> effective_nodes([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
         4.0
     """
-    return float(sum((a & b).sum() for a, b in zip(*_reach(check_network(topologies)), strict=True)))
+    return float(sum((a & b).sum() for a, b in zip(*_find_reach(check_network(topologies)), strict=True)))
 
 
 def effective_edges(topologies: Sequence[Topology]) -> float:
@@ -81,17 +89,17 @@ def effective_edges(topologies: Sequence[Topology]) -> float:
         3.0
     """
     layers = check_network(topologies)
-    reached, reaching = _reach(layers)
+    reached, reaching = _find_reach(layers)
     return float(
         sum(
             (reached[k][t.indices[edges]] & np.repeat(reaching[k + 1][rows], t.fan_in[rows])).sum()
             for k, t in enumerate(layers)
-            for rows, edges in row_chunks(t)
+            for rows, edges in split_rows(t)
         )
     )
 
 
-@explained
+@explainable
 def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
     """Mean number of inputs from which a path leads to an output, in [0, n_in]; outputs that none reaches count 0.
 
@@ -105,17 +113,17 @@ def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: 
     """
     layers = check_network(topologies)
     n_in, n_out = layers[0].n_in, layers[-1].n_out
-    most = 64 * max(_WORK // size(layers), 1)
+    most = 64 * max(_WORK // count_operations(layers), 1)
     if n_in <= min(n_out, most):
-        return Measurement.counted(float(_joined(layers, np.arange(n_in), progress).sum() / n_out))
+        return Measurement.from_count(float(_count_reached(layers, np.arange(n_in), progress).sum() / n_out))
     if n_out <= most:
-        return Measurement.counted(float(_joined(reverse(layers), np.arange(n_out), progress).mean()))
+        return Measurement.from_count(float(_count_reached(reverse_network(layers), np.arange(n_out), progress).mean()))
     drawn = RandomBits(0, "receptive_field").integers(n_out, most)
-    found = _joined(reverse(layers), drawn, progress)
-    return sampled_mean(found, most_inputs(log_counts(layers)[-1], n_in), "counting inputs")
+    found = _count_reached(reverse_network(layers), drawn, progress)
+    return bound_sampled_mean(found, bound_inputs(count_log_paths(layers)[-1], n_in), "counting inputs")
 
 
-@explained
+@explainable
 def reachable_share(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
     """Share of the pairs of input and output that are joined by at least one path, in [0, 1].
 
@@ -130,23 +138,23 @@ def reachable_share(topologies: Sequence[Topology], *, certify: bool, progress: 
     return found._replace(value=found.value / n_in, low=found.low / n_in, high=found.high / n_in)
 
 
-def _reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _find_reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """For the units of every layer, inputs first: which are reached from an input, and which reach an output."""
     reached, reaching = [np.ones(layers[0].n_in, bool)], [np.ones(layers[-1].n_out, bool)]
     for t in layers:
         fed = np.zeros(t.n_out, bool)
-        for rows, edges in row_chunks(t):
+        for rows, edges in split_rows(t):
             fed[rows] = np.logical_or.reduceat(reached[-1][t.indices[edges]], t.indptr[rows] - edges.start)
         reached.append(fed)
     for t in reversed(layers):
         feeding = np.zeros(t.n_in, bool)
-        for rows, edges in row_chunks(t):
+        for rows, edges in split_rows(t):
             feeding[t.indices[edges][np.repeat(reaching[-1][rows], t.fan_in[rows])]] = True
         reaching.append(feeding)
     return reached, reaching[::-1]
 
 
-def _joined(layers: Sequence[Topology], sources: np.ndarray, progress: Progress | None) -> np.ndarray:
+def _count_reached(layers: Sequence[Topology], sources: np.ndarray, progress: Progress | None) -> np.ndarray:
     """For each of the given inputs how many outputs it reaches; 64 inputs at once, one in each bit of a word."""
     counts = np.empty(len(sources), np.int64)
     for start in range(0, len(sources), 64):
@@ -155,7 +163,7 @@ def _joined(layers: Sequence[Topology], sources: np.ndarray, progress: Progress 
         np.bitwise_or.at(words, part, _BITS[: len(part)])
         for t in layers:
             fed = np.zeros(t.n_out, np.uint64)
-            for rows, edges in row_chunks(t):
+            for rows, edges in split_rows(t):
                 fed[rows] = np.bitwise_or.reduceat(words[t.indices[edges]], t.indptr[rows] - edges.start)
             words = fed
         counts[start : start + len(part)] = [np.count_nonzero(words & bit) for bit in _BITS[: len(part)]]

@@ -6,7 +6,6 @@ from inspect import signature
 from typing import Any, Literal, overload
 
 from ..topology import Topology
-from ._internal.measurement import Measurement
 from .communities import modularity
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
@@ -29,6 +28,7 @@ from .distances import diameter, mean_path_length
 from .expander_bounds import imdb, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .expander_mixing import mixing_deviation
 from .laplacian import algebraic_connectivity, conductance, normalized_algebraic_connectivity
+from .measurement import Measurement
 from .paths import effective_receptive_field, log_paths, path_cv
 from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .reachability import (
@@ -155,7 +155,7 @@ def measure(
         >>> measure(generators.grouped(8, 8, fan_in=2), ["connected_components", "density"])
         {'connected_components': 4.0, 'density': 0.25}
     """
-    return _measured(METRICS, t, names, explain, progress)
+    return _measure_each(METRICS, t, names, explain, progress)
 
 
 @overload
@@ -204,10 +204,10 @@ def measure_network(
         >>> measure_network(generators.butterfly([16, 16, 16], fan_in=4), ["reachable_share", "effective_edges"])
         {'reachable_share': 1.0, 'effective_edges': 128.0}
     """
-    return _measured(NETWORK_METRICS, topologies, names, explain, progress)
+    return _measure_each(NETWORK_METRICS, topologies, names, explain, progress)
 
 
-def _measured(
+def _measure_each(
     registry: Mapping[str, Callable[..., Any]],
     subject: Any,
     names: Iterable[str] | None,
@@ -227,5 +227,5 @@ def _measured(
             found[name] = metric(subject, explain=explain, progress=progress and partial(progress, name))
         else:
             value = float(metric(subject))
-            found[name] = Measurement.counted(value) if explain else value
+            found[name] = Measurement.from_count(value) if explain else value
     return found

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..topology import Topology
-from .degrees import even_chunks
+from .degrees import split_by_cost
 
 _CHUNK = 1 << 22
 
@@ -47,7 +47,7 @@ def scatter(t: Topology, *, windows: int | None = None) -> float:
         return 0.0
     widths = np.diff(-(-np.arange(windows + 1) * t.n_in // windows))
     total = 0.0
-    for start, end in even_chunks(t.fan_in, _CHUNK):
+    for start, end in split_by_cost(t.fan_in, _CHUNK):
         rows = np.repeat(np.arange(end - start), t.fan_in[start:end])
         cells = rows * windows + t.indices[t.indptr[start] : t.indptr[end]].astype(np.int64) * windows // t.n_in
         first = np.flatnonzero(np.append(True, cells[1:] != cells[:-1])[: len(cells)])

@@ -11,12 +11,12 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from ..topology import Topology
-from ._internal.bounded_pair import LAPACK, RANDOM_START, Leading
-from ._internal.lanczos import FAILURE, largest_eigenvalue
-from ._internal.leading_singular_values import DENSE_CELLS, leading
-from ._internal.measurement import Measurement, Progress, explained
-from ._internal.operators import gram, operator
-from .spectrum import difference, relative
+from ._internal.lanczos import FAILURE, find_largest_eigenvalue
+from ._internal.leading_pair import LAPACK, RANDOM_START, LeadingPair
+from ._internal.leading_singular_values import DENSE_CELLS, find_leading_pair
+from ._internal.operators import make_gram, make_operator
+from .measurement import Measurement, Progress, explainable
+from .spectrum import compute_gap, compute_relative_gap
 
 MOST_CELLS = 2**24
 """Pairs of input and output up to which all singular values are computed, 4096 x 4096: 128 MB."""
@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 _EPSILON = float(np.finfo(float).eps)
 
 
-@explained
+@explainable
 def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma1 - sigma2 of |W|, the matrix of the weights' absolute values, in [0, ||W||_F].
 
@@ -38,7 +38,7 @@ def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, pro
 
     Raises:
         ValueError: for weights of another shape, or that are not all finite.
-        RuntimeError: if an iteration does not settle.
+        RuntimeError: if an iteration does not converge.
 
     Example:
         >>> from prewired import generators
@@ -47,11 +47,11 @@ def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, pro
 
     Hoang, Kundu, Liu, Wang: "Don't just prune by magnitude! Your mask topology is a secret weapon", 2023.
     """
-    matrix, scale = _scaled(t, weights)
-    return difference(_leading(matrix, certify, progress)).mapped(lambda gap: scale * gap)
+    matrix, scale = _scale_weights(t, weights)
+    return compute_gap(_measure_absolute_pair(matrix, certify, progress)).map(lambda gap: scale * gap)
 
 
-@explained
+@explainable
 def relative_weighted_spectral_gap(
     t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None
 ) -> Measurement:
@@ -64,10 +64,10 @@ def relative_weighted_spectral_gap(
         >>> round(relative_weighted_spectral_gap(generators.dense(2, 2), [4, 0, 0, -1]), 9)
         0.75
     """
-    return relative(_leading(_scaled(t, weights)[0], certify, progress))
+    return compute_relative_gap(_measure_absolute_pair(_scale_weights(t, weights)[0], certify, progress))
 
 
-@explained
+@explainable
 def effective_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """exp(-sum p_i ln p_i) with p_i = sigma_i / sum sigma over the singular values of W, in [1, min(n_in, n_out)].
 
@@ -94,20 +94,20 @@ def effective_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: 
             f"expected at most {MOST_CELLS:,} pairs of input and output for all singular values, got "
             f"{t.n_in * t.n_out:,}; take stable_rank, which needs the largest alone"
         )
-    matrix, scale = _scaled(t, weights)
+    matrix, scale = _scale_weights(t, weights)
     if scale == 0.0:
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     values = np.linalg.svd(matrix.toarray(), compute_uv=False)
     share = values / values.sum()
-    entropy = float(_entropies(share).sum())
+    entropy = float(_compute_entropies(share).sum())
     # a share is off by at most this, and x ln x by no more than at that distance from 0
     off = max(matrix.shape) * _EPSILON * values[0] * (1.0 + share * len(values)) / values.sum()
-    doubt = float(_entropies(off).sum()) + len(values) * _EPSILON * entropy
+    doubt = float(_compute_entropies(off).sum()) + len(values) * _EPSILON * entropy
     value, low, high = (min(max(math.exp(entropy + d), 1.0), len(values)) for d in (0.0, -doubt, doubt))
     return Measurement(value, low, high, "dense SVD", LAPACK)
 
 
-@explained
+@explainable
 def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """||W||_F^2 / sigma1(W)^2 = sum sigma_i^2 / sigma1^2, in [1, min(n_in, n_out)], at most the rank.
 
@@ -122,7 +122,7 @@ def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Pro
 
     Raises:
         ValueError: for weights of another shape, or that are not all finite.
-        RuntimeError: if an iteration does not settle.
+        RuntimeError: if an iteration does not converge.
 
     Example:
         >>> from prewired import generators
@@ -131,14 +131,14 @@ def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Pro
 
     Rudelson and Vershynin, "Sampling from large matrices: an approach through geometric functional analysis", 2007.
     """
-    matrix, scale = _scaled(t, weights)
+    matrix, scale = _scale_weights(t, weights)
     if scale == 0.0:
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     squares, most = float((matrix.data**2).sum()), float(min(matrix.shape))
-    return _square_of_sigma1(matrix, progress).mapped(lambda square: min(max(squares / square, 1.0), most))
+    return _bound_squared_sigma1(matrix, progress).map(lambda square: min(max(squares / square, 1.0), most))
 
 
-def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
+def _scale_weights(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
     """W divided by its largest absolute weight, so that no square leaves the range, and that weight."""
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (t.n_edges,):
@@ -156,26 +156,26 @@ def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
     return scipy.sparse.csr_array((w / (scale or 1.0), t.indices, t.indptr), shape=(t.n_out, t.n_in)), scale
 
 
-def _leading(matrix: Any, certify: bool, progress: Progress | None) -> Leading:
+def _measure_absolute_pair(matrix: Any, certify: bool, progress: Progress | None) -> LeadingPair:
     """sigma1 and sigma2 of the absolute values; entries that are zero join nothing."""
     sizes = abs(matrix)
     sizes.eliminate_zeros()
-    return leading([sizes], certify=certify, progress=progress)
+    return find_leading_pair([sizes], certify=certify, progress=progress)
 
 
-def _entropies(shares: np.ndarray) -> np.ndarray:
+def _compute_entropies(shares: np.ndarray) -> np.ndarray:
     """-x ln x, 0 at 0."""
     return -shares * np.log(np.where(shares > 0, shares, 1.0))
 
 
-def _square_of_sigma1(matrix: Any, progress: Progress | None) -> Measurement:
+def _bound_squared_sigma1(matrix: Any, progress: Progress | None) -> Measurement:
     if matrix.shape[0] * matrix.shape[1] <= DENSE_CELLS:
         sigma1 = float(np.linalg.norm(matrix.toarray(), 2))
         error = max(matrix.shape) * _EPSILON * sigma1
         return Measurement(sigma1**2, (sigma1 - error) ** 2, (sigma1 + error) ** 2, "dense SVD", LAPACK)
-    n, square, _ = gram(operator(matrix))
+    n, square, _ = make_gram(make_operator(matrix))
     sizes = abs(matrix)
     bound = float(sizes.sum(axis=0).max() * sizes.sum(axis=1).max())
-    found = largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
+    found = find_largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
     low = found.value - 16 * _EPSILON * bound
     return Measurement(found.value, low, found.upper, f"Lanczos, {found.steps} steps", RANDOM_START, 1 - FAILURE)
