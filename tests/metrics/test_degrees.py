@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from prewired import Topology, generators
 from prewired.metrics import degrees
+from prewired.metrics._internal import chunks
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
 EMPTY = Topology(3, 2, [0, 0, 0], [])
@@ -101,10 +102,10 @@ def test_gini_of_an_arithmetic_progression():
 
 @given(costs=st.lists(st.integers(0, 20), max_size=30), limit=st.integers(1, 30))
 def test_chunks_cover_everything_within_the_limit(costs, limit):
-    chunks = degrees.split_by_cost(np.array(costs, np.int64), limit)
-    assert list(itertools.chain.from_iterable(range(*chunk) for chunk in chunks)) == list(range(len(costs)))
-    assert all(stop - start == 1 or sum(costs[start:stop]) <= limit for start, stop in chunks)
+    parts = chunks.split_by_cost(np.array(costs, np.int64), limit)
+    assert list(itertools.chain.from_iterable(range(*part) for part in parts)) == list(range(len(costs)))
+    assert all(stop - start == 1 or sum(costs[start:stop]) <= limit for start, stop in parts)
 
 
 def test_ranges():
-    assert degrees.ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
+    assert chunks.concatenate_ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]

@@ -166,10 +166,10 @@ def _bound_above(t: Topology, progress: Progress | None) -> tuple[float, str, fl
 def _bound_degree_deviation(t: Topology) -> float:
     """An upper bound of abs(vol(S) vol(T) / n_edges - density |S| |T|) / sqrt(|S| |T|) over all S and T.
 
-    The volume of a set of a given size lies between the sums of the smallest and of the largest degrees. Let A and B be
-    the volumes of S and T divided by sqrt(|S|) and sqrt(|T|), and a and b the same for volumes of mean degrees. The
-    deviation is then abs(A B - a b) / n_edges, and A B - a b = (A - a) B + a (B - b) = (A - a) b + A (B - b). Each factor is
-    bounded by its maximum over all sizes; the smaller of the two sums counts.
+    The volume of a set of a given size lies between the sums of the smallest and of the largest degrees. Let A and B
+    be the volumes of S and T divided by sqrt(|S|) and sqrt(|T|), and a and b the same for volumes of mean degrees. The
+    deviation is then abs(A B - a b) / n_edges, and A B - a b = (A - a) B + a (B - b) = (A - a) b + A (B - b). Each
+    factor is bounded by its maximum over all sizes; the smaller of the two sums counts.
     """
     if t.n_edges == 0:
         return 0.0

@@ -1,7 +1,7 @@
-"""Metrics of a whole network, a list of topologies with the inputs first: which of its units and edges paths use.
+"""Metrics of a network, a list of topologies, inputs first: which units and edges its paths use.
 
-A path goes from an input of the first layer to an output of the last, along one edge of each layer. Units and edges
-are counted with one boolean for each unit, pairs of input and output with 64 booleans in one word.
+A path goes from an input of the first layer to an output of the last, along an edge of each layer. For units and edges
+one boolean per unit is enough; pairs of input and output are counted with 64 booleans in a word.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from ._internal.flows import (
 )
 from .measurement import Measurement, Progress, explainable
 
-_WORK = 1 << 29
+_WORK = 1 << 29  # send words through the network with at most about so many operations: some seconds
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 def unreachable_inputs(topologies: Sequence[Topology]) -> float:
-    """Number of inputs from which no path leads to an output, in [0, n_in]. O(edges).
+    """Number of inputs from which no path leads to an output, in [0, n_in]. Cost O(edges).
 
-    In a network of one layer these are the dead inputs.
+    In a network of a single layer these are the dead inputs.
 
     Example:
         >>> lost = Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])
@@ -40,9 +40,9 @@ def unreachable_inputs(topologies: Sequence[Topology]) -> float:
 
 
 def unreachable_outputs(topologies: Sequence[Topology]) -> float:
-    """Number of outputs to which no path leads from an input, in [0, n_out]. O(edges).
+    """Number of outputs to which no path leads from an input, in [0, n_out]. Cost O(edges).
 
-    In a network of one layer these are the dead outputs.
+    In a network of a single layer these are the dead outputs.
 
     Example:
         >>> lost = Topology.from_mask([[1, 1], [0, 0]]), Topology.from_mask([[1, 0], [0, 1]])
@@ -54,9 +54,10 @@ def unreachable_outputs(topologies: Sequence[Topology]) -> float:
 
 
 def dead_hidden_units(topologies: Sequence[Topology]) -> float:
-    """Number of units between the layers that are on no path from an input to an output; 0 for one layer. O(edges).
+    """Number of hidden units that are on no path from an input to an output; 0 for a single layer. Cost O(edges).
 
-    Such a unit is constant, or nothing depends on it: its weights are stored and multiplied in vain.
+    Such a unit is constant, or no output depends on it: its weights cost memory and time for nothing.
+
 
     Example:
         >>> dead_hidden_units([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
@@ -67,10 +68,11 @@ def dead_hidden_units(topologies: Sequence[Topology]) -> float:
 
 
 def effective_nodes(topologies: Sequence[Topology]) -> float:
-    """Number of units on at least one path, inputs and outputs included, in [0, units of all layers]. O(edges).
+    """Number of units on at least one path, inputs and outputs included, in [0, units of all layers]. Cost O(edges).
 
-    With the number of paths (`log_paths`) it is what node-path balancing weighs against each other at a given density
-    (Pham et al., "Towards data-agnostic pruning at initialization: what makes a good sparse mask?", NeurIPS 2023).
+    Node-path balancing at a given density trades this number against the number of paths, `log_paths` (Pham et al.,
+    "Towards data-agnostic pruning at initialization: what makes a good sparse mask?", NeurIPS 2023).
+
 
     Example:
         >>> effective_nodes([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
@@ -80,9 +82,11 @@ def effective_nodes(topologies: Sequence[Topology]) -> float:
 
 
 def effective_edges(topologies: Sequence[Topology]) -> float:
-    """Number of edges on at least one path, in [0, edges of all layers]. O(edges).
+    """Number of edges on at least one path, in [0, edges of all layers]. Cost O(edges).
 
-    The others never change what the network computes (the effective parameters of Pham et al., NeurIPS 2023).
+    The other edges never change the output of the network. Pham et al. (NeurIPS 2023) call this number the effective
+    parameters.
+
 
     Example:
         >>> effective_edges([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
@@ -101,10 +105,11 @@ def effective_edges(topologies: Sequence[Topology]) -> float:
 
 @explainable
 def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
-    """Mean number of inputs from which a path leads to an output, in [0, n_in]; outputs that none reaches count 0.
+    """Mean number of inputs that reach an output by a path, in [0, n_in]; an output that no input reaches counts 0.
 
-    For one layer it is the mean fan-in. Exact in O(min(n_in, n_out) * edges / 64) as far as that is some seconds' work;
-    beyond, outputs are drawn with replacement and the bounds hold with the confidence given.
+    For a single layer it is the mean fan-in. Exact in O(min(n_in, n_out) * edges / 64) if that takes at most some
+    seconds. For larger networks outputs are drawn with replacement, and the bounds hold with the confidence given.
+
 
     Example:
         >>> from prewired import generators
@@ -118,28 +123,29 @@ def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: 
         return Measurement.from_count(float(_count_reached(layers, np.arange(n_in), progress).sum() / n_out))
     if n_out <= most:
         return Measurement.from_count(float(_count_reached(reverse_network(layers), np.arange(n_out), progress).mean()))
-    drawn = RandomBits(0, "receptive_field").integers(n_out, most)
-    found = _count_reached(reverse_network(layers), drawn, progress)
-    return bound_sampled_mean(found, bound_inputs(count_log_paths(layers)[-1], n_in), "counting inputs")
+    outputs = RandomBits(0, "receptive_field").integers(n_out, most)
+    counts = _count_reached(reverse_network(layers), outputs, progress)
+    return bound_sampled_mean(counts, bound_inputs(count_log_paths(layers)[-1], n_in), "counting inputs")
 
 
 @explainable
 def reachable_share(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
-    """Share of the pairs of input and output that are joined by at least one path, in [0, 1].
+    """Share of the pairs of input and output that are connected by at least one path, in [0, 1].
 
-    The receptive field over n_in, at the same cost; for one layer it is the density.
+    It is `receptive_field` / n_in, at the same cost; for a single layer it is the density.
+
 
     Example:
         >>> from prewired import generators
         >>> reachable_share([generators.rotating(64, 64, fan_in=3)] * 2)
         0.078125
     """
-    found, n_in = receptive_field(topologies, explain=True, progress=progress), check_network(topologies)[0].n_in
-    return found._replace(value=found.value / n_in, low=found.low / n_in, high=found.high / n_in)
+    n_in = check_network(topologies)[0].n_in
+    return receptive_field(topologies, explain=True, progress=progress).map(lambda field: field / n_in)
 
 
 def _find_reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For the units of every layer, inputs first: which are reached from an input, and which reach an output."""
+    """For every layer of units, inputs first, boolean arrays: which an input reaches, and which reach an output."""
     reached, reaching = [np.ones(layers[0].n_in, bool)], [np.ones(layers[-1].n_out, bool)]
     for t in layers:
         fed = np.zeros(t.n_out, bool)
@@ -155,7 +161,7 @@ def _find_reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.n
 
 
 def _count_reached(layers: Sequence[Topology], sources: np.ndarray, progress: Progress | None) -> np.ndarray:
-    """For each of the given inputs how many outputs it reaches; 64 inputs at once, one in each bit of a word."""
+    """For each of the given inputs how many outputs it reaches; each bit of a word belongs to one of 64 inputs."""
     counts = np.empty(len(sources), np.int64)
     for start in range(0, len(sources), 64):
         part = sources[start : start + 64]
