@@ -62,13 +62,14 @@ def true_values(t):
     }, 1e-14 * sum(b.shape) * values[0]
 
 
+@pytest.mark.parametrize("n_graphs", [16, pytest.param(128, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_bounds_hold_on_a_thousand_random_graphs(kind, no_dense_solvers, monkeypatch):
-    bases = set()
-    for seed in range(128):
+def test_bounds_hold_on_random_graphs(kind, n_graphs, no_dense_solvers, monkeypatch):
+    certificates = set()
+    for seed in range(n_graphs):
         t = random_graph(kind, seed)
         expected, slack = true_values(t)
-        if seed == 64:  # from here on no factorisation comes after the iteration: the random start has to do
+        if seed == n_graphs // 2:  # no factorisation follows the iteration in the second half: only the random start
             monkeypatch.setattr(inertia, "DENSE_LIMIT", 0)
         spectrum._CACHE.clear()
         for name in expected:
@@ -77,11 +78,9 @@ def test_bounds_hold_on_a_thousand_random_graphs(kind, no_dense_solvers, monkeyp
             assert found.low - slack <= expected[name] <= found.high + slack, (name, t, found, expected[name])
             assert found.low <= found.value <= found.high, (name, t, found)
             assert found.error < 1e-6, (name, t, found)
-            bases.add(found.certificate)
-    assert {
-        leading_pair.CHOLESKY,
-        leading_pair.RANDOM_START,
-    } <= bases or leading_pair.FACTORISED in bases, bases
+            certificates.add(found.certificate)
+    both = {leading_pair.CHOLESKY, leading_pair.RANDOM_START}
+    assert both <= certificates or leading_pair.FACTORISED in certificates, certificates
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -323,7 +322,7 @@ def test_what_is_not_in_its_place_is_not_bracketed():
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_iteration_finds_the_largest_eigenvalue_of_any_matrix(seed, n):
     rng = np.random.default_rng(seed)
     matrix = rng.standard_normal((n, n))
@@ -362,7 +361,7 @@ def test_an_eigenvalue_that_the_start_hardly_touches_is_inside_the_bound():
 
 
 @given(seed=st.integers(0, 10**6), group=st.sampled_from(["ring", "within", "hypercube"]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_closed_forms_of_any_graph_with_a_symmetry(seed, group):
     rng = np.random.default_rng(seed)
     order = int(rng.choice([2, 4, 8])) if group == "hypercube" else int(rng.integers(2, 9))

@@ -26,7 +26,7 @@ def duplicates(rows):
 
 
 @given(masks)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_small_graph(mask):
     t = Topology.from_mask(mask)
     np.testing.assert_allclose(degrees.fan_in_gini(t), gini(mask.sum(1)), atol=1e-14)
@@ -40,7 +40,7 @@ def test_any_small_graph(mask):
     distinct=hnp.arrays(bool, (10, 6)),
     chunk=st.integers(1, 9),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_duplicates_among_many_repeated_rows(rows, distinct, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(degrees, "_CHUNK", chunk)

@@ -30,7 +30,7 @@ def bounds(request, monkeypatch):
 
 @pytest.mark.parametrize("dense_cells", [0, 10**6])
 @given(mask=masks)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_maximum_over_all_sets_is_within_the_bounds(dense_cells, mask):
     largest = deviations(mask - mask.mean()).max()
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +52,7 @@ def test_the_search_mostly_finds_the_maximum_of_small_graphs():
 
 
 @given(masks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_varying_degrees_add_is_bounded(mask):
     if mask.any():
         surplus = np.outer(mask.sum(1), mask.sum(0)) / mask.sum() - mask.mean()

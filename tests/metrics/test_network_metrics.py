@@ -79,13 +79,13 @@ def check_against_references(layers, resolution):
 
 
 @given(chains, full)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_metric_on_any_small_chain(masks, resolution):
     check_against_references(as_network(masks), resolution)
 
 
 @given(chains, full)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nothing_depends_on_the_size_of_the_parts_worked_on_at_once(masks, resolution):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flows, "_EDGES_AT_ONCE", 3)
@@ -94,7 +94,7 @@ def test_nothing_depends_on_the_size_of_the_parts_worked_on_at_once(masks, resol
 
 
 @given(chains)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_reachability_by_networkx(masks):
     layers = as_network(masks)
     graph = nx.DiGraph()
@@ -121,7 +121,7 @@ def with_weights(masks):
 
 
 @given(chains.flatmap(with_weights))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_path_kernel_by_every_path(chain):
     layers, ws = as_network(chain[0]), chain[1]
     expected = 0.0
@@ -239,7 +239,7 @@ def test_one_layer_is_its_topology(widths):
 
 
 @given(chains)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_effective_field_is_within_the_field(masks):
     layers = as_network(masks)
     assert paths.effective_receptive_field(layers) <= reachability.receptive_field(layers) + 1e-12

@@ -154,7 +154,7 @@ def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndar
 
 
 def path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None = None) -> float:
-    """Trace of the path kernel: over all paths and their edges, the sum of the squared product of the other edges' weights.
+    """Trace of the path kernel: over the edges of all paths, the sum of the squared product of the path's other weights.
 
     Let v_p be the product of the weights along path p. The trace is the sum over p and over edges e of p of
     (d v_p / d w_e)**2, which is the squared product of the other weights of p. So it is the squared norm of the
