@@ -108,9 +108,9 @@ def _climb(by_output: Any, by_input: Any, outputs: np.ndarray) -> int:
     highest = -1
     for _ in range(min(_MAX_STEPS, max(_MIN_STEPS, _EDGE_VISITS // by_output.nnz))):
         inputs, _ = _assign_rows(by_input, outputs)
-        outputs, reached = _assign_rows(by_output, inputs)
-        converged = reached <= highest + highest // _LEAST_RISE
-        highest = max(highest, reached)
+        outputs, score = _assign_rows(by_output, inputs)
+        converged = score <= highest + highest // _LEAST_RISE
+        highest = max(highest, score)
         # Moving single units cannot join two communities: that is a hill that only merging climbs.
         if converged:
             division = _merge_partners(by_output, inputs, outputs)

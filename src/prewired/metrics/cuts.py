@@ -59,9 +59,9 @@ def sweep_cut(t: Topology, *, progress: Progress | None = None) -> Cut:
     degrees = np.concatenate([t.fan_out, t.fan_in])
     first = rank[t.indices]
     second = np.repeat(rank[t.n_in :], t.fan_in)
-    opened = np.bincount(np.minimum(first, second), minlength=len(order))
-    closed = np.bincount(np.maximum(first, second), minlength=len(order))
-    crossing = np.cumsum(opened - closed)[:-1]
+    openings = np.bincount(np.minimum(first, second), minlength=len(order))
+    closings = np.bincount(np.maximum(first, second), minlength=len(order))
+    crossing = np.cumsum(openings - closings)[:-1]
     volume = np.cumsum(degrees[order])[:-1]
     conductances = crossing / np.minimum(volume, 2 * t.n_edges - volume)
     best = int(conductances.argmin())

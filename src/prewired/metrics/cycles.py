@@ -86,12 +86,12 @@ def girth(t: Topology) -> float:
         (10.0, inf)
     """
     # Components that are single cycles have no vertex of degree three; their lengths are counted, not searched.
-    shortest, searched = _measure_simple_cycles(t)
+    shortest, is_searched = _measure_simple_cycles(t)
     by_output = scipy.sparse.csr_array((np.ones(t.n_edges, np.int32), t.indices, t.indptr), shape=(t.n_out, t.n_in))
     sides = _Side(by_output, t.fan_in), _Side(by_output.T.tocsr(), t.fan_out)
     two, three = (
-        [np.flatnonzero(inside & (side.degrees >= least)) for side, inside in zip(sides, searched, strict=True)]
-        for least in (2, 3)
+        [np.flatnonzero(inside & (side.degrees >= minimum)) for side, inside in zip(sides, is_searched, strict=True)]
+        for minimum in (2, 3)
     )
     empty = np.empty(0, np.int64)
     choices = [(two[0], empty), (empty, two[1]), (three[0], three[1])]
@@ -256,8 +256,8 @@ def _measure_simple_cycles(t: Topology) -> tuple[float, tuple[np.ndarray, np.nda
     branched[input_labels[t.fan_out > 2]] = True
     # A connected component with fewer edges than units is a tree, and one whose degrees are all two is a single cycle.
     simple = (edges == units) & ~branched
-    searched = (edges >= units) & branched
-    return float(min(units[simple], default=inf)), (searched[output_labels], searched[input_labels])
+    is_searched = (edges >= units) & branched
+    return float(min(units[simple], default=inf)), (is_searched[output_labels], is_searched[input_labels])
 
 
 def _search_cycles(side: _Side, opposite: _Side, roots: np.ndarray, shortest: float) -> float:
@@ -272,9 +272,9 @@ def _search_cycles(side: _Side, opposite: _Side, roots: np.ndarray, shortest: fl
     """
     n = len(roots)
     start = scipy.sparse.csr_array((np.ones(n, np.int32), roots, np.arange(n + 1)), shape=(n, side.matrix.shape[0]))
-    waiting = [(1, start, side.matrix[roots])]
-    while waiting:
-        m, before, walks = waiting.pop()
+    tasks = [(1, start, side.matrix[roots])]
+    while tasks:
+        m, before, walks = tasks.pop()
         # The next step finds cycles of 2 (m + 1) edges at the earliest.
         if 2 * (m + 1) >= shortest:
             continue
@@ -282,7 +282,7 @@ def _search_cycles(side: _Side, opposite: _Side, roots: np.ndarray, shortest: fl
         n = walks.shape[0]
         # Too many walks for the memory: continue with each half of the roots by itself.
         if n > 1 and ends.degrees[walks.indices].sum() > _WALKS:
-            waiting += [(m, before[n // 2 :], walks[n // 2 :]), (m, before[: n // 2], walks[: n // 2])]
+            tasks += [(m, before[n // 2 :], walks[n // 2 :]), (m, before[: n // 2], walks[: n // 2])]
             continue
         other_edges = (turns.degrees - (m > 1)).astype(np.int32)
         back = scipy.sparse.csr_array((other_edges[before.indices], before.indices, before.indptr), shape=before.shape)
@@ -290,5 +290,5 @@ def _search_cycles(side: _Side, opposite: _Side, roots: np.ndarray, shortest: fl
         if after.nnz and after.data.max() > 1:
             shortest = 2.0 * (m + 1)
         elif after.nnz:
-            waiting.append((m + 1, walks, after))
+            tasks.append((m + 1, walks, after))
     return shortest

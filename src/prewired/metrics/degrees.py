@@ -215,11 +215,13 @@ def _is_equal_pairwise(t: Topology, rows: np.ndarray, others: np.ndarray) -> boo
 
 
 def _compute_cv(degrees: np.ndarray) -> float:
+    """Standard deviation / mean, and 0 if the mean is 0."""
     mean = degrees.mean()
     return float(degrees.std() / mean) if mean else 0.0
 
 
 def _compute_gini(degrees: np.ndarray) -> float:
+    """The mean of |x - y| over all ordered pairs, divided by twice the mean; 0 if the mean is 0."""
     n, total = len(degrees), int(degrees.sum())
     if total == 0:
         return 0.0

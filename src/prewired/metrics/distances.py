@@ -154,16 +154,16 @@ def _search_from_all(graph: _Graph, progress: Progress | None) -> _Distances | N
         order = np.argsort(labels, kind="stable")
         order = order[side.degrees[order] > 0]
         batches += [(k, order[start : start + _BATCH]) for start in range(0, len(order), _BATCH)]
-    spent = total = longest = 0
+    words_read = total = longest = 0
     for done, (k, units) in enumerate(batches, 1):
-        for level, (words, reached) in enumerate(_iterate_levels(graph, k, units), 1):
-            spent += words
-            if spent > _BUDGET:
+        for level, (words, arrivals) in enumerate(_iterate_levels(graph, k, units), 1):
+            words_read += words
+            if words_read > _BUDGET:
                 return None
-            total += level * int(np.bitwise_count(reached).sum())
+            total += level * int(np.bitwise_count(arrivals).sum())
             longest = max(longest, level)
         # Give up early: the batches done so far predict the words that all batches will read.
-        if spent * len(batches) > _BUDGET * done:
+        if words_read * len(batches) > _BUDGET * done:
             return None
         if progress is not None:
             progress(done, len(batches))
@@ -173,7 +173,7 @@ def _search_from_all(graph: _Graph, progress: Progress | None) -> _Distances | N
 
 def _search_from_sample(graph: _Graph, progress: Progress | None) -> _Distances:
     """Estimates of both metrics, with bounds, from searches from a random sample of units."""
-    n, most = _sample_size(graph)
+    n, farthest_bound = _sample_size(graph)
     # The mean is over ordered pairs, so a unit is drawn in proportion to the number of units it is connected to. Then
     # the mean of the mean distances of the units drawn has the mean over pairs as its expectation.
     pairs = np.cumsum(np.concatenate(graph.sizes) - 1)
@@ -182,7 +182,7 @@ def _search_from_sample(graph: _Graph, progress: Progress | None) -> _Distances:
     n_in = len(graph.sizes[0])
     parts = (units[units < n_in], units[units >= n_in] - n_in)
     batches = [(k, part[start : start + 64]) for k, part in enumerate(parts) for start in range(0, len(part), 64)]
-    means, eccentricities = [], [most / 2]
+    means, eccentricities = [], [farthest_bound / 2]
     for done, (k, part) in enumerate(batches, 1):
         sums, farthest = _sum_distances(graph, k, part)
         means.extend(sums / (graph.sizes[k][part] - 1))
@@ -192,13 +192,18 @@ def _search_from_sample(graph: _Graph, progress: Progress | None) -> _Distances:
     # The inequality of Maurer and Pontil for n values in [1, most]: the second term allows for large values that the
     # sample missed.
     mean, odds = float(np.mean(means)), log(4 / (1 - _CONFIDENCE))
-    error = sqrt(2 * np.var(means, ddof=1) * odds / n) + 7 * (most - 1) * odds / (3 * (n - 1))
+    error = sqrt(2 * np.var(means, ddof=1) * odds / n) + 7 * (farthest_bound - 1) * odds / (3 * (n - 1))
     method, longest = f"breadth-first search from {n} units", float(max(eccentricities))
     certificate = "largest eccentricity of the sample below, twice the smallest above"
     return _Distances(
         Measurement(longest, longest, 2.0 * float(min(eccentricities)), method, certificate),
         Measurement(
-            mean, max(mean - error, 1.0), min(mean + error, most), method, "empirical Bernstein bound", _CONFIDENCE
+            mean,
+            max(mean - error, 1.0),
+            min(mean + error, farthest_bound),
+            method,
+            "empirical Bernstein bound",
+            _CONFIDENCE,
         ),
     )
 
@@ -220,8 +225,8 @@ def _sample_size(graph: _Graph) -> tuple[int, float]:
 def _sum_distances(graph: _Graph, k: int, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each of at most 64 units of side k the sum of its distances and its largest distance in its component."""
     sums, farthest = np.zeros(64, np.int64), np.zeros(64, np.int64)
-    for level, (_, reached) in enumerate(_iterate_levels(graph, k, units), 1):
-        bits = np.unpackbits(reached.astype("<u8").view(np.uint8), bitorder="little").reshape(-1, 64)
+    for level, (_, arrivals) in enumerate(_iterate_levels(graph, k, units), 1):
+        bits = np.unpackbits(arrivals.astype("<u8").view(np.uint8), bitorder="little").reshape(-1, 64)
         counts = bits.sum(axis=0, dtype=np.int64)
         sums += level * counts
         farthest[counts > 0] = level
@@ -259,13 +264,13 @@ def _iterate_levels(
         words += width * int(other.degrees[candidates].sum()) + _LEVEL
         # Reading all that the neighbours have seen is enough, and simpler than only their last level: what they had
         # seen before was passed on before, so it is removed again.
-        reached = _merge_words(other, candidates, seen[k]) & ~seen_there[candidates]
-        new = reached.any(axis=1)
-        active, reached = candidates[new], reached[new]
-        seen_there[active] |= reached
+        arrivals = _merge_words(other, candidates, seen[k]) & ~seen_there[candidates]
+        new = arrivals.any(axis=1)
+        active, arrivals = candidates[new], arrivals[new]
+        seen_there[active] |= arrivals
         k = 1 - k
         if len(active):
-            yield words, reached
+            yield words, arrivals
 
 
 def _find_next_units(side: _Side, other: _Side, active: np.ndarray) -> tuple[np.ndarray, int]:
@@ -281,10 +286,10 @@ def _find_next_units(side: _Side, other: _Side, active: np.ndarray) -> tuple[np.
 
 def _merge_words(side: _Side, units: np.ndarray, words: np.ndarray) -> np.ndarray:
     """For each of the units, none of which is dead, the bitwise or of the words of its neighbours."""
-    merged = np.empty((len(units), words.shape[1]), np.uint64)
+    unions = np.empty((len(units), words.shape[1]), np.uint64)
     for start, stop in split_by_cost(side.degrees[units], _GATHER // words.shape[1]):
         part = units[start:stop]
         lengths = side.degrees[part]
         neighbours = words.take(side.indices[concatenate_ranges(side.indptr[part], lengths)], axis=0)
-        merged[start:stop] = np.bitwise_or.reduceat(neighbours, np.cumsum(lengths) - lengths)
-    return merged
+        unions[start:stop] = np.bitwise_or.reduceat(neighbours, np.cumsum(lengths) - lengths)
+    return unions

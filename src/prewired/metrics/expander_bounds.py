@@ -170,10 +170,10 @@ def imdb(t: Topology, *, certify: bool, progress: Progress | None, relative: boo
     terms: list[Measurement] = []
     for fan_out in fan_outs[(fan_outs >= _SMALLEST_DEGREE) & (inputs >= _SMALLEST_CLASS)]:
         rows = by_input[np.flatnonzero(t.fan_out == fan_out)]
-        fed, columns = np.unique(rows.indices, return_inverse=True)
-        if len(columns) >= _SMALLEST_DEGREE * len(fed):
+        outputs_of_class, columns = np.unique(rows.indices, return_inverse=True)
+        if len(columns) >= _SMALLEST_DEGREE * len(outputs_of_class):
             # inputs of the class as outputs: the spectrum of the transposed graph is the same
-            subgraph = Topology(len(fed), rows.shape[0], rows.indptr, columns)
+            subgraph = Topology(len(outputs_of_class), rows.shape[0], rows.indptr, columns)
             explain: Any = certify
             term = ramanujan_difference(subgraph, explain=explain, progress=progress, relative=relative)
             terms.append(term if isinstance(term, Measurement) else Measurement.from_count(term))

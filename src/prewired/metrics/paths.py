@@ -103,14 +103,14 @@ def effective_receptive_field(
         True
     """
     layers = check_network(topologies)
-    n_in, n_out, most = layers[0].n_in, layers[-1].n_out, _count_affordable_vectors(layers)
-    outputs = np.arange(n_out) if n_out <= most else RandomBits(0, "effective_receptive_field").integers(n_out, most)
+    n_in, n_out, limit = layers[0].n_in, layers[-1].n_out, _count_affordable_vectors(layers)
+    outputs = np.arange(n_out) if n_out <= limit else RandomBits(0, "effective_receptive_field").integers(n_out, limit)
     logs, steps = build_walk(reverse_network(layers))
     columns = np.arange(len(outputs) + 1)
     starts = scipy.sparse.csc_array((np.ones(len(outputs)), outputs, columns), shape=(n_out, len(outputs)))
     squares = np.concatenate([(ends**2).sum(axis=0) for _, ends in run_walks(steps, starts, progress)])
     values = np.divide(1.0, squares, out=np.zeros(len(outputs)), where=squares > 0)
-    if n_out <= most:
+    if n_out <= limit:
         return Measurement.from_count(float(values.mean()))
     return bound_sampled_mean(values, bound_inputs(logs, n_in), "counting paths")
 
@@ -154,7 +154,7 @@ def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndar
 
 
 def path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None = None) -> float:
-    """Trace of the path kernel: over the edges of all paths, the sum of the squared product of the path's other weights.
+    """The path kernel's trace: over the edges of all paths, the sum of the squared product of a path's other weights.
 
     Let v_p be the product of the weights along path p. The trace is the sum over p and over edges e of p of
     (d v_p / d w_e)**2, which is the squared product of the other weights of p. So it is the squared norm of the

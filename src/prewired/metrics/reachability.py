@@ -35,8 +35,8 @@ def unreachable_inputs(topologies: Sequence[Topology]) -> float:
         >>> unreachable_inputs(lost)
         1.0
     """
-    _, reaching = _find_reach(check_network(topologies))
-    return float((~reaching[0]).sum())
+    _, to_outputs = _find_reach(check_network(topologies))
+    return float((~to_outputs[0]).sum())
 
 
 def unreachable_outputs(topologies: Sequence[Topology]) -> float:
@@ -49,8 +49,8 @@ def unreachable_outputs(topologies: Sequence[Topology]) -> float:
         >>> unreachable_outputs(lost)
         1.0
     """
-    reached, _ = _find_reach(check_network(topologies))
-    return float((~reached[-1]).sum())
+    from_inputs, _ = _find_reach(check_network(topologies))
+    return float((~from_inputs[-1]).sum())
 
 
 def dead_hidden_units(topologies: Sequence[Topology]) -> float:
@@ -63,8 +63,8 @@ def dead_hidden_units(topologies: Sequence[Topology]) -> float:
         >>> dead_hidden_units([Topology.from_mask([[1, 1, 0], [0, 0, 1]]), Topology.from_mask([[1, 0]])])
         1.0
     """
-    reached, reaching = _find_reach(check_network(topologies))
-    return float(sum((~(a & b)).sum() for a, b in zip(reached[1:-1], reaching[1:-1], strict=True)))
+    from_inputs, to_outputs = _find_reach(check_network(topologies))
+    return float(sum((~(a & b)).sum() for a, b in zip(from_inputs[1:-1], to_outputs[1:-1], strict=True)))
 
 
 def effective_nodes(topologies: Sequence[Topology]) -> float:
@@ -93,10 +93,10 @@ def effective_edges(topologies: Sequence[Topology]) -> float:
         3.0
     """
     layers = check_network(topologies)
-    reached, reaching = _find_reach(layers)
+    from_inputs, to_outputs = _find_reach(layers)
     return float(
         sum(
-            (reached[k][t.indices[edges]] & np.repeat(reaching[k + 1][rows], t.fan_in[rows])).sum()
+            (from_inputs[k][t.indices[edges]] & np.repeat(to_outputs[k + 1][rows], t.fan_in[rows])).sum()
             for k, t in enumerate(layers)
             for rows, edges in split_rows(t)
         )
@@ -118,12 +118,12 @@ def receptive_field(topologies: Sequence[Topology], *, certify: bool, progress: 
     """
     layers = check_network(topologies)
     n_in, n_out = layers[0].n_in, layers[-1].n_out
-    most = 64 * max(_WORK // count_operations(layers), 1)
-    if n_in <= min(n_out, most):
+    limit = 64 * max(_WORK // count_operations(layers), 1)
+    if n_in <= min(n_out, limit):
         return Measurement.from_count(float(_count_reached(layers, np.arange(n_in), progress).sum() / n_out))
-    if n_out <= most:
+    if n_out <= limit:
         return Measurement.from_count(float(_count_reached(reverse_network(layers), np.arange(n_out), progress).mean()))
-    outputs = RandomBits(0, "receptive_field").integers(n_out, most)
+    outputs = RandomBits(0, "receptive_field").integers(n_out, limit)
     counts = _count_reached(reverse_network(layers), outputs, progress)
     return bound_sampled_mean(counts, bound_inputs(count_log_paths(layers)[-1], n_in), "counting inputs")
 
@@ -146,18 +146,18 @@ def reachable_share(topologies: Sequence[Topology], *, certify: bool, progress: 
 
 def _find_reach(layers: Sequence[Topology]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """For every layer of units, inputs first, boolean arrays: which an input reaches, and which reach an output."""
-    reached, reaching = [np.ones(layers[0].n_in, bool)], [np.ones(layers[-1].n_out, bool)]
+    from_inputs, to_outputs = [np.ones(layers[0].n_in, bool)], [np.ones(layers[-1].n_out, bool)]
     for t in layers:
-        fed = np.zeros(t.n_out, bool)
+        hits = np.zeros(t.n_out, bool)
         for rows, edges in split_rows(t):
-            fed[rows] = np.logical_or.reduceat(reached[-1][t.indices[edges]], t.indptr[rows] - edges.start)
-        reached.append(fed)
+            hits[rows] = np.logical_or.reduceat(from_inputs[-1][t.indices[edges]], t.indptr[rows] - edges.start)
+        from_inputs.append(hits)
     for t in reversed(layers):
-        feeding = np.zeros(t.n_in, bool)
+        hits = np.zeros(t.n_in, bool)
         for rows, edges in split_rows(t):
-            feeding[t.indices[edges][np.repeat(reaching[-1][rows], t.fan_in[rows])]] = True
-        reaching.append(feeding)
-    return reached, reaching[::-1]
+            hits[t.indices[edges][np.repeat(to_outputs[-1][rows], t.fan_in[rows])]] = True
+        to_outputs.append(hits)
+    return from_inputs, to_outputs[::-1]
 
 
 def _count_reached(layers: Sequence[Topology], sources: np.ndarray, progress: Progress | None) -> np.ndarray:
@@ -168,10 +168,10 @@ def _count_reached(layers: Sequence[Topology], sources: np.ndarray, progress: Pr
         words = np.zeros(layers[0].n_in, np.uint64)
         np.bitwise_or.at(words, part, _BITS[: len(part)])
         for t in layers:
-            fed = np.zeros(t.n_out, np.uint64)
+            hits = np.zeros(t.n_out, np.uint64)
             for rows, edges in split_rows(t):
-                fed[rows] = np.bitwise_or.reduceat(words[t.indices[edges]], t.indptr[rows] - edges.start)
-            words = fed
+                hits[rows] = np.bitwise_or.reduceat(words[t.indices[edges]], t.indptr[rows] - edges.start)
+            words = hits
         counts[start : start + len(part)] = [np.count_nonzero(words & bit) for bit in _BITS[: len(part)]]
         if progress is not None:
             progress(start + len(part), len(sources))

@@ -215,6 +215,7 @@ def _measure_each(
     explain: bool,
     progress: NamedProgress | None,
 ) -> dict[str, Any]:
+    """Measure metrics of a registry on a subject: a topology or a list of topologies."""
     if isinstance(names, str):
         raise ValueError(f"expected names as a list, got {names!r}; put it in brackets")
     results: dict[str, Any] = {}

@@ -138,8 +138,8 @@ def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Pro
     matrix, scale = _scale_weights(t, weights)
     if scale == 0.0:
         return Measurement.from_count(0.0)
-    squares, most = float((matrix.data**2).sum()), float(min(matrix.shape))
-    return _bound_squared_sigma1(matrix, progress).map(lambda square: min(max(squares / square, 1.0), most))
+    squares, limit = float((matrix.data**2).sum()), float(min(matrix.shape))
+    return _bound_squared_sigma1(matrix, progress).map(lambda square: min(max(squares / square, 1.0), limit))
 
 
 def _scale_weights(t: Topology, weights: ArrayLike) -> tuple[Any, float]:

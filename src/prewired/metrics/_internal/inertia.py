@@ -17,7 +17,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 DENSE_LIMIT = 6000
 """Largest dimension for a dense Cholesky factorisation: 36 million numbers, some seconds."""
 SPARSE_WORK = 5e8
-"""Largest n * bandwidth^2 for a sparse factorisation, of which each takes some seconds."""
+"""Largest n * bandwidth^2 for a sparse factorisation: some seconds each."""
 SPARSE_MEMORY = 1e7
 """Largest n * bandwidth for a sparse factorisation: about a gigabyte."""
 _RESTARTS = 20

@@ -107,9 +107,9 @@ def find_largest_eigenvalue(
         diagonal[steps], beside[steps] = alpha, beta
         steps += 1
         # beta = 0 means that the vectors span an invariant space: the eigenvalues of T are exact and no step follows.
-        ended = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
+        is_invariant = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
         # The eigenvalues of T cost O(steps), so checks are spaced geometrically and cost less than the products.
-        if ended or steps >= check or steps in (n, MAX_STEPS):
+        if is_invariant or steps >= check or steps in (n, MAX_STEPS):
             # Rounding errors of independent steps add up like their square root; no bound can be closer than that.
             floor = rounding * scale * math.sqrt(steps)
             ritz = _bound_largest(diagonal[:steps], beside[:steps], n, scale, floor)
@@ -117,7 +117,7 @@ def find_largest_eigenvalue(
             history.append((steps, math.log(max(excess, 1e-300))))
             if progress is not None:
                 progress(steps, _predict_steps(history, math.log(tolerance)))
-            if ended or excess <= tolerance or ritz.upper - ritz.value <= 2 * floor:
+            if is_invariant or excess <= tolerance or ritz.upper - ritz.value <= 2 * floor:
                 break
             if steps == MAX_STEPS:
                 raise RuntimeError(
@@ -207,16 +207,16 @@ def _find_bound_distance(diagonal: np.ndarray, beside: np.ndarray, value: float,
     beta_(k-1) P_(k-1)(x). It runs on 241 distances at once.
     """
     distances = scale * _DISTANCES
-    x, passed = value + distances, np.zeros(len(distances), bool)
+    x, is_above = value + distances, np.zeros(len(distances), bool)
     before, p, beta = np.zeros_like(x), np.ones_like(x), 0.0
-    for alpha, following in zip(diagonal.tolist(), beside.tolist(), strict=True):
-        before, p = p, ((x - alpha) * p - beta * before) / max(following, _EPSILON * scale)
-        beta = following
+    for alpha, next_beta in zip(diagonal.tolist(), beside.tolist(), strict=True):
+        before, p = p, ((x - alpha) * p - beta * before) / max(next_beta, _EPSILON * scale)
+        beta = next_beta
         beyond = p > limit
         if beyond.any():
-            passed |= beyond
+            is_above |= beyond
             before[beyond], p[beyond] = 0.0, 1.0  # these distances are decided: reset them so that they cannot overflow
-    return float(distances[passed.argmax()]) if passed.any() else math.inf
+    return float(distances[is_above.argmax()]) if is_above.any() else math.inf
 
 
 def _predict_steps(history: list[tuple[int, float]], goal: float) -> int | None:
