@@ -1,4 +1,4 @@
-"""Metrics: plain functions of a topology, and of a list of topologies, that give a float."""
+"""Metrics: plain functions of a topology, or of a list of topologies, that return a float or a Measurement."""
 
 from .communities import barber_modularity, modularity
 from .cuts import Cut, conductance, sweep_cut
