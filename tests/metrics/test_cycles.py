@@ -53,17 +53,17 @@ def check_against_references(t):
 
 
 @given(mask=masks, dense_cells=st.sampled_from([0, 1 << 26]), wedges=st.integers(1, 9), cells=st.integers(1, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_small_graph(mask, dense_cells, wedges, cells):
     with pytest.MonkeyPatch.context() as patch:  # both ways of counting, in small batches
-        patch.setattr(cycles, "_DENSE_CELLS", dense_cells)
+        patch.setattr(cycles, "_PRODUCT_CELLS", dense_cells)
         patch.setattr(cycles, "_WEDGES", wedges)
         patch.setattr(cycles, "_ROW_CELLS", cells)
         check_against_references(Topology.from_mask(mask))
 
 
 @given(mask=sparse_masks, walks=st.integers(1, 30), roots=st.integers(1, 5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_girth_of_any_sparse_graph(mask, walks, roots):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cycles, "_WALKS", walks)

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from prewired import Topology, generators
 from prewired.metrics import degrees
+from prewired.metrics._internal import chunks
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
 EMPTY = Topology(3, 2, [0, 0, 0], [])
@@ -25,7 +26,7 @@ def duplicates(rows):
 
 
 @given(masks)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_small_graph(mask):
     t = Topology.from_mask(mask)
     np.testing.assert_allclose(degrees.fan_in_gini(t), gini(mask.sum(1)), atol=1e-14)
@@ -39,7 +40,7 @@ def test_any_small_graph(mask):
     distinct=hnp.arrays(bool, (10, 6)),
     chunk=st.integers(1, 9),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_duplicates_among_many_repeated_rows(rows, distinct, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(degrees, "_CHUNK", chunk)
@@ -101,10 +102,10 @@ def test_gini_of_an_arithmetic_progression():
 
 @given(costs=st.lists(st.integers(0, 20), max_size=30), limit=st.integers(1, 30))
 def test_chunks_cover_everything_within_the_limit(costs, limit):
-    chunks = degrees.even_chunks(np.array(costs, np.int64), limit)
-    assert list(itertools.chain.from_iterable(range(*chunk) for chunk in chunks)) == list(range(len(costs)))
-    assert all(stop - start == 1 or sum(costs[start:stop]) <= limit for start, stop in chunks)
+    parts = chunks.split_by_cost(np.array(costs, np.int64), limit)
+    assert list(itertools.chain.from_iterable(range(*part) for part in parts)) == list(range(len(costs)))
+    assert all(stop - start == 1 or sum(costs[start:stop]) <= limit for start, stop in parts)
 
 
 def test_ranges():
-    assert degrees.ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
+    assert chunks.concatenate_ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]

@@ -79,13 +79,13 @@ def check_against_dense_numpy(mask):
 
 
 @given(masks)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_score_on_any_small_graph(mask):
     check_against_dense_numpy(mask)
 
 
 @given(thick)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_score_on_small_graphs_of_larger_degrees(mask):
     check_against_dense_numpy(mask)
 

@@ -25,16 +25,16 @@ def deviations(matrix):
 @pytest.fixture(params=["spectral norm", "other bounds"])
 def bounds(request, monkeypatch):
     if request.param == "other bounds":
-        monkeypatch.setattr(expander_mixing, "_DENSE_CELLS", 0)
+        monkeypatch.setattr(expander_mixing, "_NORM_CELLS", 0)
 
 
 @pytest.mark.parametrize("dense_cells", [0, 10**6])
 @given(mask=masks)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_maximum_over_all_sets_is_within_the_bounds(dense_cells, mask):
     largest = deviations(mask - mask.mean()).max()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(expander_mixing, "_DENSE_CELLS", dense_cells)
+        patch.setattr(expander_mixing, "_NORM_CELLS", dense_cells)
         found = mixing_deviation(Topology.from_mask(mask), explain=True)
     assert 0 <= found.low == found.value <= largest + 1e-12
     assert largest <= found.high + 1e-12
@@ -52,16 +52,16 @@ def test_the_search_mostly_finds_the_maximum_of_small_graphs():
 
 
 @given(masks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_varying_degrees_add_is_bounded(mask):
     if mask.any():
         surplus = np.outer(mask.sum(1), mask.sum(0)) / mask.sum() - mask.mean()
-        assert deviations(surplus).max() <= expander_mixing._degree_deviation(Topology.from_mask(mask)) + 1e-12
+        assert deviations(surplus).max() <= expander_mixing._bound_degree_deviation(Topology.from_mask(mask)) + 1e-12
 
 
 def test_constant_degrees_add_nothing():
     t = generators.biregular(40, 60, fan_in=8, seed=0)
-    np.testing.assert_allclose(expander_mixing._degree_deviation(t), 0, atol=1e-12)
+    np.testing.assert_allclose(expander_mixing._bound_degree_deviation(t), 0, atol=1e-12)
 
 
 # Closed forms
@@ -126,12 +126,12 @@ def test_the_bounds_of_irregular_graphs(family, bounds):
     found = mixing_deviation(t, explain=True)
     assert found.value <= norms[0] * (1 + 1e-9)
     assert found.value <= found.high <= norms[1] * (1 + 1e-8)
-    if expander_mixing._DENSE_CELLS:
+    if expander_mixing._NORM_CELLS:
         np.testing.assert_allclose(found.high, min(norms), rtol=1e-8)
 
 
 def test_sigma1_is_beaten_where_degrees_vary_little(monkeypatch):
-    monkeypatch.setattr(expander_mixing, "_DENSE_CELLS", 0)
+    monkeypatch.setattr(expander_mixing, "_NORM_CELLS", 0)
     t = generators.constant_fan_in(400, 400, fan_in=100, seed=0)
     found = mixing_deviation(t, explain=True)
     assert found.high < 0.6 * leading_singular_values(t)[0]

@@ -30,7 +30,7 @@ def cumulated(t, n_bins=60):
 
 
 @given(MASKS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_singular_values_are_the_roots_of_the_gram_matrix(mask):
     t, b = Topology.from_mask(mask), mask.astype(float)
     found = singular_values(t)
@@ -145,7 +145,7 @@ def test_the_density_is_that_of_all_singular_values(t):
 
 
 @given(MASKS, st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_small_graphs_have_a_density_too(mask, steps):
     t = Topology.from_mask(mask)
     found, edges = singular_value_density(t, 10, steps=steps)

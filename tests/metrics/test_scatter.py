@@ -26,7 +26,7 @@ def counted(mask, windows):
 
 
 @given(masks, st.integers(1, 8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_small_graph(mask, windows):
     windows = min(windows, mask.shape[1])
     got = scatter(Topology.from_mask(mask), windows=windows)
@@ -35,7 +35,7 @@ def test_any_small_graph(mask, windows):
 
 
 @given(masks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_windows_are_as_many_as_the_mean_fan_in(mask):
     windows = max(1, round(mask.sum() / mask.shape[0]))
     np.testing.assert_allclose(scatter(Topology.from_mask(mask)), counted(mask, windows), rtol=1e-12)

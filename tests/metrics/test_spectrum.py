@@ -14,10 +14,11 @@ from prewired.metrics import laplacian, spectrum
 from prewired.metrics._internal import lanczos, leading_singular_values
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
-REQUESTS = [  # of every family, those of its golden digests: sizes that it exists for
+REQUESTS = [  # of every family two of the requests in its golden digests, if large only the first
     (family, json.loads(request))
     for family, requests in json.loads((Path(__file__).parents[1] / "golden.json").read_text()).items()
-    for request in sorted(requests, key=len)[:2]
+    for k, request in enumerate(sorted(requests, key=len)[:2])
+    if k == 0 or json.loads(request).get("n_in", 0) < 500
 ]
 HEAWOOD = Topology.from_edges(7, 7, [((i + d) % 7, i) for i in range(7) for d in (0, 1, 3)])
 
@@ -35,9 +36,9 @@ def sparse_solvers(monkeypatch):
     """Send even small graphs through the Lanczos iteration."""
     monkeypatch.setattr(leading_singular_values, "DENSE_CELLS", 0)
     monkeypatch.setattr(laplacian, "DENSE_VERTICES", 0)
-    spectrum._KNOWN.clear()
+    spectrum._CACHE.clear()
     yield
-    spectrum._KNOWN.clear()
+    spectrum._CACHE.clear()
 
 
 def check_against_references(t):
@@ -74,7 +75,7 @@ def check_against_references(t):
 
 
 @given(masks)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_metric_on_any_small_graph(mask):
     check_against_references(Topology.from_mask(mask))
 
@@ -94,7 +95,7 @@ def test_every_metric_on_square_and_on_wide_graphs(family, size, sparse_solvers)
 # Closed forms
 
 
-@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (1, 5), (4, 9), (9, 4), (1500, 1200)])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (1, 5), (4, 9), (9, 4), (600, 510)])
 def test_the_dense_graph(n_in, n_out):
     got = metrics.measure(generators.dense(n_in, n_out))
     np.testing.assert_allclose(got["spectral_gap"], np.sqrt(n_in * n_out))
@@ -188,7 +189,7 @@ def test_a_graph_without_edges():
 
 
 @given(seed=st.integers(0, 10**6), shape=st.sampled_from([(12, 12, 4), (12, 8, 3), (10, 20, 3), (60, 90, 8)]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_on_biregular_graphs_gap_and_connectivity_are_one_variable(seed, shape):
     n_in, n_out, fan_in = shape
     t = generators.biregular(n_in, n_out, fan_in=fan_in, seed=seed)
@@ -201,7 +202,7 @@ def test_on_biregular_graphs_gap_and_connectivity_are_one_variable(seed, shape):
 
 
 @given(masks)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_transposing_changes_no_spectrum(mask):
     t = Topology.from_mask(mask)
     for name in ("spectral_gap", "normalized_spectral_gap", "ramanujan_ratio", "algebraic_connectivity"):

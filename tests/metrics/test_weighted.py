@@ -56,14 +56,14 @@ def check(t, weights, rtol=1e-9):
 
 
 @given(matrices)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_small_matrix_against_dense_numpy(pair):
     mask, w = pair
     check(Topology.from_mask(mask), w[mask])
 
 
 @given(matrices)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_ranges_whatever_the_matrix(pair):
     mask, w = pair
     t, weights = Topology.from_mask(mask), w[mask]

@@ -1,7 +1,7 @@
-"""Metrics: plain functions of a topology, and of a list of topologies, that give a float."""
+"""Metrics: plain functions of a topology, or of a list of topologies, that return a float or a Measurement."""
 
-from ._internal.measurement import Measurement
 from .communities import barber_modularity, modularity
+from .cuts import Cut, conductance, sweep_cut
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
     connected_components,
@@ -22,14 +22,8 @@ from .degrees import (
 from .distances import diameter, mean_path_length
 from .expander_bounds import imdb, is_ramanujan, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .expander_mixing import mixing_deviation
-from .laplacian import (
-    Cut,
-    algebraic_connectivity,
-    conductance,
-    fiedler_vector,
-    normalized_algebraic_connectivity,
-    sweep_cut,
-)
+from .laplacian import algebraic_connectivity, fiedler_vector, normalized_algebraic_connectivity
+from .measurement import Measurement
 from .paths import effective_receptive_field, log_path_kernel_trace, log_paths, path_counts, path_cv, path_kernel_trace
 from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .random_matrix import biregular_law, bulk, singular_value_density, singular_values

@@ -1,44 +1,47 @@
-"""Spectral metrics of a whole network: of the product of its layers' biadjacency matrices."""
+"""Spectral metrics of a network: those of the product of the biadjacency matrices of its layers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..topology import Topology
-from ._internal.bounded_pair import Leading
 from ._internal.flows import check_network
-from ._internal.leading_singular_values import leading
-from ._internal.measurement import Measurement, Progress, explained
-from .spectrum import difference, normalized_biadjacency, relative
+from ._internal.leading_pair import LeadingPair
+from ._internal.leading_singular_values import find_leading_pair
+from .measurement import Measurement, Progress, explainable
+from .spectrum import compute_gap, compute_relative_gap, normalize_biadjacency
 
 
-@explained
-def product_spectral_gap(t: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
+@explainable
+def product_spectral_gap(topologies: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma1 - sigma2 of the product B_L ... B_1 of the biadjacency matrices of a network's layers, >= 0.
 
     Entry (output, input) of the product is the number of paths, so this is the gap of the whole network. The product is
-    formed only where it has up to 300,000 cells; elsewhere vectors go through the layers, O(edges) each time. Layers
-    without any gap may have a product with the largest possible one, as those of `radix_net` have.
+    formed only if it has at most 300,000 cells; else vectors are sent through the layers, O(edges) each. Layers whose
+    own gap is zero may have a product with the largest possible gap, such as the layers of `radix_net`.
+
 
     Args:
-        t: the topologies, inputs first.
+        topologies: the layers of the network, inputs first.
         explain, progress: as of `spectral_gap`.
 
     Raises:
-        ValueError: if they are not a network, see `check_network`.
-        RuntimeError: if an iteration does not settle.
+        ValueError: if the topologies are not a network: each layer must read as many units as the layer before has.
+        RuntimeError: if an iteration does not converge.
 
     Example:
         >>> from prewired import generators
         >>> round(product_spectral_gap(generators.butterfly([16, 16, 16], fan_in=4)), 6)
         16.0
     """
-    return difference(_leading_of_product(t, False, certify, progress))
+    return compute_gap(_measure_product_pair(topologies, False, certify, progress))
 
 
-@explained
-def relative_product_spectral_gap(t: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
-    """1 - sigma2 / sigma1 of the product B_L ... B_1 of a network's layers, in [0, 1]; 0 where no path is.
+@explainable
+def relative_product_spectral_gap(
+    topologies: Sequence[Topology], *, certify: bool, progress: Progress | None
+) -> Measurement:
+    """1 - sigma2 / sigma1 of the product B_L ... B_1 of a network's layers, in [0, 1]; 0 without paths.
 
     Arguments, cost and errors as of `product_spectral_gap`.
 
@@ -48,12 +51,14 @@ def relative_product_spectral_gap(t: Sequence[Topology], *, certify: bool, progr
         >>> round(relative_product_spectral_gap([layer, layer]), 6)
         0.0
     """
-    return relative(_leading_of_product(t, False, certify, progress))
+    return compute_relative_gap(_measure_product_pair(topologies, False, certify, progress))
 
 
-@explained
-def normalized_product_spectral_gap(t: Sequence[Topology], *, certify: bool, progress: Progress | None) -> Measurement:
-    """1 - sigma2 / sigma1 of the product of the layers' D_out^-1/2 B D_in^-1/2, in [0, 1]; 0 where no path is.
+@explainable
+def normalized_product_spectral_gap(
+    topologies: Sequence[Topology], *, certify: bool, progress: Progress | None
+) -> Measurement:
+    """1 - sigma2 / sigma1 of the product of the layers' D_out^-1/2 B D_in^-1/2, in [0, 1]; 0 without paths.
 
     Arguments, cost and errors as of `product_spectral_gap`.
 
@@ -62,20 +67,22 @@ def normalized_product_spectral_gap(t: Sequence[Topology], *, certify: bool, pro
         >>> round(normalized_product_spectral_gap(generators.butterfly([16, 16, 16], fan_in=4)), 6)
         1.0
     """
-    return relative(_leading_of_product(t, True, certify, progress))
+    return compute_relative_gap(_measure_product_pair(topologies, True, certify, progress))
 
 
-def _leading_of_product(
+def _measure_product_pair(
     topologies: Sequence[Topology], normalized: bool, certify: bool, progress: Progress | None
-) -> Leading:
+) -> LeadingPair:
+    """sigma1 and sigma2 of the product of the layers, stored as long as the first layer exists."""
     first, *others = check_network(topologies)
-    known = _KNOWN.setdefault(first, {})
-    key = tuple(t.digest for t in others), normalized, certify  # no topologies: one may be the first again
-    if key not in known:
-        matrix: Callable[[Topology], Any] = normalized_biadjacency if normalized else Topology.biadjacency
-        known[key] = leading([matrix(t) for t in (first, *others)], certify=certify, progress=progress)
-    return known[key]
+    cache = _CACHE.setdefault(first, {})
+    # The key has digests: a topology in it could be the first layer again, which would keep itself in the cache.
+    key = tuple(t.digest for t in others), normalized, certify
+    if key not in cache:
+        matrix: Callable[[Topology], Any] = normalize_biadjacency if normalized else Topology.biadjacency
+        cache[key] = find_leading_pair([matrix(t) for t in (first, *others)], certify=certify, progress=progress)
+    return cache[key]
 
 
-_KNOWN: WeakKeyDictionary[Topology, dict[Any, Leading]] = WeakKeyDictionary()
-"""What is known of the networks that begin with a layer, as long as that lives."""
+_CACHE: WeakKeyDictionary[Topology, dict[Any, LeadingPair]] = WeakKeyDictionary()
+"""The results for the networks that begin with a layer, as long as that layer exists."""

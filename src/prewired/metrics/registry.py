@@ -1,4 +1,4 @@
-"""The metrics by name, and how several of them are measured."""
+"""The registries of metrics by name, and the functions that measure several metrics at once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -6,8 +6,8 @@ from inspect import signature
 from typing import Any, Literal, overload
 
 from ..topology import Topology
-from ._internal.measurement import Measurement
 from .communities import modularity
+from .cuts import conductance
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
 from .degrees import (
     connected_components,
@@ -28,7 +28,8 @@ from .degrees import (
 from .distances import diameter, mean_path_length
 from .expander_bounds import imdb, narc, perron_difference, ramanujan_difference, random_ratio, rbgp_gap
 from .expander_mixing import mixing_deviation
-from .laplacian import algebraic_connectivity, conductance, normalized_algebraic_connectivity
+from .laplacian import algebraic_connectivity, normalized_algebraic_connectivity
+from .measurement import Measurement
 from .paths import effective_receptive_field, log_paths, path_cv
 from .product_spectrum import normalized_product_spectral_gap, product_spectral_gap, relative_product_spectral_gap
 from .reachability import (
@@ -45,7 +46,7 @@ from .spectrum import normalized_spectral_gap, ramanujan_ratio, relative_spectra
 from .weighted import effective_rank, relative_weighted_spectral_gap, stable_rank, weighted_spectral_gap
 
 NamedProgress = Callable[[str, int, int | None], None]
-"""Called with the name of a metric, the steps done in it and, once that can be estimated, the steps in all."""
+"""A function that is called with the name of a metric, the steps done and the steps in all, None until estimated."""
 METRICS: dict[str, Callable[..., float]] = {
     metric.__name__: metric
     for metric in (
@@ -88,7 +89,7 @@ METRICS: dict[str, Callable[..., float]] = {
         scatter,
     )
 }
-"""Of one topology."""
+"""Metrics of a topology."""
 NETWORK_METRICS: dict[str, Callable[..., float]] = {
     metric.__name__: metric
     for metric in (
@@ -107,12 +108,12 @@ NETWORK_METRICS: dict[str, Callable[..., float]] = {
         normalized_product_spectral_gap,
     )
 }
-"""Of a list of topologies, the layers of a network, inputs first."""
+"""Metrics of a network: a list of topologies, inputs first."""
 WEIGHTED_METRICS: dict[str, Callable[..., float]] = {
     metric.__name__: metric
     for metric in (weighted_spectral_gap, relative_weighted_spectral_gap, effective_rank, stable_rank)
 }
-"""Of one topology and the weights of its edges, (n_edges,)."""
+"""Metrics of a topology and the weights of its edges, (n_edges,)."""
 
 
 @overload
@@ -134,28 +135,28 @@ def measure(
 def measure(
     t: Topology, names: Iterable[str] | None = None, *, explain: bool = False, progress: NamedProgress | None = None
 ) -> dict[str, float] | dict[str, Measurement]:
-    """Metrics of a topology, by name.
+    """Measure metrics of a topology, by name.
 
     Args:
         t: the topology.
-        names: which, in this order; all in METRICS if not given.
-        explain: give Measurements instead of floats, with bounds, method and what the bounds rest on.
-        progress: called with the name of the metric that is being computed, the steps done in it and, once that can be
-            estimated, the steps in all.
+        names: the metrics to measure, in this order; all of METRICS if not given.
+        explain: return Measurements, with bounds, method and certificate, instead of floats.
+        progress: called with the name of the current metric, the steps done in it and the steps in all, None until
+            they can be estimated.
 
     Returns:
         A dict from the names to floats or Measurements.
 
     Raises:
         ValueError: for an unknown name.
-        RuntimeError: if an eigenvalue of a very large graph does not settle.
+        RuntimeError: if an iteration on a very large graph does not converge.
 
     Example:
         >>> from prewired import generators
         >>> measure(generators.grouped(8, 8, fan_in=2), ["connected_components", "density"])
         {'connected_components': 4.0, 'density': 0.25}
     """
-    return _measured(METRICS, t, names, explain, progress)
+    return _measure_each(METRICS, t, names, explain, progress)
 
 
 @overload
@@ -185,11 +186,11 @@ def measure_network(
     explain: bool = False,
     progress: NamedProgress | None = None,
 ) -> dict[str, float] | dict[str, Measurement]:
-    """Metrics of a whole network, by name.
+    """Measure metrics of a whole network, by name.
 
     Args:
-        topologies: its layers, inputs first.
-        names: which, in this order; all in NETWORK_METRICS if not given.
+        topologies: the layers of the network, inputs first.
+        names: the metrics to measure, in this order; all of NETWORK_METRICS if not given.
         explain, progress: as of `measure`.
 
     Returns:
@@ -197,26 +198,27 @@ def measure_network(
 
     Raises:
         ValueError: for an unknown name, or if the topologies are not a network.
-        RuntimeError: if an eigenvalue of a very large network does not settle.
+        RuntimeError: if an iteration on a very large network does not converge.
 
     Example:
         >>> from prewired import generators
         >>> measure_network(generators.butterfly([16, 16, 16], fan_in=4), ["reachable_share", "effective_edges"])
         {'reachable_share': 1.0, 'effective_edges': 128.0}
     """
-    return _measured(NETWORK_METRICS, topologies, names, explain, progress)
+    return _measure_each(NETWORK_METRICS, topologies, names, explain, progress)
 
 
-def _measured(
+def _measure_each(
     registry: Mapping[str, Callable[..., Any]],
     subject: Any,
     names: Iterable[str] | None,
     explain: bool,
     progress: NamedProgress | None,
 ) -> dict[str, Any]:
+    """Measure metrics of a registry on a subject: a topology or a list of topologies."""
     if isinstance(names, str):
         raise ValueError(f"expected names as a list, got {names!r}; put it in brackets")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in registry if names is None else names:
         if name not in registry:
             raise ValueError(f"expected metrics among {', '.join(registry)}, got {name!r}")
@@ -224,8 +226,8 @@ def _measured(
             progress(name, 0, None)
         metric = registry[name]
         if "explain" in signature(metric).parameters:
-            found[name] = metric(subject, explain=explain, progress=progress and partial(progress, name))
+            results[name] = metric(subject, explain=explain, progress=progress and partial(progress, name))
         else:
             value = float(metric(subject))
-            found[name] = Measurement.counted(value) if explain else value
-    return found
+            results[name] = Measurement.from_count(value) if explain else value
+    return results

@@ -1,6 +1,6 @@
-"""Metrics of a topology with weights on its edges, the matrix W: what training makes of a wiring.
+"""Metrics of a topology with weights on its edges, the matrix W (n_out, n_in): how training changes a wiring.
 
-Each takes the weights in edge order, (n_edges,), as a SparseLinear keeps them; an edge of weight zero is as none.
+The weights come in edge order, (n_edges,), as in a SparseLinear. An edge of weight zero counts as absent.
 """
 
 import math
@@ -11,34 +11,35 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from ..topology import Topology
-from ._internal.bounded_pair import LAPACK, RANDOM_START, Leading
-from ._internal.lanczos import FAILURE, largest_eigenvalue
-from ._internal.leading_singular_values import DENSE_CELLS, leading
-from ._internal.measurement import Measurement, Progress, explained
-from ._internal.operators import gram, operator
-from .spectrum import difference, relative
+from ._internal.lanczos import FAILURE, find_largest_eigenvalue
+from ._internal.leading_pair import LAPACK, RANDOM_START, LeadingPair
+from ._internal.leading_singular_values import DENSE_CELLS, find_leading_pair
+from ._internal.operators import make_gram, make_operator
+from .measurement import Measurement, Progress, explainable
+from .spectrum import compute_gap, compute_relative_gap
 
 MOST_CELLS = 2**24
-"""Pairs of input and output up to which all singular values are computed, 4096 x 4096: 128 MB."""
+"""Compute all singular values for at most this many pairs of input and output, 4096 x 4096: 128 MB."""
 _TOLERANCE = 1e-6
 _EPSILON = float(np.finfo(float).eps)
 
 
-@explained
+@explainable
 def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """sigma1 - sigma2 of |W|, the matrix of the weights' absolute values, in [0, ||W||_F].
 
-    With weights of one it is the spectral gap of the topology; it grows in proportion to the weights. Zero where all
-    weights are, and for a graph without edges; sigma1 where |W| has rank one. Cost: a dense SVD up to 300,000 pairs of
-    input and output, else some hundred products with |W| and its transpose, each O(n_edges).
+    With weights of one it is the spectral gap of the topology; it grows in proportion to the weights. Zero if all
+    weights are zero, and for a graph without edges; sigma1 if |W| has rank one. Cost: a dense SVD up to 300,000 pairs
+    of input and output; else some hundred products with |W| and its transpose, each O(n_edges).
+
 
     Args:
         t: the topology.
         weights: (n_edges,), in edge order, finite.
 
     Raises:
-        ValueError: for weights of another shape, or that are not all finite.
-        RuntimeError: if an iteration does not settle.
+        ValueError: if the weights have another shape or are not all finite.
+        RuntimeError: if an iteration does not converge.
 
     Example:
         >>> from prewired import generators
@@ -47,40 +48,42 @@ def weighted_spectral_gap(t: Topology, weights: ArrayLike, *, certify: bool, pro
 
     Hoang, Kundu, Liu, Wang: "Don't just prune by magnitude! Your mask topology is a secret weapon", 2023.
     """
-    matrix, scale = _scaled(t, weights)
-    return difference(_leading(matrix, certify, progress)).mapped(lambda gap: scale * gap)
+    matrix, scale = _scale_weights(t, weights)
+    return compute_gap(_measure_absolute_pair(matrix, certify, progress)).map(lambda gap: scale * gap)
 
 
-@explained
+@explainable
 def relative_weighted_spectral_gap(
     t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None
 ) -> Measurement:
-    """1 - sigma2 / sigma1 of |W|, in [0, 1]: the weighted spectral gap whatever the size of the weights.
+    """1 - sigma2 / sigma1 of |W|, in [0, 1]: the weighted spectral gap, independent of the size of the weights.
 
-    Zero where all weights are. Arguments, cost and errors as of `weighted_spectral_gap`.
+    Zero if all weights are zero. Arguments, cost and errors as of `weighted_spectral_gap`.
+
 
     Example:
         >>> from prewired import generators
         >>> round(relative_weighted_spectral_gap(generators.dense(2, 2), [4, 0, 0, -1]), 9)
         0.75
     """
-    return relative(_leading(_scaled(t, weights)[0], certify, progress))
+    return compute_relative_gap(_measure_absolute_pair(_scale_weights(t, weights)[0], certify, progress))
 
 
-@explained
+@explainable
 def effective_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """exp(-sum p_i ln p_i) with p_i = sigma_i / sum sigma over the singular values of W, in [1, min(n_in, n_out)].
 
-    How many dimensions W really uses: r where r singular values are equal and the rest zero. 0 where all weights are.
-    All singular values are computed in dense LAPACK, O(n_in n_out min(n_in, n_out)): up to 2**24 pairs of input and
-    output, 128 MB. `stable_rank` is for any size.
+    The number of dimensions that W uses: r if r singular values are equal and the rest zero. 0 if all weights are zero.
+    All singular values are computed by dense LAPACK, O(n_in n_out min(n_in, n_out)), for at most 2**24 pairs of input
+    and output, 128 MB. `stable_rank` has no such limit.
+
 
     Args:
         t: the topology.
         weights: (n_edges,), in edge order, finite.
 
     Raises:
-        ValueError: for weights of another shape, or that are not all finite, or for more than 2**24 pairs.
+        ValueError: if the weights have another shape or are not all finite, or for more than 2**24 pairs.
 
     Example:
         >>> from prewired import generators
@@ -92,37 +95,38 @@ def effective_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: 
     if t.n_in * t.n_out > MOST_CELLS:
         raise ValueError(
             f"expected at most {MOST_CELLS:,} pairs of input and output for all singular values, got "
-            f"{t.n_in * t.n_out:,}; take stable_rank, which needs the largest alone"
+            f"{t.n_in * t.n_out:,}; take stable_rank, which needs only the largest"
         )
-    matrix, scale = _scaled(t, weights)
+    matrix, scale = _scale_weights(t, weights)
     if scale == 0.0:
-        return Measurement.counted(0.0)
+        return Measurement.from_count(0.0)
     values = np.linalg.svd(matrix.toarray(), compute_uv=False)
     share = values / values.sum()
-    entropy = float(_entropies(share).sum())
-    # a share is off by at most this, and x ln x by no more than at that distance from 0
-    off = max(matrix.shape) * _EPSILON * values[0] * (1.0 + share * len(values)) / values.sum()
-    doubt = float(_entropies(off).sum()) + len(values) * _EPSILON * entropy
+    entropy = float(_compute_entropies(share).sum())
+    # Each singular value has an error of at most max(shape) eps sigma1 (backward stability and Weyl), which gives this
+    # error of a share x. -x ln x is steepest at 0, so it changes by at most its value at the error.
+    error = max(matrix.shape) * _EPSILON * values[0] * (1.0 + share * len(values)) / values.sum()
+    doubt = float(_compute_entropies(error).sum()) + len(values) * _EPSILON * entropy
     value, low, high = (min(max(math.exp(entropy + d), 1.0), len(values)) for d in (0.0, -doubt, doubt))
     return Measurement(value, low, high, "dense SVD", LAPACK)
 
 
-@explained
+@explainable
 def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Progress | None) -> Measurement:
     """||W||_F^2 / sigma1(W)^2 = sum sigma_i^2 / sigma1^2, in [1, min(n_in, n_out)], at most the rank.
 
-    r where r singular values are equal and the rest zero, and near 1 where one is far above the others. 0 where all
-    weights are. Cost: a dense SVD up to 300,000 pairs of input and output, else some hundred products with W and its
-    transpose, each O(n_edges), which leave an error of at most 1e-6 of the value (but with
-    a probability of 1e-6).
+    r if r singular values are equal and the rest zero; near 1 if one singular value is far above the others. 0 if all
+    weights are zero. Cost: a dense SVD up to 300,000 pairs of input and output; else some hundred products with W and
+    its transpose, each O(n_edges), with a relative error of at most 1e-6 (except with probability 1e-6).
+
 
     Args:
         t: the topology.
         weights: (n_edges,), in edge order, finite.
 
     Raises:
-        ValueError: for weights of another shape, or that are not all finite.
-        RuntimeError: if an iteration does not settle.
+        ValueError: if the weights have another shape or are not all finite.
+        RuntimeError: if an iteration does not converge.
 
     Example:
         >>> from prewired import generators
@@ -131,51 +135,53 @@ def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Pro
 
     Rudelson and Vershynin, "Sampling from large matrices: an approach through geometric functional analysis", 2007.
     """
-    matrix, scale = _scaled(t, weights)
+    matrix, scale = _scale_weights(t, weights)
     if scale == 0.0:
-        return Measurement.counted(0.0)
-    squares, most = float((matrix.data**2).sum()), float(min(matrix.shape))
-    return _square_of_sigma1(matrix, progress).mapped(lambda square: min(max(squares / square, 1.0), most))
+        return Measurement.from_count(0.0)
+    squares, limit = float((matrix.data**2).sum()), float(min(matrix.shape))
+    return _bound_squared_sigma1(matrix, progress).map(lambda square: min(max(squares / square, 1.0), limit))
 
 
-def _scaled(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
-    """W divided by its largest absolute weight, so that no square leaves the range, and that weight."""
+def _scale_weights(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
+    """W divided by its largest absolute weight, so that no square overflows or underflows, and that weight."""
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (t.n_edges,):
         raise ValueError(
             f"expected weights of shape ({t.n_edges},), one for each edge in edge order, got {w.shape}; "
             "take a SparseLinear's weight, or those entries of a matrix where the topology has an edge"
         )
-    broken = np.flatnonzero(~np.isfinite(w))
-    if len(broken):
+    bad = np.flatnonzero(~np.isfinite(w))
+    if len(bad):
         raise ValueError(
-            f"expected finite weights, got {w[broken[0]]} at edge {broken[0]}, {len(broken)} of {len(w)} not finite; "
+            f"expected finite weights, got {w[bad[0]]} at edge {bad[0]}, {len(bad)} of {len(w)} not finite; "
             "measure weights from before they diverged, or train with a lower learning rate"
         )
     scale = float(np.abs(w).max(initial=0.0))
     return scipy.sparse.csr_array((w / (scale or 1.0), t.indices, t.indptr), shape=(t.n_out, t.n_in)), scale
 
 
-def _leading(matrix: Any, certify: bool, progress: Progress | None) -> Leading:
-    """sigma1 and sigma2 of the absolute values; entries that are zero join nothing."""
-    sizes = abs(matrix)
-    sizes.eliminate_zeros()
-    return leading([sizes], certify=certify, progress=progress)
+def _measure_absolute_pair(matrix: Any, certify: bool, progress: Progress | None) -> LeadingPair:
+    """sigma1 and sigma2 of the absolute values; zeros are removed, as they must not connect components."""
+    magnitudes = abs(matrix)
+    magnitudes.eliminate_zeros()
+    return find_leading_pair([magnitudes], certify=certify, progress=progress)
 
 
-def _entropies(shares: np.ndarray) -> np.ndarray:
-    """-x ln x, 0 at 0."""
+def _compute_entropies(shares: np.ndarray) -> np.ndarray:
+    """-x ln x, and 0 for x = 0."""
     return -shares * np.log(np.where(shares > 0, shares, 1.0))
 
 
-def _square_of_sigma1(matrix: Any, progress: Progress | None) -> Measurement:
+def _bound_squared_sigma1(matrix: Any, progress: Progress | None) -> Measurement:
+    """sigma1(W)^2: by LAPACK for small matrices, else as the largest eigenvalue of the smaller of W^T W and W W^T."""
     if matrix.shape[0] * matrix.shape[1] <= DENSE_CELLS:
         sigma1 = float(np.linalg.norm(matrix.toarray(), 2))
         error = max(matrix.shape) * _EPSILON * sigma1
         return Measurement(sigma1**2, (sigma1 - error) ** 2, (sigma1 + error) ** 2, "dense SVD", LAPACK)
-    n, square, _ = gram(operator(matrix))
-    sizes = abs(matrix)
-    bound = float(sizes.sum(axis=0).max() * sizes.sum(axis=1).max())
-    found = largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
-    low = found.value - 16 * _EPSILON * bound
-    return Measurement(found.value, low, found.upper, f"Lanczos, {found.steps} steps", RANDOM_START, 1 - FAILURE)
+    n, square, _ = make_gram(make_operator(matrix))
+    magnitudes = abs(matrix)
+    # sigma1^2 <= (largest column sum) (largest row sum) of the absolute values.
+    bound = float(magnitudes.sum(axis=0).max() * magnitudes.sum(axis=1).max())
+    ritz = find_largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
+    low = ritz.value - 16 * _EPSILON * bound
+    return Measurement(ritz.value, low, ritz.upper, f"Lanczos, {ritz.steps} steps", RANDOM_START, 1 - FAILURE)

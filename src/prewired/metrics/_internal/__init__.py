@@ -1,1 +1,1 @@
-"""Machinery of the metrics: spectra with bounds, operators, flows."""
+"""Machinery of the metrics: leading singular values with bounds, sparse operators, path counts."""

@@ -1,4 +1,8 @@
-"""The connected parts of a chain of matrices: the spectrum is found part by part."""
+"""The connected blocks of a chain of matrices.
+
+The singular values of a block diagonal matrix are those of its blocks, so the spectrum is computed block by block.
+Inside a connected block sigma1 is simple and its singular vectors are positive (Perron and Frobenius).
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -7,73 +11,91 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
-from .operators import components
+from .operators import label_components
 
 
 class Block(NamedTuple):
-    """A connected part of a chain: its matrices, inputs first; a guess of the vector of sigma1; sigma1's bound."""
+    """A connected block of a chain of matrices.
+
+    Attributes:
+        matrices: CSR arrays, the layer that reads the inputs first.
+        guess: (inputs of the block,), an approximate right singular vector of sigma1.
+        bound: an upper bound of sigma1 of the product of the matrices.
+    """
 
     matrices: list[Any]
     guess: np.ndarray
     bound: float
 
 
-def connected_blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iterator[Block]:
-    """The connected parts that join inputs to outputs, largest bound of sigma1 first.
+def split_into_blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iterator[Block]:
+    """Yield the connected blocks that join inputs to outputs, the largest bound of sigma1 first.
 
-    The bound is the product of sqrt(max row sum * max column sum) over the matrices. Units on no way from an input to
-    an output are in no part, where that parts the rest; elsewhere they stay and change nothing.
+    Units on no path from an input to an output belong to no block. If the whole chain is a single block, such units
+    stay in its matrices, where they change no singular value.
+
+    Args:
+        matrices: CSR arrays (n_out, n_in) with entries >= 0, the layer that reads the inputs first.
+        guess: (n_in,), an approximate right singular vector of sigma1 on each block; equal entries if None.
     """
-    alive = _alive(matrices)
-    count, labels = _components(matrices, alive)
-    parts = list(np.unique(labels[0][alive[0]])) if count > 1 else [0] * bool(alive[0].any())
+    live = _find_live_units(matrices)
+    count, labels = _label_chain(matrices, live)
+    numbers = list(np.unique(labels[0][live[0]])) if count > 1 else [0] * bool(live[0].any())
+    # ||M||_2 <= sqrt(||M||_1 ||M||_inf), the square root of the largest column sum times the largest row sum. Norms
+    # are submultiplicative, so the product over the layers bounds sigma1 of the chain.
     bounds = np.ones(count)
     for k, m in enumerate(matrices):
         by_row, by_column = np.zeros(count), np.zeros(count)
         np.maximum.at(by_row, labels[k + 1], m.sum(axis=1))
         np.maximum.at(by_column, labels[k], m.sum(axis=0))
         bounds *= np.sqrt(by_row) * np.sqrt(by_column)
-    start = alive[0].astype(float) if guess is None else np.where(alive[0], guess, 0.0)
-    if len(parts) == 1:
-        yield Block(list(matrices), start, float(bounds[parts[0]]))
+    start = live[0].astype(float) if guess is None else np.where(live[0], guess, 0.0)
+    if len(numbers) == 1:
+        yield Block(list(matrices), start, float(bounds[numbers[0]]))
         return
+    # One stable sort of the labels lists the units of all blocks, so cutting out many blocks costs O(edges) in all.
     members = [np.argsort(label, kind="stable") for label in labels]
     first = [np.append(0, np.cumsum(np.bincount(label, minlength=count))) for label in labels]
-    for k in sorted(parts, key=lambda k: -bounds[k]):
+    # The largest bound comes first: the caller stops as soon as no later block can hold sigma1 or sigma2.
+    for k in sorted(numbers, key=lambda k: -bounds[k]):
         units = [order[begin[k] : begin[k + 1]] for order, begin in zip(members, first, strict=True)]
         cut = [m[units[layer + 1]][:, units[layer]] for layer, m in enumerate(matrices)]
         yield Block(cut, start[units[0]], float(bounds[k]))
 
 
-def _alive(matrices: Sequence[Any]) -> list[np.ndarray]:
-    """For every layer of units which are on a way from an input to an output."""
-    reached = [np.ones(matrices[0].shape[1], bool)]
+def count_dense_cells(matrices: Sequence[Any]) -> int:
+    """Number of entries of the largest dense matrix that forming the product from the inputs on needs."""
+    return matrices[0].shape[1] * max(m.shape[0] for m in matrices)
+
+
+def _find_live_units(matrices: Sequence[Any]) -> list[np.ndarray]:
+    """For every layer of units a boolean array: which units are on a path from an input to an output."""
+    from_inputs = [np.ones(matrices[0].shape[1], bool)]
     for m in matrices:
-        reached.append(m @ reached[-1].astype(float) > 0)
-    reaching = [np.ones(matrices[-1].shape[0], bool)]
+        from_inputs.append(m @ from_inputs[-1].astype(float) > 0)
+    to_outputs = [np.ones(matrices[-1].shape[0], bool)]
     for m in reversed(matrices):
-        reaching.append(m.T @ reaching[-1].astype(float) > 0)
-    return [a & b for a, b in zip(reached, reversed(reaching), strict=True)]
+        to_outputs.append(m.T @ to_outputs[-1].astype(float) > 0)
+    return [a & b for a, b in zip(from_inputs, reversed(to_outputs), strict=True)]
 
 
-def _components(matrices: Sequence[Any], alive: Sequence[np.ndarray]) -> tuple[int, list[np.ndarray]]:
-    """Their number, and for every layer of units the component of each, by the edges whose two ends are alive."""
+def _label_chain(matrices: Sequence[Any], live: Sequence[np.ndarray]) -> tuple[int, list[np.ndarray]]:
+    """The number of components and, for every layer of units, the component of each unit.
+
+    In a chain of several matrices only edges between two live units connect: an edge to a unit on no path must not
+    join two blocks whose product is block diagonal.
+    """
     if len(matrices) == 1:
-        count, *labels = components(matrices[0].indptr, matrices[0].indices, matrices[0].shape[1])
+        count, *labels = label_components(matrices[0].indptr, matrices[0].indices, matrices[0].shape[1])
         return count, labels
-    starts = np.append(0, np.cumsum([len(units) for units in alive]))
+    starts = np.append(0, np.cumsum([len(units) for units in live]))
     sides: list[list[np.ndarray]] = [[], []]
     for k, m in enumerate(matrices):
         rows = np.repeat(np.arange(m.shape[0]), np.diff(m.indptr))
-        kept = alive[k][m.indices] & alive[k + 1][rows]
-        sides[0].append(rows[kept] + starts[k + 1])
-        sides[1].append(m.indices[kept] + starts[k])
+        on_path = live[k][m.indices] & live[k + 1][rows]
+        sides[0].append(rows[on_path] + starts[k + 1])
+        sides[1].append(m.indices[on_path] + starts[k])
     rows, columns = (np.concatenate(side) for side in sides)
     graph = scipy.sparse.coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(starts[-1], starts[-1]))
     count, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
     return int(count), [labels[a:b] for a, b in pairwise(starts)]
-
-
-def largest_dense_cells(matrices: Sequence[Any]) -> int:
-    """Entries of the largest dense matrix on the way to the product."""
-    return matrices[0].shape[1] * max(m.shape[0] for m in matrices)

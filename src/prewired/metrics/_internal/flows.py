@@ -1,9 +1,12 @@
-"""What flows through a network, a list of topologies: numbers of paths, and walks that take all paths alike.
+"""Numbers of paths through a network, which is a list of topologies, inputs first, and random walks along the paths.
 
-The number of paths grows like the product of the fan-ins and leaves every number format, and so would the product of
-the layers' matrices. So paths are counted in logarithms, and spread over pairs of input and output as a random walk:
-a walker who starts at an input and goes along each edge with the share of the remaining paths that use it takes every
-path with the same probability, so the probability to end in output j is the number of paths to it over all from there.
+The number of paths grows like the product of the fan-ins and soon exceeds every number format, and so do the entries of
+the product of the layers' matrices. Two ideas avoid this.
+
+- Numbers of paths are kept as logarithms to base 2.
+- Their distribution over pairs of input and output is computed as a random walk. At each unit the walker follows an
+  edge with a probability equal to the share of the remaining paths that use it. Then all paths from an input have the
+  same probability, so the probability to end in output j is the share of the paths from that input that lead to j.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...topology import Topology
-from .measurement import Measurement, Progress
+from ..measurement import Measurement, Progress
 
 CONFIDENCE = 0.99
 """The probability with which bounds from a sample hold."""
@@ -23,7 +26,10 @@ _CELLS_AT_ONCE = 1 << 23
 
 
 def check_network(topologies: Sequence[Topology]) -> list[Topology]:
-    """The topologies as a list; raises ValueError unless each layer reads as many units as the one before it has.
+    """Check that each layer reads as many units as the layer before has, and return the topologies as a list.
+
+    Raises:
+        ValueError: if the topologies are not a network.
 
     Example:
         >>> check_network([Topology.from_mask([[1], [1]]), Topology.from_mask([[1, 0, 1]])])
@@ -45,15 +51,15 @@ def check_network(topologies: Sequence[Topology]) -> list[Topology]:
     return layers
 
 
-def reverse(layers: Sequence[Topology]) -> list[Topology]:
-    """The network from its outputs to its inputs, with the same paths backwards; O(edges)."""
+def reverse_network(layers: Sequence[Topology]) -> list[Topology]:
+    """The network from its outputs to its inputs, which has the same paths backwards; O(edges)."""
     return [t.transpose() for t in reversed(layers)]
 
 
-def row_chunks(t: Topology) -> Iterator[tuple[np.ndarray, slice]]:
-    """The outputs that read any input, and their edges, in parts of about a million edges so that memory stays low.
+def split_rows(t: Topology) -> Iterator[tuple[np.ndarray, slice]]:
+    """Yield the outputs that have edges, and a slice of their edges, about a million edges at a time to save memory.
 
-    Empty rows are left out because `reduceat` gives an element, not the neutral one, where a segment is empty.
+    Outputs without edges are left out because `reduceat` gives an element instead of 0 for an empty segment.
     """
     rows = np.flatnonzero(t.fan_in)
     parts = np.searchsorted(t.indptr[rows], np.arange(0, t.n_edges, _EDGES_AT_ONCE))
@@ -61,25 +67,35 @@ def row_chunks(t: Topology) -> Iterator[tuple[np.ndarray, slice]]:
         yield rows[a:b], slice(int(t.indptr[rows[a]]), int(t.indptr[rows[b - 1] + 1]))
 
 
-def log_counts(layers: Sequence[Topology], logs: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
-    """log2 of the number of paths from the inputs to every unit, layer by layer, the inputs' own first.
+def count_log_paths(layers: Sequence[Topology], logs: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """log2 of the number of paths from the inputs to every unit, one array for each layer of units, inputs first.
 
-    With the logarithms of a factor for each edge it is the sum over these paths of the product of their factors.
+    Args:
+        layers: the network.
+        logs: for every layer (n_edges,), log2 of a factor of each edge. Then a path counts with the product of its
+            factors instead of 1.
     """
     counts = [np.zeros(layers[0].n_in)]
     for k, t in enumerate(layers):
-        counts.append(row_sums(t, counts[-1], None if logs is None else logs[k]))
+        counts.append(add_logs_by_row(t, counts[-1], None if logs is None else logs[k]))
     return counts
 
 
-def row_sums(t: Topology, units: np.ndarray, factors: np.ndarray | None = None) -> np.ndarray:
-    """For every output log2 of the sum over its inputs of 2**units, times 2**factors of the edge; -inf for 0."""
+def add_logs_by_row(t: Topology, units: np.ndarray, factors: np.ndarray | None = None) -> np.ndarray:
+    """For every output log2 of the sum of 2**(units + factors) over its edges, (n_out,); -inf for a sum of 0.
+
+    Args:
+        t: the topology.
+        units: (n_in,), logarithms to base 2.
+        factors: (n_edges,), logarithms to base 2; 0 if not given.
+    """
     sums = np.full(t.n_out, -np.inf)
-    for rows, edges in row_chunks(t):
+    for rows, edges in split_rows(t):
         terms = units[t.indices[edges]]
         if factors is not None:
             terms += factors[edges]
         starts = t.indptr[rows] - edges.start
+        # Divide by the largest term of each row before 2**x: the sum is then between 1 and fan_in, in range.
         top = np.maximum.reduceat(terms, starts)
         top[np.isneginf(top)] = 0.0
         with np.errstate(divide="ignore"):
@@ -87,44 +103,53 @@ def row_sums(t: Topology, units: np.ndarray, factors: np.ndarray | None = None) 
     return sums
 
 
-def log_sum(logs: np.ndarray) -> float:
+def add_logs(logs: np.ndarray) -> float:
     """log2 of the sum of 2**logs."""
     top = logs.max()
     return float(top + np.log2(np.exp2(logs - top).sum())) if np.isfinite(top) else -np.inf
 
 
-def shares_of(logs: np.ndarray) -> np.ndarray:
-    """2**logs over their sum; zeros where there is nothing to share."""
-    total = log_sum(logs)
+def share_logs(logs: np.ndarray) -> np.ndarray:
+    """2**logs divided by their sum; zeros if the sum is 0."""
+    total = add_logs(logs)
     return np.exp2(logs - total) if np.isfinite(total) else np.zeros(len(logs))
 
 
-def walk(layers: Sequence[Topology]) -> tuple[np.ndarray, list[Any]]:
-    """A path drawn uniformly from all that start at an input, as a Markov chain.
+def build_walk(layers: Sequence[Topology]) -> tuple[np.ndarray, list[Any]]:
+    """The Markov chain whose walks from an input take every path from that input with the same probability.
 
-    Returns log2 of the number of paths from every input, (n_in,), -inf for none; and for every layer the matrix of
-    transition probabilities, oriented and stored like its biadjacency, whose columns add up to 1 or, for units from
-    which no path goes on, to 0.
+    Returns:
+        log2 of the number of paths from every input, (n_in,), -inf for none; and for every layer the CSR matrix
+        (n_out, n_in) of transition probabilities, whose columns add up to 1, or to 0 for units on no path to an output.
     """
-    onward = log_counts(reverse(layers))[::-1]
+    onward = count_log_paths(reverse_network(layers))[::-1]
     steps = []
-    for t, here, there in zip(layers, onward, onward[1:], strict=False):
+    for t, from_inputs, from_outputs in zip(layers, onward, onward[1:], strict=False):
         step = t.biadjacency()
-        for rows, edges in row_chunks(t):
-            before = np.maximum(here[t.indices[edges]], 0.0)  # a unit without paths feeds only such: 2**-inf is 0
-            step.data[edges] = np.exp2(np.repeat(there[rows], t.fan_in[rows]) - before)
+        # The probability of an edge is (paths onward from its output) / (paths onward from its input).
+        for rows, edges in split_rows(t):
+            # An input without paths feeds only outputs without paths, for which 2**-inf is 0 whatever is subtracted;
+            # -inf - -inf would be NaN.
+            paths = np.maximum(from_inputs[t.indices[edges]], 0.0)
+            step.data[edges] = np.exp2(np.repeat(from_outputs[rows], t.fan_in[rows]) - paths)
         steps.append(step)
     return onward[0], steps
 
 
-def walked(steps: Sequence[Any], starts: Any, progress: Progress | None) -> Iterator[tuple[slice, np.ndarray]]:
-    """Ends of walks that begin as the columns of `starts`, sparse (n_in, k): slices of them, (n_out, width) arrays."""
-    for part in column_chunks(steps, starts.shape[1], progress):
-        yield part, moved(steps[1:], (steps[0] @ starts[:, part]).toarray())
+def run_walks(steps: Sequence[Any], starts: Any, progress: Progress | None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield slices of the columns of `starts`, and the distribution at the outputs (n_out, columns) of their walks.
+
+    Args:
+        steps: the transition matrices.
+        starts: sparse (n_in, k), the distributions at the inputs.
+        progress: called after each slice.
+    """
+    for part in split_columns(steps, starts.shape[1], progress):
+        yield part, apply_steps(steps[1:], (steps[0] @ starts[:, part]).toarray())
 
 
-def column_chunks(steps: Sequence[Any], n: int, progress: Progress | None) -> Iterator[slice]:
-    """Slices of n columns, as many at once as keep a layer's units below 64 MB; reports what is done."""
+def split_columns(steps: Sequence[Any], n: int, progress: Progress | None) -> Iterator[slice]:
+    """Yield slices of n columns, so wide that the values of a layer's units take at most 64 MB; report the progress."""
     width = max(_CELLS_AT_ONCE // max(max(step.shape) for step in steps), 1)
     for start in range(0, n, width):
         part = slice(start, min(start + width, n))
@@ -133,34 +158,38 @@ def column_chunks(steps: Sequence[Any], n: int, progress: Progress | None) -> It
             progress(part.stop, n)
 
 
-def moved(steps: Sequence[Any], x: np.ndarray) -> np.ndarray:
-    """x (n_in, ...) through all steps, (n_out, ...)."""
+def apply_steps(steps: Sequence[Any], x: np.ndarray) -> np.ndarray:
+    """Multiply x (n_in, ...) with all matrices in turn, giving (n_out, ...)."""
     for step in steps:
         x = step @ x
     return x
 
 
-def most_inputs(logs: np.ndarray, n_in: int) -> np.ndarray:
-    """At most how many of n_in inputs the outputs see to which 2**logs paths lead."""
+def bound_inputs(logs: np.ndarray, n_in: int) -> np.ndarray:
+    """An upper bound of the number of inputs that reach each output: its number of paths 2**logs, at most n_in."""
     return np.minimum(np.rint(np.exp2(np.minimum(logs, 64.0))), n_in)
 
 
-def size(layers: Sequence[Topology]) -> int:
-    """Number of edges and units: the steps that one vector takes through the network."""
+def count_operations(layers: Sequence[Topology]) -> int:
+    """Number of edges and units, the operations that sending one vector through the network takes."""
     return layers[0].n_in + sum(t.n_edges + t.n_out for t in layers)
 
 
-def sampled_mean(values: np.ndarray, tops: np.ndarray, method: str) -> Measurement:
-    """The mean over all outputs from the values at some, drawn with replacement.
+def bound_sampled_mean(values: np.ndarray, tops: np.ndarray, method: str) -> Measurement:
+    """Estimate the mean over all outputs from the values at outputs drawn with replacement.
+
+    The bounds are those of Maurer and Pontil (2009): mean +- sqrt(2 variance log(4/d) / m) + 7 range log(4/d) / (3 (m -
+    1)) hold with probability 1 - d for m values, whatever their distribution in the range. The range matters because a
+    sample may miss a few large values. Both bounds are cut to what the numbers of paths allow.
 
     Args:
-        values: at the outputs drawn, 1 to tops where a path leads to the output, else 0.
-        tops: for every output the most inputs that it can see.
-        method: how the values were found.
+        values: (m,); 0 at an output that no path reaches, else between 1 and the top of that output.
+        tops: (n_out,), the most inputs that can reach each output.
+        method: how each value was computed.
     """
     m, odds, limits = len(values), log(4 / (1 - CONFIDENCE)), (float((tops > 0).mean()), float(tops.mean()))
-    value, spread = float(values.mean()), float(values.var(ddof=1))
-    radius = sqrt(2 * spread * odds / m) + 7 * float(tops.max()) * odds / (3 * (m - 1))
+    value, variance = float(values.mean()), float(values.var(ddof=1))
+    radius = sqrt(2 * variance * odds / m) + 7 * float(tops.max()) * odds / (3 * (m - 1))
     return Measurement(
         *(float(np.clip(x, *limits)) for x in (value, value - radius, value + radius)),
         method=f"{method}, {m} random outputs",

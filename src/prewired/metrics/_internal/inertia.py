@@ -1,8 +1,9 @@
-"""Proofs by factorisation: how many eigenvalues of a symmetric matrix lie above a number (Sylvester's law of inertia).
+"""Proofs by factorisation: how many eigenvalues of a symmetric matrix lie above a number s.
 
-If M - s I = L D L^T + E with L unit lower triangular and D diagonal, then D has as many positive entries as L D L^T has
-positive eigenvalues, and by Weyl's inequality M has at most that many above s + |E| and at least that many above
-s - |E|. The factorisation's error E is computed afterwards, so no assumption on its stability is made.
+By Sylvester's law of inertia, if M - s I = L D L^T with L unit lower triangular and D diagonal, then M has as many
+eigenvalues above s as D has positive entries. A computed factorisation has an error E: M - s I = L D L^T + E. By Weyl's
+inequality no eigenvalue moves further than |E|. So M has at most that many eigenvalues above s + |E|, and at least that
+many above s - |E|. E is computed after the factorisation, so no assumption on its stability is needed.
 """
 
 import math
@@ -14,25 +15,26 @@ import scipy.sparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
 DENSE_LIMIT = 6000
-"""Largest dimension for which a dense Cholesky factorisation is made: 36 million numbers, some seconds."""
+"""Largest dimension for a dense Cholesky factorisation: 36 million numbers, some seconds."""
 SPARSE_WORK = 5e8
-"""Largest n * bandwidth^2 for which a sparse factorisation is made, each some seconds."""
+"""Largest n * bandwidth^2 for a sparse factorisation: some seconds each."""
 SPARSE_MEMORY = 1e7
-"""Largest n * bandwidth: about a gigabyte."""
+"""Largest n * bandwidth for a sparse factorisation: about a gigabyte."""
 _RESTARTS = 20
 _CLOSE = 1e-7
-_DISTANCE = 1e-11  # at which eigenvalues are counted, relative to the largest
-_SOLVED = 1e-9  # of the inverse's eigenvalues; the solutions behind them carry rounding errors of this size
+_DISTANCE = 1e-11  # count eigenvalues this far above and below a value, relative to the largest
+_SOLVED = 1e-9  # tolerance for eigenvalues of the inverse; solving adds rounding errors of about this size
 _EPSILON = np.finfo(float).eps
 _UNIT = _EPSILON / 2
+_SYMMETRIC: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
 
 
 class Band(NamedTuple):
-    """A sparse symmetric matrix in an order that makes it a band.
+    """A sparse symmetric matrix in an order of rows that makes it a band.
 
     Attributes:
-        matrix: (n, n), permuted.
-        order: (n,) which row of the given matrix each row is.
+        matrix: (n, n) CSC, rows and columns permuted.
+        order: (n,); row k of `matrix` is row order[k] of the original matrix.
         width: largest distance of an entry from the diagonal.
     """
 
@@ -41,14 +43,15 @@ class Band(NamedTuple):
     width: int
 
 
-def as_band(matrix: Any) -> Band | None:
-    """A connected symmetric matrix as a band, by the order of Cuthill and McKee (1969); None where it is not narrow.
+def order_as_band(matrix: Any) -> Band | None:
+    """Permute a connected symmetric matrix to a band by the order of Cuthill and McKee (1969); None if it is too wide.
 
-    Narrow means that a factorisation is affordable. A search from one vertex finds most matrices too wide in O(edges):
-    the levels of a breadth-first search are about as wide as any band.
+    Too wide means that a factorisation would take more than SPARSE_WORK or SPARSE_MEMORY. Most such matrices are
+    recognised in O(edges) before they are ordered: the n vertices are spread over the levels of a breadth-first search,
+    and a level is about as wide as the band.
     """
     n = matrix.shape[0]
-    width = n / _depth(matrix)
+    width = n / _count_levels(matrix)
     if n * width**2 > SPARSE_WORK or n * width > SPARSE_MEMORY:
         return None
     order = scipy.sparse.csgraph.reverse_cuthill_mckee(matrix, symmetric_mode=True)
@@ -59,33 +62,40 @@ def as_band(matrix: Any) -> Band | None:
     return Band(permuted.tocsc(), order, width)
 
 
-def _depth(matrix: Any) -> int:
+def _count_levels(matrix: Any) -> int:
     """The number of levels of a breadth-first search from a vertex of largest degree."""
     first = int(np.diff(matrix.indptr).argmax())
     order, before = scipy.sparse.csgraph.breadth_first_order(matrix, first, directed=False)
     depth, place = 1, 1
     position = np.empty(matrix.shape[0], np.int64)
     position[order] = np.arange(len(order))
-    parents = position[before[order[1:]]]  # of the vertices in the order of the search, themselves in that order
-    while place < len(order):  # one level at a time: those whose parents stand before the level's start
+    # Positions of the parents of all vertices, in the order of the search. They ascend, so a level ends where the
+    # parents reach the start of that level, and a binary search per level replaces a loop over vertices.
+    parents = position[before[order[1:]]]
+    while place < len(order):
         end = 1 + int(np.searchsorted(parents, place))
         depth, place = depth + 1, end
     return depth
 
 
-def largest_of_band(band: Band, above: float, k: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """The k largest eigenvalues, descending, and their eigenvectors (n, k) in the given order, by shift and invert.
+def find_largest(band: Band, above: float, k: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The k largest eigenvalues (k,), descending, and their eigenvectors (n, k) in the original order of rows.
 
-    None where they do not settle.
+    Shift and invert: eigenvalues x of M become 1 / (x - above) for the inverse of M - above I. The largest x are next
+    to the shift, so their images are far larger than all others, and an iteration converges in few steps even if the
+    eigenvalues of M are close together.
 
     Args:
-        band: the matrix.
-        above: a number a little above its largest eigenvalue.
-        k: how many.
+        band: the matrix M.
+        above: a number slightly above its largest eigenvalue.
+        k: the number of eigenvalues.
+
+    Returns:
+        Values and vectors, or None if the iteration does not converge.
     """
     n = band.matrix.shape[0]
-    factors = splu(_shifted(band.matrix, above), permc_spec="NATURAL", **_SYMMETRIC)
-    solve: Any = eigsh  # its stubs know integer tolerances only
+    factors = splu(_subtract_shift(band.matrix, above), permc_spec="NATURAL", **_SYMMETRIC)
+    solve: Any = eigsh  # the stubs of SciPy allow integer tolerances only
     inverse: Any = LinearOperator((n, n), matvec=factors.solve, dtype=np.float64)  # pyright: ignore
     start = np.cos(np.arange(n) * 0.61803) + 0.5
     try:
@@ -94,55 +104,68 @@ def largest_of_band(band: Band, above: float, k: int) -> tuple[np.ndarray, np.nd
         )
     except ArpackNoConvergence:
         return None
-    values, turned = np.linalg.eigh(vectors.T @ (band.matrix @ vectors))  # as exact as the square of the vectors' error
-    vectors = (vectors @ turned)[:, ::-1]
-    given = np.empty_like(vectors)
-    given[band.order] = vectors
-    return values[::-1], given
+    # Solving with a nearly singular matrix loses digits of the values. Rayleigh quotients on the space of the vectors
+    # restore them: their error is the square of the error of the vectors.
+    values, rotation = np.linalg.eigh(vectors.T @ (band.matrix @ vectors))
+    vectors = (vectors @ rotation)[:, ::-1]
+    original = np.empty_like(vectors)
+    original[band.order] = vectors
+    return values[::-1], original
 
 
 def count_above(band: Band, s: float) -> tuple[int, float]:
-    """How many eigenvalues are above s, and the distance from s to which that is proven.
+    """How many eigenvalues are above s, and up to which distance from s that is proven.
 
     Returns:
-        (count, error): at most count eigenvalues are above s + error, at least count above s - error. The error is
-        infinite where the factorisation broke down.
+        (count, error): at most `count` eigenvalues are above s + error, at least `count` are above s - error. The error
+        is infinite if the factorisation fails.
     """
-    shifted = _shifted(band.matrix, s)
+    shifted = _subtract_shift(band.matrix, s)
     try:
         factors = splu(shifted, permc_spec="NATURAL", **_SYMMETRIC)
     except RuntimeError:  # a pivot is zero: s is an eigenvalue of a leading part
         return 0, math.inf
     n = shifted.shape[0]
+    # Any pivoting would break the symmetry L D L^T, on which the law of inertia rests.
     if not (factors.perm_r == np.arange(n)).all() or not (factors.perm_c == np.arange(n)).all():
         return 0, math.inf
     pivots, lower = factors.U.diagonal(), factors.L
+    # |E| is at most its largest row sum. E itself is computed with rounding errors, each at most (terms of a sum) times
+    # the unit roundoff times |L| |D| |L^T|; a row of a band has few terms.
     rest = shifted - lower @ scipy.sparse.diags_array(pivots) @ lower.T
     magnitudes = abs(lower)
-    computed = magnitudes @ (np.abs(pivots) * (magnitudes.T @ np.ones(n)))  # rows of |L| |D| |L^T|
-    rounding = 2 * (band.width + 4) * _UNIT * float(computed.max())
+    row_sums = magnitudes @ (np.abs(pivots) * (magnitudes.T @ np.ones(n)))
+    rounding = 2 * (band.width + 4) * _UNIT * float(row_sums.max())
     return int((pivots > 0).sum()), float(abs(rest).sum(axis=1).max()) + rounding
 
 
-def bracket(band: Band, value: float, place: int, scale: float) -> tuple[float, float]:
-    """Bounds of the eigenvalue in a place, 0 for the largest, near a value; infinite where nothing is proven.
+def bracket_eigenvalue(band: Band, value: float, rank: int, scale: float) -> tuple[float, float]:
+    """Lower and upper bound of the eigenvalue of a given rank; infinite where nothing is proven.
+
+    If at most `rank` eigenvalues are above a number, the eigenvalue of that rank is not above it; if more than `rank`
+    are above a number, it is.
 
     Args:
         band: the matrix.
-        value: about the eigenvalue.
-        place: how many eigenvalues are larger.
-        scale: about the largest absolute eigenvalue.
+        value: the approximate eigenvalue.
+        rank: how many eigenvalues are larger, 0 for the largest.
+        scale: the approximate largest absolute eigenvalue.
     """
     distance = _DISTANCE * scale
     count, error = count_above(band, value + distance)
-    high = value + distance + error if count <= place else math.inf
+    high = value + distance + error if count <= rank else math.inf
     count, error = count_above(band, value - distance)
-    low = value - distance - error if count > place else -math.inf
+    low = value - distance - error if count > rank else -math.inf
     return low, high
 
 
-def shift_above(band: Band, low: float, high: float) -> float:
-    """A number close above the largest eigenvalue, by bisection between one below and one above it."""
+def find_shift_above(band: Band, low: float, high: float) -> float:
+    """A number close above the largest eigenvalue, by bisection: count the eigenvalues above the middle.
+
+    Args:
+        band: the matrix.
+        low, high: numbers below and above the largest eigenvalue.
+    """
     while high - low > _CLOSE * abs(high):
         middle = (low + high) / 2
         count, error = count_above(band, middle)
@@ -153,22 +176,23 @@ def shift_above(band: Band, low: float, high: float) -> float:
     return high
 
 
-def is_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) -> tuple[bool, float]:
-    """Whether all eigenvalues of a dense symmetric matrix but one are below s, and the error of that statement.
+def prove_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) -> tuple[bool, float]:
+    """Try to prove that all eigenvalues of a dense symmetric matrix M except the largest are below s.
 
-    If s I - M + weight top top^T is positive definite then M without the rank-one part has all eigenvalues below s, and
-    adding it back lifts at most one above (Weyl). The factorisation of Cholesky succeeds only if the matrix is positive
-    definite up to g / (1 - g) times its trace, g = (n + 1) u (Higham, "Accuracy and Stability of Numerical Algorithms",
-    2002, theorem 10.7; Rump, BIT 46, 2006).
+    1. If s I - M + weight top top^T is positive definite, then M - weight top top^T has all eigenvalues below s.
+    2. Adding the rank-one part back lifts at most one eigenvalue above s (Weyl).
+    3. Cholesky's factorisation succeeds only if the matrix is positive definite up to g / (1 - g) times its trace, with
+       g = (n + 1) u and u the unit roundoff (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, theorem
+       10.7; Rump, BIT 46, 2006).
 
     Args:
-        matrix: (n, n); overwritten.
+        matrix: M, (n, n); overwritten.
         s: the number.
-        top: (n,), about the eigenvector of the largest eigenvalue.
-        weight: about the largest eigenvalue.
+        top: (n,), the approximate eigenvector of the largest eigenvalue.
+        weight: the approximate largest eigenvalue.
 
     Returns:
-        (proven, error): if proven, all eigenvalues but one are below s + error.
+        (proven, error): if proven, all eigenvalues except the largest are below s + error.
     """
     n = len(top)
     largest = float(np.abs(matrix).max()) + weight
@@ -177,6 +201,7 @@ def is_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) -> tu
     matrix[np.diag_indices(n)] += s
     trace = float(np.trace(matrix))
     g = (n + 1) * _UNIT
+    # The first term is that of step 3, the second the rounding of forming the matrix.
     error = g / (1 - g) * trace + 4 * n * _UNIT * largest * float(np.abs(top).max() ** 2 * n + 1)
     try:
         scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
@@ -185,8 +210,6 @@ def is_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) -> tu
     return True, error
 
 
-_SYMMETRIC: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-
-
-def _shifted(matrix: Any, s: float) -> Any:
+def _subtract_shift(matrix: Any, s: float) -> Any:
+    """M - s I, CSC."""
     return (matrix - s * scipy.sparse.eye_array(matrix.shape[0], format="csc")).tocsc()

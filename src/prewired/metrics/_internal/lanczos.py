@@ -1,17 +1,28 @@
-"""Lanczos' iteration for the largest eigenvalue, with an upper bound that holds with a stated probability.
+"""Lanczos' iteration for the largest eigenvalue of a symmetric map A, with an upper bound that may fail rarely.
 
-Three vectors of memory: nothing is stored and nothing reorthogonalised. That brings copies of eigenvalues that have
-been found, but none that is false (Paige, "Accuracy and effectiveness of the Lanczos algorithm for the symmetric
-eigenproblem", Linear Algebra Appl. 34, 1980).
+The iteration. From a start vector q_0 it builds orthonormal vectors q_0, q_1, ... by
 
-A residual proves that some eigenvalue is near, not that it is the largest. The bound used here does: the k-th Lanczos
-vector is P_k(A) q_0 with the k-th orthonormal polynomial P_k of the process, and has length 1. So the part c of the
-start q_0 in the direction of an eigenvector with eigenvalue x obeys c |P_k(x)| <= 1. Where P_k(x) is huge, c must be
-tiny, and under a start that is uniform on the sphere of dimension n that is improbable: P(c <= e) <= e sqrt(2n/pi).
-P_k grows above its largest root, so the x at which P_k(x) = 1/e is an upper bound of all eigenvalues, with that
-probability. After convergence it is about residual / probability above the value found. The start is drawn from a
-fixed seed, independently of any graph, so measuring again adds no evidence. (Probabilistic bounds from the degree
-alone: Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13, 1992; ours uses what the process saw.)
+    beta_k q_(k+1) = A q_k - alpha_k q_k - beta_(k-1) q_(k-1),    alpha_k = q_k' A q_k.
+
+In this basis A is the tridiagonal matrix T with alpha on the diagonal and beta beside it. The largest eigenvalue of T
+(a Ritz value) approaches the largest eigenvalue of A from below. Only three vectors are in memory: none is stored and
+none reorthogonalised. Rounding then produces copies of eigenvalues that have converged, but no false eigenvalues
+(Paige, "Accuracy and effectiveness of the Lanczos algorithm for the symmetric eigenproblem", Linear Algebra Appl. 34,
+1980).
+
+The upper bound. A residual proves that some eigenvalue is near, not that this eigenvalue is the largest: a start
+without any part along the largest eigenvector would never find it. The bound used here says how improbable that is.
+
+1. The recurrence gives q_k = P_k(A) q_0 with polynomials P_k of degree k, and q_k has length 1.
+2. Let c be the part of q_0 along an eigenvector with eigenvalue x. The part of q_k along that vector is c P_k(x), so
+   |c P_k(x)| <= 1. Where P_k(x) is huge, c must be tiny.
+3. If q_0 is uniform on the unit sphere of dimension n, a tiny c is improbable: P(|c| <= e) <= e sqrt(2n/pi).
+4. P_k grows above its largest root. So all eigenvalues are below the x at which P_k(x) = 1/e, except with that
+   probability. After convergence this x is about residual / probability above the Ritz value.
+
+The start is drawn from a fixed seed, independently of any graph. So measuring the same graph again gives the same
+result and no additional evidence. (Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13, 1992, have probabilistic
+bounds from the number of steps alone; the bound here uses the coefficients of the run itself.)
 """
 
 import math
@@ -22,15 +33,15 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from ...random_bits import RandomBits
-from .measurement import Progress
+from ..measurement import Progress
 
 FAILURE = 1e-6
 """The probability with which an upper bound may fail."""
 TOLERANCE = 1e-8
-"""Distance of the upper bound from the value, relative to the value, at which the iteration ends."""
+"""End the iteration once (upper bound - value) / value is at most this."""
 MAX_STEPS = 40_000
 _SAFETY = 10.0  # rounding errors must not make a lucky start look improbable
-_DISTANCES = np.logspace(-15, 1, 241)
+_DISTANCES = np.logspace(-15, 1, 241)  # above the Ritz value, relative to the scale: candidates for the upper bound
 _EPSILON = np.finfo(float).eps
 _FIRST_CHECK = 12
 _BETWEEN_CHECKS = 1.12
@@ -39,14 +50,14 @@ Map = Callable[[np.ndarray], np.ndarray]
 
 
 class Ritz(NamedTuple):
-    """What an iteration found.
+    """The result of an iteration.
 
     Attributes:
-        value: the largest eigenvalue, from below.
-        upper: all eigenvalues are below this, but with probability FAILURE.
-        residual: the length of A x - value x, so that some eigenvalue is so near.
-        steps: how many there were.
-        vector: the eigenvector (n,), of length 1, if it was asked for.
+        value: a lower bound of the largest eigenvalue, and after convergence its value.
+        upper: all eigenvalues are at most this, except with probability FAILURE.
+        residual: the length of A x - value x; some eigenvalue is within this distance of the value.
+        steps: the number of products with A.
+        vector: the eigenvector (n,), of length 1, if requested.
     """
 
     value: float
@@ -56,7 +67,7 @@ class Ritz(NamedTuple):
     vector: np.ndarray | None
 
 
-def largest_eigenvalue(
+def find_largest_eigenvalue(
     apply: Map,
     n: int,
     scale: float,
@@ -67,77 +78,83 @@ def largest_eigenvalue(
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
 ) -> Ritz:
-    """The largest eigenvalue of a symmetric map on R^n, or on what is orthogonal to a vector.
+    """Compute the largest eigenvalue of a symmetric map on R^n, or on the space orthogonal to a given vector.
 
     Args:
         apply: the map, x (n,) -> (n,).
         n: the dimension.
-        scale: about the largest absolute eigenvalue of the map, above 0.
+        scale: the approximate largest absolute eigenvalue of the map, above 0.
         rounding: the length of the error of apply(x) for an x of length 1, relative to the scale.
-        without: (n,), of length 1; the space is what is orthogonal to it.
-        vector: also find the eigenvector, by running the iteration once more.
-        tolerance: distance of the upper bound from the value, relative to the value, at which it ends.
+        without: (n,), of length 1; only vectors orthogonal to it count.
+        vector: also compute the eigenvector, by running the iteration a second time.
+        tolerance: end once the upper bound is this close to the value, relative to the value.
         progress: called with the steps done and an estimate of the steps in all.
 
     Raises:
-        RuntimeError: if the bound does not settle in MAX_STEPS steps.
+        RuntimeError: if the bound does not converge in MAX_STEPS steps.
 
     Example:
-        >>> found = largest_eigenvalue(lambda x: np.arange(5.0) * x, 5, 4.0)
-        >>> round(found.value, 9), found.upper - found.value < 1e-6
+        >>> ritz = find_largest_eigenvalue(lambda x: np.arange(5.0) * x, 5, 4.0)
+        >>> round(ritz.value, 9), ritz.upper - ritz.value < 1e-6
         (4.0, True)
     """
-    project = _projection(without)
-    start = project(_gaussian(n))
+    project = _make_projection(without)
+    start = project(_draw_gaussian(n))
     diagonal, beside = np.empty(MAX_STEPS), np.empty(MAX_STEPS)
-    steps, found = 0, None
+    steps, ritz = 0, None
     check, history = _FIRST_CHECK, []
-    for _, alpha, beta in _process(apply, start, project):
+    for _, alpha, beta in _iterate(apply, start, project):
         diagonal[steps], beside[steps] = alpha, beta
         steps += 1
-        ended = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
-        if ended or steps >= check or steps in (n, MAX_STEPS):
+        # beta = 0 means that the vectors span an invariant space: the eigenvalues of T are exact and no step follows.
+        is_invariant = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
+        # The eigenvalues of T cost O(steps), so checks are spaced geometrically and cost less than the products.
+        if is_invariant or steps >= check or steps in (n, MAX_STEPS):
+            # Rounding errors of independent steps add up like their square root; no bound can be closer than that.
             floor = rounding * scale * math.sqrt(steps)
-            found = _ritz(diagonal[:steps], beside[:steps], n, scale, floor)
-            excess = (found.upper - found.value) / max(abs(found.value), _EPSILON * scale)
+            ritz = _bound_largest(diagonal[:steps], beside[:steps], n, scale, floor)
+            excess = (ritz.upper - ritz.value) / max(abs(ritz.value), _EPSILON * scale)
             history.append((steps, math.log(max(excess, 1e-300))))
             if progress is not None:
-                progress(steps, _expected(history, math.log(tolerance)))
-            if ended or excess <= tolerance or found.upper - found.value <= 2 * floor:
+                progress(steps, _predict_steps(history, math.log(tolerance)))
+            if is_invariant or excess <= tolerance or ritz.upper - ritz.value <= 2 * floor:
                 break
             if steps == MAX_STEPS:
                 raise RuntimeError(
-                    f"the Lanczos iteration did not settle on {n} dimensions in {MAX_STEPS} steps: the leading values "
-                    "lie too close together, as they do in large graphs near a grid; measure a smaller graph of the "
-                    "same family"
+                    f"expected the Lanczos iteration to converge, got no convergence on {n} dimensions in {MAX_STEPS} "
+                    "steps: the leading values lie too close together, as in large graphs similar to a grid; measure a "
+                    "smaller graph of the same family"
                 )
             check = int(_BETWEEN_CHECKS * steps) + 4
-    assert found is not None
+    assert ritz is not None
     if not vector:
-        return found
-    _, weights = _largest_of_tridiagonal(diagonal[:steps], beside[:steps])
+        return ritz
+    # The eigenvector of A is the combination of the q_k with the entries of the eigenvector of T. The q_k were not
+    # stored, so the same iteration produces them again.
+    _, weights = _solve_tridiagonal(diagonal[:steps], beside[:steps])
     x = np.zeros(n)
-    for (q, _, _), weight in zip(_process(apply, start, project), weights, strict=False):
+    for (q, _, _), weight in zip(_iterate(apply, start, project), weights, strict=False):
         x += weight * q
     x = project(x)
-    return found._replace(vector=x / np.linalg.norm(x))
+    return ritz._replace(vector=x / np.linalg.norm(x))
 
 
-def _process(apply: Map, start: np.ndarray, project: Map) -> Iterator[tuple[np.ndarray, float, float]]:
-    """Each Lanczos vector with its two coefficients: the diagonal one, and the one that joins it to the next."""
+def _iterate(apply: Map, start: np.ndarray, project: Map) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Yield each Lanczos vector q_k with its coefficients alpha_k and beta_k."""
     before, q, beta = np.zeros_like(start), start / np.linalg.norm(start), 0.0
     while True:
         w = apply(q)
         w -= beta * before
         alpha = float(w @ q)
         w -= alpha * q
-        w = project(w)
+        w = project(w)  # rounding brings the excluded vector back, and it would grow fastest
         beta = float(np.linalg.norm(w))
         yield q, alpha, beta
         before, q = q, w / (beta or 1.0)
 
 
-def _projection(without: np.ndarray | None) -> Map:
+def _make_projection(without: np.ndarray | None) -> Map:
+    """The map, in place, to the space orthogonal to a vector of length 1."""
     if without is None:
         return lambda x: x
 
@@ -148,22 +165,33 @@ def _projection(without: np.ndarray | None) -> Map:
     return project
 
 
-def _gaussian(n: int) -> np.ndarray:
-    """Normal numbers, whose direction is uniform on the sphere (Box and Muller, 1958)."""
+def _draw_gaussian(n: int) -> np.ndarray:
+    """n normal numbers, whose direction is uniform on the sphere (Box and Muller, 1958)."""
     bits = RandomBits(0, "lanczos start")
     radius = np.sqrt(-2.0 * np.log1p(-bits.fractions(n)))
     return radius * np.cos(2.0 * np.pi * bits.fractions(n))
 
 
-def _ritz(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float, floor: float) -> Ritz:
+def _bound_largest(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float, floor: float) -> Ritz:
+    """The largest Ritz value of T and the upper bound of the largest eigenvalue of A, see the head of this file.
+
+    Args:
+        diagonal, beside: (steps,), alpha and beta.
+        n: the dimension of A.
+        scale: the approximate largest absolute eigenvalue of A.
+        floor: the least distance of the upper bound from the value, for rounding errors.
+    """
     steps = len(diagonal)
-    value, weights = _largest_of_tridiagonal(diagonal, beside)
+    value, weights = _solve_tridiagonal(diagonal, beside)
+    # e = FAILURE / sqrt(2n/pi) makes the probability of step 3 equal to FAILURE.
     limit = _SAFETY * math.sqrt(2 * n / math.pi) / FAILURE
-    upper = value + max(_first_beyond(diagonal, beside, value, scale, limit), floor)
+    upper = value + max(_find_bound_distance(diagonal, beside, value, scale, limit), floor)
+    # |A x - value x| = beta_last |last entry of the eigenvector of T|: only the last q_k leaves the space spanned.
     return Ritz(value, upper, float(beside[-1] * abs(weights[-1])), steps, None)
 
 
-def _largest_of_tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, np.ndarray]:
+def _solve_tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, np.ndarray]:
+    """The largest eigenvalue of T and its eigenvector (steps,)."""
     steps = len(diagonal)
     if steps == 1:
         return float(diagonal[0]), np.ones(1)
@@ -172,23 +200,30 @@ def _largest_of_tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> tuple[f
     return float(values[0]), vectors[:, 0]
 
 
-def _first_beyond(diagonal: np.ndarray, beside: np.ndarray, root: float, scale: float, limit: float) -> float:
-    """How far above the largest root some orthonormal polynomial of the process exceeds a limit; inf if none does."""
+def _find_bound_distance(diagonal: np.ndarray, beside: np.ndarray, value: float, scale: float, limit: float) -> float:
+    """The least distance above the Ritz value at which some polynomial P_k exceeds a limit; infinite if none does.
+
+    The recurrence of the vectors is also that of the polynomials: beta_k P_(k+1)(x) = (x - alpha_k) P_k(x) -
+    beta_(k-1) P_(k-1)(x). It runs on 241 distances at once.
+    """
     distances = scale * _DISTANCES
-    x, passed = root + distances, np.zeros(len(distances), bool)
+    x, is_above = value + distances, np.zeros(len(distances), bool)
     before, p, beta = np.zeros_like(x), np.ones_like(x), 0.0
-    for alpha, following in zip(diagonal.tolist(), beside.tolist(), strict=True):
-        before, p = p, ((x - alpha) * p - beta * before) / max(following, _EPSILON * scale)
-        beta = following
+    for alpha, next_beta in zip(diagonal.tolist(), beside.tolist(), strict=True):
+        before, p = p, ((x - alpha) * p - beta * before) / max(next_beta, _EPSILON * scale)
+        beta = next_beta
         beyond = p > limit
         if beyond.any():
-            passed |= beyond
-            before[beyond], p[beyond] = 0.0, 1.0  # decided; kept from overflowing
-    return float(distances[passed.argmax()]) if passed.any() else math.inf
+            is_above |= beyond
+            before[beyond], p[beyond] = 0.0, 1.0  # these distances are decided: reset them so that they cannot overflow
+    return float(distances[is_above.argmax()]) if is_above.any() else math.inf
 
 
-def _expected(history: list[tuple[int, float]], goal: float) -> int | None:
-    """Steps until the logarithm of the excess reaches the goal, by the line through the last third of the checks."""
+def _predict_steps(history: list[tuple[int, float]], goal: float) -> int | None:
+    """Steps until the logarithm of the excess reaches the goal; None before six checks.
+
+    The excess falls geometrically, so its logarithm is near a line; the last third of the checks determines the line.
+    """
     usable = [(steps, log) for steps, log in history if math.isfinite(log)]
     if len(usable) < 6:
         return None

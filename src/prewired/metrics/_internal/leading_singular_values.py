@@ -1,12 +1,17 @@
-"""The two largest singular values of a nonnegative sparse matrix, or of a product of such, with certain bounds.
+"""The two largest singular values of a nonnegative sparse matrix, or of a product of such matrices, with bounds.
 
-Three decisions keep them right. Singular values are those of the matrix itself: the square adjacency of the bipartite
-graph has every one of them twice, as +sigma and -sigma, so its second largest absolute eigenvalue is sigma1 again. The
-spectrum is found component by component: inside a connected one sigma1 is simple and its vector positive (Perron and
-Frobenius), so it is known where degrees are constant, checked by its residual, and can be taken out. And that a value
-is the second is not concluded from a residual, which only says that some singular value is near, but from one of:
-closed forms, the backward error of LAPACK (all values at once), inertia by factorisation, or Lanczos' process from a
-random start with a stated probability.
+Three decisions keep the values right.
+
+1. The singular values of the matrix itself are computed. The adjacency matrix of the bipartite graph has each of them
+   twice, as +sigma and -sigma, so its second largest absolute eigenvalue would be sigma1 again.
+2. The spectrum is computed block by block. Inside a connected block sigma1 is simple and its singular vectors are
+   positive (Perron and Frobenius). So the vector of sigma1 is known where degrees are constant, is checked by its
+   residual elsewhere, and can be removed before sigma2 is computed.
+3. A residual proves only that some singular value is near, not that this value is the second largest. The proof is
+   one of: a closed form; the backward error of LAPACK, which computes all values at once; inertia by factorisation
+   (`inertia.py`); a Lanczos iteration from a random start with a stated probability of failure (`lanczos.py`).
+
+`find_leading_pair` tries these methods from the cheapest certain one to the probabilistic one.
 """
 
 import math
@@ -14,177 +19,148 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
-from . import inertia
-from .bounded_pair import COMPLETE, EPSILON, FACTORISED, LAPACK, SYMMETRY, Leading, bounded_pair
-from .connected_blocks import Block, connected_blocks, largest_dense_cells
-from .leading_by_lanczos import leading_by_lanczos
-from .measurement import Measurement, Progress
-from .operators import chained, operator
-from .symmetric_spectra import spectrum_by_symmetry
+from ..measurement import Measurement, Progress
+from .connected_blocks import Block, count_dense_cells, split_into_blocks
+from .leading_by_band import is_bandlike, solve_by_band
+from .leading_by_lanczos import solve_by_lanczos
+from .leading_pair import COMPLETE, EPSILON, LAPACK, SYMMETRY, LeadingPair, enclose_pair
+from .operators import compose, make_operator
+from .symmetric_spectra import find_symmetric_spectrum
 
 DENSE_CELLS = 300_000
-"""Entries of a matrix up to which all its singular values are computed."""
-_LEVELS, _SHARE = 30, 0.1  # a matrix is tried as a band if so many steps from a unit reach less than this share
+"""Compute all singular values of a matrix if it has at most this many entries: LAPACK then takes under a second."""
 _SMALL = 1e-100
 
 
-def leading(
+def find_leading_pair(
     matrices: Sequence[Any],
     *,
     guess: np.ndarray | None = None,
     certify: bool = False,
     vectors: bool = False,
     progress: Progress | None = None,
-) -> Leading:
-    """sigma1 and sigma2 of a nonnegative sparse matrix, or of the product of several, over all components.
+) -> LeadingPair:
+    """Compute sigma1 and sigma2 of a nonnegative sparse matrix, or of a product of several, over all components.
 
     Args:
-        matrices: CSR arrays (n_out, n_in), the one that is applied first first.
-        guess: (n_in,), about the right singular vector of sigma1 on every component; equal entries if not given.
-        certify: spend the time of a factorisation on a bound that is certain, where that is affordable.
-        vectors: also find the vectors of sigma2; for connected graphs only.
-        progress: called as a long iteration goes on.
+        matrices: CSR arrays (n_out, n_in), the layer that reads the inputs first.
+        guess: (n_in,), an approximate right singular vector of sigma1 on every component; equal entries if not given.
+        certify: spend the time of a factorisation on a certain bound, if the matrix is small enough for that.
+        vectors: also compute the singular vectors of sigma2; for connected graphs only.
+        progress: called during a long iteration.
 
     Raises:
-        RuntimeError: if an iteration does not settle.
+        RuntimeError: if an iteration does not converge.
 
     Example:
-        >>> found = leading([scipy.sparse.csr_array(np.ones((4, 9)))])
-        >>> found.first.value, found.second.value
+        >>> import scipy.sparse
+        >>> pair = find_leading_pair([scipy.sparse.csr_array(np.ones((4, 9)))])
+        >>> pair.first.value, pair.second.value
         (6.0, 0.0)
     """
-    zero = Measurement.counted(0.0)
+    zero = Measurement.from_count(0.0)
     single = len(matrices) == 1 and not vectors
+    # Closed forms come first, on the whole matrix: they are cheap, and a symmetry may exchange components.
     if single and _is_complete(matrices[0]):
-        return _of_complete(matrices[0])
-    if single and (spectrum := spectrum_by_symmetry(matrices[0])) is not None:
+        return _solve_complete(matrices[0])
+    if single and (spectrum := find_symmetric_spectrum(matrices[0])) is not None:
+        # A Fourier transform of length n has a relative error of a few eps log2(n).
         error = 8 * EPSILON * math.log2(2 * max(matrices[0].shape)) * float(spectrum.values[0])
-        return bounded_pair(spectrum.values, error, f"closed form: {spectrum.symmetry}", SYMMETRY)
+        return enclose_pair(spectrum.values, error, f"closed form: {spectrum.symmetry}", SYMMETRY)
     first = second = zero
     left = right = None
     confidence = 1.0
-    for block in connected_blocks(matrices, guess):
+    for block in split_into_blocks(matrices, guess):
+        # Blocks come with falling bounds of sigma1. Once the bound is below sigma2, no later block changes the result,
+        # except that the upper bounds must cover the blocks that were not computed.
         if block.bound <= second.value * (1 + 1e-12):
             first, second = (m._replace(high=max(m.high, block.bound * (1 + 1e-15))) for m in (first, second))
             break
-        found = _of_block(block, certify, vectors, progress)
-        left, right = found.left, found.right
-        confidence -= 1.0 - found.second.confidence  # each of them may fail
-        first, second = _largest_two([found.first, found.second, first, second])
-    return Leading(first._replace(confidence=confidence), second._replace(confidence=confidence), left, right)
+        pair = _solve_block(block, certify, vectors, progress)
+        left, right = pair.left, pair.right
+        # The result fails if any block fails, so the probabilities of failure add up (union bound).
+        confidence -= 1.0 - pair.second.confidence
+        first, second = _select_largest_two([pair.first, pair.second, first, second])
+    return LeadingPair(first._replace(confidence=confidence), second._replace(confidence=confidence), left, right)
 
 
-def _largest_two(values: list[Measurement]) -> list[Measurement]:
-    """The two largest: each bound is an order statistic of the bounds, since these are monotone."""
+def _select_largest_two(values: list[Measurement]) -> list[Measurement]:
+    """The two largest of several values, with their bounds.
+
+    The k-th largest number is a monotone function of all numbers. So the k-th largest lower bound is a lower bound of
+    the k-th largest value, and the same holds for upper bounds.
+    """
     by_value = sorted(values, key=lambda m: -m.value)[:2]
     lows, highs = (sorted((getattr(m, name) for m in values), reverse=True) for name in ("low", "high"))
     return [m._replace(low=lows[k], high=highs[k]) for k, m in enumerate(by_value)]
 
 
-def _of_block(block: Block, certify: bool, vectors: bool, progress: Progress | None) -> Leading:
+def _solve_block(block: Block, certify: bool, vectors: bool, progress: Progress | None) -> LeadingPair:
+    """sigma1 and sigma2 of a connected block by the first method that applies."""
     matrices = block.matrices
-    if not _SMALL < block.bound < 1 / _SMALL:  # squares would leave the range of numbers
+    # The iteration works with squares, which would overflow or underflow here: scale the matrices to sigma1 <= 1.
+    if not _SMALL < block.bound < 1 / _SMALL:
         unit = block.bound ** (1 / len(matrices))
-        found = _of_block(Block([m / unit for m in matrices], block.guess, 1.0), certify, vectors, progress)
-        first, second = (m.mapped(lambda value: value * block.bound) for m in found[:2])
-        return found._replace(first=first, second=second)
+        pair = _solve_block(Block([m / unit for m in matrices], block.guess, 1.0), certify, vectors, progress)
+        first, second = (m.map(lambda value: value * block.bound) for m in pair[:2])
+        return pair._replace(first=first, second=second)
     n_out, n_in = matrices[-1].shape[0], matrices[0].shape[1]
     if len(matrices) == 1 and not vectors and _is_complete(matrices[0]):
-        return _of_complete(matrices[0])
+        return _solve_complete(matrices[0])
     if min(n_in, n_out) == 1:
-        return _of_vector(matrices)
-    if n_in * n_out <= DENSE_CELLS and largest_dense_cells(matrices) <= 10 * DENSE_CELLS:
-        return _by_lapack(matrices, vectors)
+        return _solve_vector(matrices)
+    # Forming the product also costs memory for every intermediate matrix, hence the second condition.
+    if n_in * n_out <= DENSE_CELLS and count_dense_cells(matrices) <= 10 * DENSE_CELLS:
+        return _solve_dense(matrices, vectors)
     transposed = [m.T.tocsr() for m in matrices]
-    if len(matrices) == 1 and reaches_little(matrices[0], transposed[0]):
-        found = _by_band(block, transposed[0], vectors)
-        if found is not None:
-            return found
-    f = chained([operator(m, back) for m, back in zip(matrices, transposed, strict=True)])
-    return leading_by_lanczos(f, block, certify, vectors, progress)
-
-
-def _of_complete(m: Any) -> Leading:
-    value = float(np.linalg.norm(m.data))
-    return bounded_pair([value], 4 * EPSILON * value, "closed form: complete", COMPLETE)
+    # Long bands have many singular values close to sigma1: an iteration would converge slowly, but a factorisation of
+    # a narrow band is cheap.
+    if len(matrices) == 1 and is_bandlike(matrices[0], transposed[0]):
+        pair = solve_by_band(block, transposed[0], vectors)
+        if pair is not None:
+            return pair
+    f = compose([make_operator(m, back) for m, back in zip(matrices, transposed, strict=True)])
+    return solve_by_lanczos(f, block, certify, vectors, progress)
 
 
 def _is_complete(m: Any) -> bool:
-    """Whether each row with an entry has one in each column with an entry, all equal."""
+    """Whether each row with an entry has an entry in each column with an entry, and all entries are equal."""
     if m.nnz == 0:
         return False
     rows, columns = (np.count_nonzero(counts) for counts in (np.diff(m.indptr), np.bincount(m.indices)))
     return m.nnz == rows * columns and bool((m.data == m.data[0]).all())
 
 
-def _of_vector(matrices: Sequence[Any]) -> Leading:
-    """Of a product with a single row or column."""
+def _solve_complete(m: Any) -> LeadingPair:
+    """sigma1 of a complete block, a matrix of rank one: its Frobenius norm."""
+    value = float(np.linalg.norm(m.data))
+    return enclose_pair([value], 4 * EPSILON * value, "closed form: complete", COMPLETE)
+
+
+def _solve_vector(matrices: Sequence[Any]) -> LeadingPair:
+    """sigma1 of a product with a single row or column: the length of that vector."""
     x = np.ones(1)
     for m in matrices if matrices[0].shape[1] == 1 else [m.T for m in reversed(matrices)]:
         x = m @ x
     value = float(np.linalg.norm(x))
-    relative = EPSILON * (len(x) + sum(m.nnz / max(min(m.shape), 1) + 1 for m in matrices))
-    return bounded_pair([value], relative * value, "length of a vector", COMPLETE)
+    # All terms are >= 0, so a sum of k terms has a relative error of at most about k eps, and errors of layers add up.
+    error = EPSILON * (len(x) + sum(m.nnz / max(min(m.shape), 1) + 1 for m in matrices))
+    return enclose_pair([value], error * value, "length of a vector", COMPLETE)
 
 
-def _by_lapack(matrices: Sequence[Any], vectors: bool) -> Leading:
+def _solve_dense(matrices: Sequence[Any], vectors: bool) -> LeadingPair:
+    """sigma1 and sigma2 of the product as a dense matrix, by LAPACK's singular value decomposition."""
     product = matrices[0].toarray()
     for m in matrices[1:]:
         product = m @ product
+    # The SVD is backward stable: the values are those of a matrix within max(shape) eps sigma1 of the given one, and
+    # no singular value moves further than the matrix does (Weyl). Each layer's sums add the rounding of their length.
     rounding = sum(float(np.diff(m.indptr).max()) for m in matrices[1:])
-    relative = (max(product.shape) + rounding) * EPSILON
+    error = (max(product.shape) + rounding) * EPSILON
     if not vectors:
         values = np.linalg.svd(product, compute_uv=False)
-        return bounded_pair(values, relative * float(values[0]), "dense SVD", LAPACK)
+        return enclose_pair(values, error * float(values[0]), "dense SVD", LAPACK)
     u, values, vt = np.linalg.svd(product, full_matrices=False)
-    pair = bounded_pair(values, relative * float(values[0]), "dense SVD", LAPACK)
+    pair = enclose_pair(values, error * float(values[0]), "dense SVD", LAPACK)
     return pair._replace(left=u[:, 1], right=vt[1])
-
-
-def reaches_little(m: Any, transposed: Any) -> bool:
-    """Whether some steps from the first output reach few units, as in a long band."""
-    seen = [np.zeros(m.shape[0], bool), np.zeros(m.shape[1], bool)]
-    frontier = np.flatnonzero(np.diff(m.indptr))[:1]
-    seen[0][frontier] = True
-    reached = 0
-    for level in range(_LEVELS):
-        from_outputs = level % 2 == 0
-        neighbours = np.unique((m if from_outputs else transposed)[frontier].indices)
-        there = seen[1] if from_outputs else seen[0]
-        frontier = neighbours[~there[neighbours]]
-        there[frontier] = True
-        reached += len(frontier)
-        if reached > _SHARE * sum(m.shape):
-            return False
-    return len(frontier) > 0
-
-
-def _by_band(block: Block, transposed: Any, vectors: bool) -> Leading | None:
-    """By factorisation of [[0, B^T], [B, 0]], whose eigenvalues are the singular values and their negatives."""
-    (m,), guess = block.matrices, block.guess
-    adjacency = scipy.sparse.csr_array(scipy.sparse.block_array([[None, transposed], [m, None]]))
-    band = inertia.as_band(adjacency)
-    if band is None:
-        return None
-    image = transposed @ (m @ guess)
-    live = image > 0  # Collatz and Wielandt: sigma1^2 is between the mean and the largest of these quotients
-    low, bound = float(np.sqrt(guess @ image / (guess @ guess))), float(np.sqrt((image[live] / guess[live]).max()))
-    found = inertia.largest_of_band(band, bound * (1 + 1e-7), 2)
-    if found is None:
-        bound = inertia.shift_above(band, low, bound * (1 + 1e-7))
-        found = inertia.largest_of_band(band, bound * (1 + 1e-9), 2)
-    if found is None:
-        return None
-    bounded = []
-    for place, value in enumerate(float(v) for v in found[0]):
-        low, high = inertia.bracket(band, value, place, bound)
-        if not low <= value <= high:
-            return None
-        bounded.append(Measurement(value, low, high, f"shift and invert, band of {band.width}", FACTORISED))
-    pair = Leading(bounded[0], bounded[1])
-    if not vectors:
-        return pair
-    x = found[1][:, 1] * math.sqrt(2.0)
-    return pair._replace(left=x[m.shape[1] :], right=x[: m.shape[1]])

@@ -1,4 +1,4 @@
-"""Products of a sparse matrix with a vector, from either side, by the package's own row sums where they were built."""
+"""Products of a sparse matrix and its transpose with vectors, by the compiled row sums of this package if available."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 
 WORTH_THREADS = 1_000_000
-"""Edges from which on a product is shared among threads, whose start costs some ten microseconds."""
+"""Share a product among threads if the matrix has at least this many edges: starting threads costs about 10 us."""
 
 Map = Callable[[np.ndarray], np.ndarray]
 
@@ -20,111 +20,134 @@ class Operator(NamedTuple):
     """A linear map and its transpose.
 
     Attributes:
-        n_in, n_out: the lengths of what it takes and gives.
-        there: x (n_in,) -> (n_out,).
-        back: y (n_out,) -> (n_in,), the transposed map.
+        n_in, n_out: the lengths of the vectors before and after the map.
+        apply: x (n_in,) -> B x (n_out,).
+        apply_transpose: y (n_out,) -> B^T y (n_in,).
     """
 
     n_in: int
     n_out: int
-    there: Map
-    back: Map
+    apply: Map
+    apply_transpose: Map
 
 
-def operator(matrix: Any, transposed: Any = None) -> Operator:
-    """The map of a sparse matrix (n_out, n_in), stored by rows, and of its transpose, made here if it is not given.
+def make_operator(matrix: Any, transposed: Any = None) -> Operator:
+    """Make the operator of a sparse matrix.
+
+    Args:
+        matrix: CSR array (n_out, n_in).
+        transposed: its transpose, CSR; computed if not given. A product along the rows of the transpose is faster than
+            one along the columns of the matrix, since every thread then writes its own entries.
 
     Example:
-        >>> f = operator(scipy.sparse.csr_array([[1.0, 0.0, 2.0]]))
-        >>> f.there(np.array([1.0, 1.0, 1.0])), f.back(np.array([3.0]))
+        >>> f = make_operator(scipy.sparse.csr_array([[1.0, 0.0, 2.0]]))
+        >>> f.apply(np.array([1.0, 1.0, 1.0])), f.apply_transpose(np.array([3.0]))
         (array([3.]), array([3., 0., 6.]))
     """
     n_out, n_in = matrix.shape
-    return Operator(n_in, n_out, _product(matrix), _product(matrix.T.tocsr() if transposed is None else transposed))
+    transposed = matrix.T.tocsr() if transposed is None else transposed
+    return Operator(n_in, n_out, _make_product(matrix), _make_product(transposed))
 
 
-def chained(operators: Sequence[Operator]) -> Operator:
-    """The maps one after the other, the first first; their product is never formed."""
+def compose(operators: Sequence[Operator]) -> Operator:
+    """Compose operators in the order given, without forming the product of their matrices.
 
-    def there(x: np.ndarray) -> np.ndarray:
-        for one in operators:
-            x = one.there(x)
+    A product of sparse matrices is far denser than its factors; a vector passes all factors in O(edges).
+    """
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        for f in operators:
+            x = f.apply(x)
         return x
 
-    def back(y: np.ndarray) -> np.ndarray:
-        for one in reversed(operators):
-            y = one.back(y)
+    def apply_transpose(y: np.ndarray) -> np.ndarray:
+        for f in reversed(operators):
+            y = f.apply_transpose(y)
         return y
 
-    return operators[0] if len(operators) == 1 else Operator(operators[0].n_in, operators[-1].n_out, there, back)
+    if len(operators) == 1:
+        return operators[0]
+    return Operator(operators[0].n_in, operators[-1].n_out, apply, apply_transpose)
 
 
-def gram(f: Operator) -> tuple[int, Map, bool]:
-    """f's transpose after f, or the other way round, on the smaller side: its size, the map, whether that is n_in."""
+def make_gram(f: Operator) -> tuple[int, Map, bool]:
+    """The Gram map x -> B^T B x or y -> B B^T y, whichever has the smaller dimension.
+
+    Both have the same nonzero eigenvalues, the squares of the singular values of B.
+
+    Returns:
+        The dimension, the map, and whether it acts on inputs.
+    """
     if f.n_in <= f.n_out:
-        return f.n_in, lambda x: f.back(f.there(x)), True
-    return f.n_out, lambda y: f.there(f.back(y)), False
+        return f.n_in, lambda x: f.apply_transpose(f.apply(x)), True
+    return f.n_out, lambda y: f.apply(f.apply_transpose(y)), False
 
 
-def _product(matrix: Any) -> Map:
-    library = _library()
+def _make_product(matrix: Any) -> Map:
+    """The map x -> matrix @ x for a CSR array."""
+    library = _load_library()
     if library is None:
         return lambda x: matrix @ x
     n_rows = matrix.shape[0]
     starts = np.ascontiguousarray(matrix.indptr, np.int64)
     indices = np.ascontiguousarray(matrix.indices, np.int32)
+    # A matrix of ones needs no values: the products only add, and read 4 instead of 12 bytes per edge.
     values = None if (matrix.data == 1.0).all() else np.ascontiguousarray(matrix.data, np.float64)
-    threads = n_threads() if len(indices) >= WORTH_THREADS else 1
-    kept = [_address(starts), _address(indices), _address(values)]
+    threads = count_threads() if len(indices) >= WORTH_THREADS else 1
+    addresses = [_get_address(starts), _get_address(indices), _get_address(values)]
 
     def product(x: np.ndarray) -> np.ndarray:
         x, y = np.ascontiguousarray(x, np.float64), np.empty(n_rows)
-        library.prewired_sum_rows(*kept, _address(x), _address(y), n_rows, threads)
+        library.prewired_sum_rows(*addresses, _get_address(x), _get_address(y), n_rows, threads)
         return y
 
-    product.holds = starts, indices, values  # pyright: ignore[reportFunctionMemberAccess]  # their memory is in use
+    # The addresses do not keep the arrays alive; the function must.
+    product.holds = starts, indices, values  # pyright: ignore[reportFunctionMemberAccess]
     return product
 
 
-def n_threads() -> int:
-    """Threads that a large product takes: the processors of this process, or OMP_NUM_THREADS where that is less."""
+def count_threads() -> int:
+    """Number of threads of a large product: the processors of this process, or OMP_NUM_THREADS if that is less."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wish = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(wish), processors) if wish.isdigit() and int(wish) > 0 else processors
 
 
-def _address(array: np.ndarray | None) -> int | None:
+def _get_address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def components(starts: np.ndarray, indices: np.ndarray, n_in: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Connected components of the graph of a matrix in CSR: their number, and the one of every column and every row.
+def label_components(indptr: np.ndarray, indices: np.ndarray, n_in: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Label the connected components of the bipartite graph of a CSR matrix (n_out, n_in).
+
+    Returns:
+        The number of components, the component of every column (n_in,) and of every row (n_out,).
 
     Example:
-        >>> components(np.array([0, 1, 2, 2]), np.array([1, 0], np.int32), 2)
+        >>> label_components(np.array([0, 1, 2, 2]), np.array([1, 0], np.int32), 2)
         (3, array([0, 1], dtype=int32), array([1, 0, 2], dtype=int32))
     """
-    n_out = len(starts) - 1
-    library = _library()
+    n_out = len(indptr) - 1
+    library = _load_library()
     if library is None or n_in + n_out >= 2**31:
-        rows = np.repeat(np.arange(n_in, n_in + n_out), np.diff(starts))
+        rows = np.repeat(np.arange(n_in, n_in + n_out), np.diff(indptr))
         n = n_in + n_out
         graph = scipy.sparse.coo_array((np.ones(len(rows), np.int8), (rows, indices)), shape=(n, n))
         count, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
         return int(count), labels[:n_in], labels[n_in:]
-    starts, indices = np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(indices, np.int32)
+    indptr, indices = np.ascontiguousarray(indptr, np.int64), np.ascontiguousarray(indices, np.int32)
     labels = np.empty(n_in + n_out, np.int32)
-    count = library.prewired_components(_address(starts), _address(indices), _address(labels), n_out, n_in)
+    count = library.prewired_components(_get_address(indptr), _get_address(indices), _get_address(labels), n_out, n_in)
     return count, labels[:n_in], labels[n_in:]
 
 
 @cache
-def _library() -> Any:
-    """The compiled functions; None where this build of the package has none."""
-    found = find_spec(f"{__package__}._rows")
-    if found is None or found.origin is None:
+def _load_library() -> Any:
+    """The compiled functions; None if this build of the package has none."""
+    spec = find_spec(f"{__package__}._rows")
+    if spec is None or spec.origin is None:
         return None
-    library = ctypes.CDLL(found.origin)
+    library = ctypes.CDLL(spec.origin)
     library.prewired_sum_rows.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 2
     library.prewired_sum_rows.restype = None
     library.prewired_components.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
