@@ -11,7 +11,7 @@ from torch import nn
 from prewired import SparseLinear, generators
 from prewired.nn import linear, mlp
 
-MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel in linear.CHOICES} | {
+MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel in linear.KERNEL_CHOICES} | {
     "a full layer": lambda: SparseLinear(generators.dense(24, 10), kernel="dense"),
     "an auto mlp": lambda: small_mlp("auto"),
     "a sparse mlp": lambda: small_mlp("sparse"),

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..nn.linear import SparseLinear
-from ..nn.quantization import QuantizedLinear, replaced
+from ..nn.quantization import QuantizedLinear, replace_modules
 from ..nn.sparse_module import SparseModule
 from ..ops.kernels import NATIVE, runs_natively
 from ..topology import Topology
@@ -114,7 +114,7 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
         x = _input(own, batch) if example is None else example.detach()
         with torch.random.fork_rng(devices=[]):
             mine = _measured(own, x, optimizer, *files)
-            twin = replaced(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
+            twin = replace_modules(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
             dense = _measured(twin.requires_grad_() if _quantized(net) else twin, x.to("meta"), optimizer)
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
@@ -224,7 +224,7 @@ def _quantized(net: nn.Module) -> bool:
 
 
 def _wiring(module: nn.Module) -> list[torch.Tensor]:
-    return module.wiring() if isinstance(module, SparseModule) else []
+    return module.index_tensors() if isinstance(module, SparseModule) else []
 
 
 def _topology(module: nn.Module) -> Topology | None:

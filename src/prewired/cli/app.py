@@ -179,16 +179,16 @@ def bench(arguments: argparse.Namespace) -> None:
     from ..ops import kernel_choice, kernels, machine
 
     if not arguments.no_save:
-        grid = kernel_benchmark.grid()
+        grid = kernel_benchmark.table_settings()
         cells = [
-            kernel_benchmark.cell(*at)
+            kernel_benchmark.measure_break_even(*at)
             for at in track(grid, "break-even densities", console=Console(stderr=True), show_speed=False)
         ]
-        print(f"break-even densities kept in {kernel_choice.save(cells)}")
+        print(f"break-even densities kept in {kernel_choice.save_table(cells)}")
     print(f"{machine.processor()}, {kernels.instruction_set()}")
     print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")
     print(f"{'threads':>7}  {'density':>7}  {'forward':>7}  {'forward+backward':>16}  kernel")
-    for row in kernel_benchmark.speedups():
+    for row in kernel_benchmark.measure_speedups():
         numbers = f"{row['threads']:>7}  {row['density']:>7.1%}  {row['forward']:>7.2f}"
         print(f"{numbers}  {row['forward and backward']:>16.2f}  {row['kernel']}", flush=True)
 

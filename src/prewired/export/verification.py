@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from ..nn.linear import SparseLinear
-from ..nn.quantization import QuantizedLinear, replaced
+from ..nn.quantization import QuantizedLinear, replace_modules
 from .layers import LINEAR, Layer, flat
 
 ROWS = (64, 5, 1)
@@ -113,7 +113,7 @@ def check(
 def _exact(net: nn.Module) -> nn.Module:
     """A copy in float64, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
-        return replaced(copy.deepcopy(net), (QuantizedLinear,), _plain).cpu().double().eval()
+        return replace_modules(copy.deepcopy(net), (QuantizedLinear,), _plain).cpu().double().eval()
 
 
 def _plain(layer: QuantizedLinear) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ...nn.quantization import packed
+from ...nn.quantization import pack_int4
 from ..layers import Layer
 from .input_access import Wiring, n_bytes
 from .templates import BATCH, HEAD, HELPERS, ROW, ROW_OF_TILES
@@ -103,7 +103,7 @@ def _numbers(layer: Layer, wiring: Wiring) -> dict[str, _Numbers]:
     else:
         integers = layer.integers[wiring.order]
         if layer.kind == "int4":
-            weights = _Numbers(packed(torch.from_numpy(integers)).numpy(), "NET_int4({table}, {at})")
+            weights = _Numbers(pack_int4(torch.from_numpy(integers)).numpy(), "NET_int4({table}, {at})")
         else:
             weights = _Numbers(integers, "(float){table}[{at}]")
         found = {"weights": weights, "scales": _floats(layer.scale)}
