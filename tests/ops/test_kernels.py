@@ -201,7 +201,7 @@ def test_battery_without_a_bias(name, batch, graphs, dtype):
 @pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 @pytest.mark.parametrize(("name", "batch", "pattern"), pairs([0, 1, 33], [33]))
 def test_battery_of_what_is_asked_for(name, batch, pattern, dtype):
-    """Without `keep_inputs` y is the same, and alone; unwanted gradients have no elements, and the others are the same."""
+    """Without `keep_inputs` only y is returned; unwanted gradients have no elements; the others are the same."""
     kernel, c = kernels.KERNELS[name], case([PATTERNS[pattern]], batch, dtype)
     close = {"rtol": 2 * ROUNDING[dtype], "atol": ABSOLUTE[dtype]}
     y, whole = found(kernel, c, relu=True)

@@ -218,7 +218,7 @@ def pack_int4(integers: torch.Tensor) -> torch.Tensor:
     """Pack integers from -8 to 7, (n,), into uint8, (ceil(n / 2),): two per byte, the first in the low four bits.
 
     Example:
-        >>> packed(torch.tensor([1, -1, 7], dtype=torch.int8))
+        >>> pack_int4(torch.tensor([1, -1, 7], dtype=torch.int8))
         tensor([241,   7], dtype=torch.uint8)
     """
     nibbles = functional.pad(integers.to(torch.uint8) & 15, (0, len(integers) % 2)).view(-1, 2)
