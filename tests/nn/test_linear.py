@@ -417,6 +417,7 @@ def test_second_derivatives_are_right_or_a_clear_error(kernel, graph):
             second(layer)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")  # torch's own, in jvp
 @pytest.mark.parametrize("transform", ["grad", "vmap", "jvp"])
 def test_function_transforms_are_torchs_clear_error(transform):
     layer = SparseLinear(GRAPH, kernel="sparse")
