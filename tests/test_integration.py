@@ -11,6 +11,9 @@ from torch import nn
 from prewired import SparseLinear, generators
 from prewired.nn import linear, mlp
 
+pytestmark = pytest.mark.filterwarnings(  # torch.compile instantiates autograd functions itself
+    "ignore:<class 'torch.autograd.function.Function'> should not be instantiated:DeprecationWarning"
+)
 MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel in linear.KERNEL_CHOICES} | {
     "a full layer": lambda: SparseLinear(generators.dense(24, 10), kernel="dense"),
     "an auto mlp": lambda: small_mlp("auto"),
