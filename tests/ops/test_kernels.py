@@ -531,7 +531,8 @@ def test_the_battery_on_another_instruction_set(wish):
         "-p",
         "no:cacheprovider",
         "-k",
-        "battery and not reference and not another",
+        "battery and not reference and not another and not asked and "
+        "(ragged or columns or shuffled or panels or chains or far or without)",
         __file__,
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

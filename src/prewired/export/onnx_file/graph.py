@@ -78,9 +78,9 @@ class Graph:
         n = math.ceil(values.size / 2)
         flat = np.zeros(2 * n, np.uint8)
         flat[: values.size] = values.reshape(-1) + 8
-        both = self.constant(flat[:n] | flat[n:] << 4)
-        low = self.add("BitwiseAnd", both, self.constant(np.uint8(15)))
-        high = self.add("BitShift", both, self.constant(np.uint8(4)), direction="RIGHT")
+        pairs = self.constant(flat[:n] | flat[n:] << 4)
+        low = self.add("BitwiseAnd", pairs, self.constant(np.uint8(15)))
+        high = self.add("BitShift", pairs, self.constant(np.uint8(4)), direction="RIGHT")
         all_of_them = self.add("Concat", low, high, axis=0)
         if values.size % 2:
             ends = (self.constant(np.array([at])) for at in (0, values.size))
