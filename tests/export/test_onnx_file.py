@@ -225,7 +225,9 @@ def test_auto_prefers_the_smaller_of_equally_fast_forms(tmp_path, monkeypatch):
 
 def test_of_forms_that_are_one_once_loaded_the_smallest_is_timed(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(writer, "_time_forms", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1))
+    monkeypatch.setattr(
+        writer, "_time_forms", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1)
+    )
     full, thin = SparseLinear(generators.dense(9, 9)), SparseLinear(generators.biregular(99, 99, fan_in=3, seed=0))
     for layer in (full, thin):
         onnx(layer, tmp_path / "net.onnx")

@@ -198,7 +198,7 @@ def test_packages_run_in_another_process(tmp_path):
 
 
 def test_a_program_that_is_not_there_cannot_be_loaded(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a program in a file, got .*none.pt2"):
+    with pytest.raises(FileNotFoundError, match=r"expected a program in a file, got .*none\.pt2"):
         load_program(tmp_path / "none.pt2")
 
 
