@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from prewired.training.loop.loop import evaluate
 from torch import nn
 
 import prewired as pw
 from prewired.nn import quantization
 from prewired.nn.sparse_module import WIRING
+from prewired.training.evaluation import evaluate
 
 from .timing import set_threads
 

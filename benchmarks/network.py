@@ -19,7 +19,7 @@ from .timing import THREADS, TURN_SECONDS, record, set_threads
 ROUNDS, MINUTES = 21, 2
 SIZES, BATCH, N_BATCHES = (784, 1000, 1000, 10), 128, 8
 DENSITIES = (0.01, 0.05, 0.1, 0.2)
-DROP_INS = ("masked dense", "SparseProp", "SparseLab")  # a torch CSR weight knows neither momentum nor Adam
+DROP_INS = ("masked dense", "SparseProp", "SparseLab")  # torch CSR, the slowest, is in the layer part
 TOLERANCE = 1e-3  # a ReLU may fall on the other side of zero
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True),

@@ -5,7 +5,6 @@ products of SciPy and MKL know no gradients and no bias; they get what suits the
 """
 
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
@@ -14,11 +13,11 @@ import torch
 from torch import nn
 
 from prewired import SparseLinear, Topology
+from prewired.nn.reference_layers import MaskedDense, TorchCSR
 
 from .contenders import Case, Contender, complaint, edges, feature_major, results, run_module
 from .mkl import MklProduct
 
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 Built = TypeVar("Built")
 SETTLE = 0.01  # seconds for the threads of one peer's OpenMP runtime to stop spinning before another is timed
 DENSE, ROW_MAJOR, FEATURE_MAJOR = "nn.Linear", "prewired", "prewired, feature-major"
@@ -37,50 +36,31 @@ def dense(linear: nn.Linear, topology: Topology) -> DropIn:
     return DropIn(linear, lambda: linear.weight.grad[at])
 
 
-def prewired(linear: nn.Linear, topology: Topology) -> DropIn:
-    """This package's layer."""
+def sparse_layer(linear: nn.Linear, topology: Topology) -> SparseLinear:
+    """A SparseLinear with the weights of an nn.Linear."""
     layer = SparseLinear(topology)
     with torch.no_grad():
         layer.weight.copy_(linear.weight[edges(topology)])
         layer.bias.copy_(linear.bias)
+    return layer
+
+
+def prewired(linear: nn.Linear, topology: Topology) -> DropIn:
+    """This package's layer."""
+    layer = sparse_layer(linear, topology)
     return DropIn(layer, lambda: layer.weight.grad)
-
-
-class Masked(nn.Module):
-    """A dense weight times a mask, the usual stand-in for a sparse layer."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(linear.weight.detach().clone())
-        self.bias = nn.Parameter(linear.bias.detach().clone())
-        self.register_buffer("mask", (self.weight != 0).float())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.linear(x, self.weight * self.mask, self.bias)
 
 
 def masked(linear: nn.Linear, topology: Topology) -> DropIn:
     """A masked dense layer."""
-    at, layer = edges(topology), Masked(linear)
+    at, layer = edges(topology), MaskedDense(sparse_layer(linear, topology))
     return DropIn(layer, lambda: layer.weight.grad[at])
-
-
-class TorchCSR(nn.Module):
-    """torch.sparse.mm with a CSR weight."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(linear.weight.detach().to_sparse_csr())
-        self.bias = nn.Parameter(linear.bias.detach().clone())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.sparse.mm(self.weight, x.t()).t() + self.bias
 
 
 def torch_csr(linear: nn.Linear, topology: Topology) -> DropIn:
     """PyTorch's own sparse matrices."""
-    layer = TorchCSR(linear)
-    return DropIn(layer, lambda: layer.weight.grad.values())
+    layer = TorchCSR(sparse_layer(linear, topology))
+    return DropIn(layer, lambda: layer.weight.grad)
 
 
 def sparseprop(linear: nn.Linear, topology: Topology) -> DropIn:

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from prewired.export.c_file.writer.writer import compiler
-from prewired.export.onnx_file.writer.forms import FORMS
-from prewired.export.onnx_file.writer.writer import session
 from torch import nn
 
 import prewired as pw
 from prewired import export
+from prewired.export.c_file.writer import compiler
+from prewired.export.onnx_file.forms import FORMS
+from prewired.export.onnx_file.writer import session
 from prewired.ops.timing import time_in_turns
 
 from .files import DENSITY, SIZES

@@ -18,7 +18,7 @@ import torch
 from scipy import stats
 
 from prewired.study.running import database
-from prewired.training.data.published import DATASETS
+from prewired.training.data import DATASETS
 
 N_LAST = 10
 

@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from prewired import SparseLinear, Topology, generators
-from prewired.export.c_file import text, writer
-from prewired.export.c_file.input_access import n_bytes, smallest, wiring
+from prewired.export.c_file import c_code, writer
+from prewired.export.c_file.input_access import find_wiring, n_bytes, to_smallest_type
 from prewired.export.c_file.writer import c
-from prewired.export.layers import ACTIVATIONS, layers
+from prewired.export.layer_chain import ACTIVATIONS, list_layers
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
 from prewired.training import data
@@ -50,7 +50,7 @@ def run(library, name, x, n_out):
 def check(net, path, *, batches=(37,), flags=(), **options):
     """Write, compile and run a network; what was written."""
     done = c(net, path, **options)
-    n_in, n_out = layers(net)[0].n_in, layers(net)[-1].n_out
+    n_in, n_out = list_layers(net)[0].n_in, list_layers(net)[-1].n_out
     library = compiled(path, *flags)
     for batch in batches:
         x = np.random.default_rng(batch).standard_normal((batch, n_in)).astype(np.float32)
@@ -124,8 +124,8 @@ def test_rules_are_found_in_the_edges_alone():
         generators.banded(50, 50, fan_in=5),
     ):
         bare = Topology(topology.n_in, topology.n_out, topology.indptr, topology.indices)
-        (layer,) = layers(SparseLinear(bare))
-        found = wiring(layer, "rule")
+        (layer,) = list_layers(SparseLinear(bare))
+        found = find_wiring(layer, "rule")
         j = np.arange(bare.n_out)
         bases = found.tables.get("bases", (j * bare.n_in // bare.n_out + found.shift) % bare.n_in)
         offsets = found.tables.get("offsets", np.arange(found.fan_in))
@@ -138,18 +138,18 @@ def test_one_edge_elsewhere_is_no_rule():
     inputs = (np.arange(50)[:, None] + np.array([0, 1, 4])) % 50
     inputs[30] = 29, 31, 34
     moved = Topology.from_edges(50, 50, [(i, j) for j, row in enumerate(inputs) for i in row])
-    (layer,) = layers(SparseLinear(moved))
+    (layer,) = list_layers(SparseLinear(moved))
     with pytest.raises(ValueError, match=r"expected outputs that all read translates .*got layer layer.*take indices="):
-        wiring(layer, "rule")
-    assert wiring(layer, "auto").way == "table"
+        find_wiring(layer, "rule")
+    assert find_wiring(layer, "auto").way == "table"
 
 
 def test_gaps_are_taken_only_where_they_are_smaller():
-    (layer,) = layers(SparseLinear(generators.biregular(70_000, 10, fan_in=3, seed=0)))
-    assert wiring(layer, "auto").way == "table"
-    assert wiring(layer, "auto").tables["inputs"].dtype == np.uint32
-    assert smallest(np.array([255])).dtype == np.uint8
-    assert smallest(np.array([256])).dtype == np.uint16
+    (layer,) = list_layers(SparseLinear(generators.biregular(70_000, 10, fan_in=3, seed=0)))
+    assert find_wiring(layer, "auto").way == "table"
+    assert find_wiring(layer, "auto").tables["inputs"].dtype == np.uint32
+    assert to_smallest_type(np.array([255])).dtype == np.uint8
+    assert to_smallest_type(np.array([256])).dtype == np.uint16
 
 
 @needs_cc
@@ -226,11 +226,11 @@ def test_a_file_takes_the_memory_it_says_and_allocates_nothing(tmp_path):
     done = c(net, tmp_path / "net.c")
     assert re.fullmatch(r"by cc, largest difference \d\.\de-0[78] of the scale of the outputs", done.verified)
     assert done.source == (tmp_path / "net.c").stat().st_size
-    assert done.ram == 4 * text.TILE * (52 + 41)
+    assert done.ram == 4 * c_code.TILE * (52 + 41)
     assert done.ram_single == 4 * (52 + 41)
     assert done.weights == sum(4 * p.numel() for p in net.parameters())
     assert (done.indices, done.wirings) == (0, ("rule", "rule", "none"))
-    for tile, ram in ((text.TILE, done.ram), (1, done.ram_single)):
+    for tile, ram in ((c_code.TILE, done.ram), (1, done.ram_single)):
         thing = tmp_path / "net.o"
         subprocess.run(
             [str(CC), *STRICT, "-Os", f"-DNET_TILE={tile}", "-c", tmp_path / "net.c", "-o", thing], check=True
@@ -329,12 +329,12 @@ LOOPS = "int main(void) { for (;;) { } }\n"
 def test_a_wrong_program_is_no_file(source, message, tmp_path, monkeypatch):
     def wrong(name, found, wirings):
         if source is not None:
-            return text.Text(source, 0, 0, 0, 0)
-        return text.text(name, [*found[:-1], found[-1]._replace(weight=found[-1].weight * 1.001)], wirings)
+            return c_code.CCode(source, 0, 0, 0, 0)
+        return c_code.generate_code(name, [*found[:-1], found[-1]._replace(weight=found[-1].weight * 1.001)], wirings)
 
     path = tmp_path / "net.c"
     path.write_text("before")
-    monkeypatch.setattr(writer, "text", wrong)
+    monkeypatch.setattr(writer, "generate_code", wrong)
     monkeypatch.setattr(writer, "LIMIT", 0.2)
     with pytest.raises(RuntimeError, match=message) as raised:
         c(mlp([8, 6, 2], family="biregular", fan_in=3), path)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from prewired import SparseLinear, Topology, generators
-from prewired.export.layers import ACTIVATIONS, layers
+from prewired.export.layer_chain import ACTIVATIONS, list_layers
 from prewired.export.onnx_file import forms, graph, writer
 from prewired.export.onnx_file.forms import FORMS
 from prewired.export.onnx_file.graph import Graph
@@ -181,7 +181,7 @@ def test_packed_takes_two_bytes_a_gap_where_one_would_need_too_many(tmp_path):
 
 def test_cells_of_zero_between_far_edges_are_cells_of_their_own():
     far = np.cumsum([0, 255, 256, 1, 510, 511, 1200, 2])
-    layer = layers(SparseLinear(Topology.from_edges(4000, 1, [(cell, 0) for cell in far])))[0]
+    layer = list_layers(SparseLinear(Topology.from_edges(4000, 1, [(cell, 0) for cell in far])))[0]
     gaps, values = forms._gaps(layer, 255)
     assert gaps.max() == 255
     cells = np.cumsum(gaps)
@@ -209,7 +209,7 @@ def test_auto_takes_a_form_that_is_fast_and_small(tmp_path):
 
 def test_auto_prefers_the_smaller_of_equally_fast_forms(tmp_path, monkeypatch):
     times = {"packed": 1.0, "gather": 1.09, "gather_batch": 1.11}
-    monkeypatch.setattr(writer, "_seconds", lambda layer, forms, batch: {name: times[name] for name in forms})
+    monkeypatch.setattr(writer, "_time_forms", lambda layer, forms, batch: {name: times[name] for name in forms})
     layer = SparseLinear(generators.biregular(100, 100, fan_in=10, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx").layers[0]
     smaller = min(("packed", "gather"), key=taken.bytes.get)
@@ -222,11 +222,13 @@ def test_auto_prefers_the_smaller_of_equally_fast_forms(tmp_path, monkeypatch):
 
 def test_of_forms_that_are_one_once_loaded_the_smallest_is_timed(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(writer, "_seconds", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1))
+    monkeypatch.setattr(
+        writer, "_time_forms", lambda layer, forms, batch: asked.append(forms) or dict.fromkeys(forms, 1)
+    )
     full, thin = SparseLinear(generators.dense(9, 9)), SparseLinear(generators.biregular(99, 99, fan_in=3, seed=0))
     for layer in (full, thin):
         onnx(layer, tmp_path / "net.onnx")
-    assert [[form for form in asked_forms if form in forms.ONE_ONCE_LOADED] for asked_forms in asked] == [
+    assert [[form for form in asked_forms if form in forms.SAME_WHEN_LOADED] for asked_forms in asked] == [
         ["dense"],
         ["packed"],
     ]
@@ -268,13 +270,13 @@ def test_a_wrong_weight_is_caught_and_the_earlier_file_kept(form, tmp_path, monk
     path.write_bytes(b"earlier")
 
     def wrong(net):
-        found = layers(net)
+        found = list_layers(net)
         weight = found[0].weight.copy()
         weight[77] += 1e-3
         return [found[0]._replace(weight=weight), *found[1:]]
 
     net = mlp([60, 40, 3], family="grouped", fan_in=6)
-    monkeypatch.setattr(writer, "layers", wrong)
+    monkeypatch.setattr(writer, "list_layers", wrong)
     with pytest.raises(RuntimeError, match=r"expected onnxruntime to give .*nothing was written.* take another form="):
         onnx(net, path, form=form)
     assert path.read_bytes() == b"earlier"

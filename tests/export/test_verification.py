@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from prewired.export.layers import layers
-from prewired.export.verification import ROWS, TOLERANCE, check, check_batch, check_chain
+from prewired.export.layer_chain import list_layers
+from prewired.export.verification import ROWS, TOLERANCE, check_batch, compare_chain, compare_outputs
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
 
@@ -21,7 +21,7 @@ def seeded():
 
 
 def chain(net, run=None):
-    return check_chain(run or net.eval(), net, layers(net), **WORDS)
+    return compare_chain(run or net.eval(), net, list_layers(net), **WORDS)
 
 
 def relu_at_the_end():
@@ -91,7 +91,7 @@ def test_the_whole_network_counts_not_what_was_read_of_it():
 
 
 def compared(got, expected, rows=(3, 1)):
-    return check(lambda x: got, lambda x: expected, torch.ones(3, 2), rows=rows, **WORDS)
+    return compare_outputs(lambda x: got, lambda x: expected, torch.ones(3, 2), rows=rows, **WORDS)
 
 
 def test_the_scale_of_any_output_is_its_largest_number():
@@ -139,7 +139,7 @@ def test_infinity_agrees_with_itself_and_no_number_with_nan():
 
 def test_no_call_sees_what_another_did_to_its_input():
     x = torch.ones(3, 2)
-    check(lambda x: x.mul_(2), lambda x: x.mul_(2), x, rows=(3, 1), **WORDS)
+    compare_outputs(lambda x: x.mul_(2), lambda x: x.mul_(2), x, rows=(3, 1), **WORDS)
     assert (x == 1).all()
 
 

@@ -24,7 +24,7 @@ SHAPES = st.one_of(
 @settings(max_examples=150, deadline=None)
 def test_the_total_is_exact_and_every_layer_has_room(rule, layers, data):
     n_edges = data.draw(st.integers(len(layers), sum(map(prod, layers))))
-    edges = edge_budgets.budget(layers, rule, n_edges)
+    edges = edge_budgets.divide_edges(layers, rule, n_edges)
     assert sum(edges) == n_edges
     assert all(1 <= n <= prod(shape) for n, shape in zip(edges, layers, strict=True))
 
@@ -38,7 +38,7 @@ WEIGHTS = {"uniform": prod, "erdos_renyi": lambda s: sum(s[:2]) * prod(s[2:]), "
 def test_layers_between_their_bounds_get_shares_of_one_scale(rule, layers, data):
     """The definition: edges = scale * weight within a rounding, but for layers that are full or have a single edge."""
     n_edges = data.draw(st.integers(len(layers), sum(map(prod, layers))))
-    edges = edge_budgets.budget(layers, rule, n_edges)
+    edges = edge_budgets.divide_edges(layers, rule, n_edges)
     inner = [(n, WEIGHTS[rule](s)) for n, s in zip(edges, layers, strict=True) if 1 < n < prod(s)]
     low = max((Fraction(n - 1, w) for n, w in inner), default=Fraction(0))
     high = min((Fraction(n + 1, w) for n, w in inner), default=low)
@@ -70,10 +70,10 @@ def test_the_largest_remainder_wins_and_ties_go_to_the_first():
 
 def test_given_densities_round_once():
     layers = [(10, 1)] * 4
-    assert edge_budgets.given(layers, [0.125] * 4) == [2, 1, 1, 1]
-    assert edge_budgets.given(layers, [0.1, 0.2, 0.3, 0.4], 20) == [2, 4, 6, 8]
-    assert edge_budgets.given([(100, 10), (10, 10)], [1.0, 0.37]) == [1000, 37]
-    assert edge_budgets.given([(10, 10), (4, 4)], [np.float32(0.5), np.int64(1)]) == [50, 16]
+    assert edge_budgets.by_density(layers, [0.125] * 4) == [2, 1, 1, 1]
+    assert edge_budgets.by_density(layers, [0.1, 0.2, 0.3, 0.4], 20) == [2, 4, 6, 8]
+    assert edge_budgets.by_density([(100, 10), (10, 10)], [1.0, 0.37]) == [1000, 37]
+    assert edge_budgets.by_density([(10, 10), (4, 4)], [np.float32(0.5), np.int64(1)]) == [50, 16]
 
 
 @given(layers=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=5), data=st.data())
@@ -93,10 +93,10 @@ def test_steps_are_whole_fan_ins_near_the_total(layers, data):
         (lambda: edge_budgets.uniform([(3, 3), (3, 3)], 19), "2 <= n_edges <= 18"),
         (lambda: edge_budgets.uniform([(3, 3)], 4.0), "expected an integer"),
         (lambda: edge_budgets.uniform([(3, 3)], True), "expected an integer"),
-        (lambda: edge_budgets.given([(3, 3)], [0.5, 0.5]), "a density for each of 1 layers, got 2"),
-        (lambda: edge_budgets.given([(3, 3)], [1.5]), "0 < density <= 1"),
-        (lambda: edge_budgets.budget([(3, 3)], "erks", 4), "among uniform, erdos_renyi, erk"),
-        (lambda: edge_budgets.budget([(3, 3)], "erk", None), "give density= or n_edges="),
+        (lambda: edge_budgets.by_density([(3, 3)], [0.5, 0.5]), "a density for each of 1 layers, got 2"),
+        (lambda: edge_budgets.by_density([(3, 3)], [1.5]), "0 < density <= 1"),
+        (lambda: edge_budgets.divide_edges([(3, 3)], "erks", 4), "among uniform, erdos_renyi, erk"),
+        (lambda: edge_budgets.divide_edges([(3, 3)], "erk", None), "give density= or n_edges="),
     ],
 )
 def test_impossible_budgets_are_refused(call, message):
@@ -112,7 +112,7 @@ def test_impossible_budgets_are_refused(call, message):
 def test_a_network_has_exactly_the_edges_asked_for(budget, n_edges):
     layers = wire(SIZES, family="erdos_renyi", n_edges=n_edges, budget=budget)
     assert sum(t.n_edges for t in layers) == n_edges
-    assert [t.n_edges for t in layers] == edge_budgets.budget(LAYERS[:2], budget or "uniform", n_edges)
+    assert [t.n_edges for t in layers] == edge_budgets.divide_edges(LAYERS[:2], budget or "uniform", n_edges)
 
 
 def test_a_density_with_a_budget_gives_all_families_the_same_whole_fan_ins():

@@ -9,7 +9,7 @@ from torch import nn
 
 from prewired import SparseLinear, generators
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
-from prewired.nn.sequential import THIN, Sequential
+from prewired.nn.sequential import CHAIN_OUTPUT_LIMIT, Sequential
 from prewired.ops import kernel_choice, kernels, reference
 
 OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.AVAILABLE_SIZES}
@@ -196,9 +196,9 @@ TWICE = sparse(24, 24)
 NETS = {
     "an mlp": (lambda: small_mlp(24, 32, 40, 10), [3]),
     "a sparse output": (lambda: small_mlp(24, 32, 40, 10, dense_output=False), [3]),
-    "the widest output that is thin": (lambda: small_mlp(24, 32, THIN), [2]),
-    "a wide output": (lambda: small_mlp(24, 32, 40, THIN + 1), [2]),
-    "one sparse layer, a wide output": (lambda: small_mlp(24, 32, THIN + 1), [1]),
+    "the widest output that is thin": (lambda: small_mlp(24, 32, CHAIN_OUTPUT_LIMIT), [2]),
+    "a wide output": (lambda: small_mlp(24, 32, 40, CHAIN_OUTPUT_LIMIT + 1), [2]),
+    "one sparse layer, a wide output": (lambda: small_mlp(24, 32, CHAIN_OUTPUT_LIMIT + 1), [1]),
     "no bias": (lambda: Sequential(SparseLinear(sparse(24, 32).topology, bias=False), nn.ReLU(), sparse(32, 8)), [2]),
     "a ReLU at the end": (lambda: Sequential(sparse(24, 32), nn.ReLU(), sparse(32, 40), nn.ReLU()), [2]),
     "a ReLU in place": (lambda: small_mlp(24, 32, 40, 10, activation=lambda: nn.ReLU(inplace=True)), [3]),

@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
-from prewired.nn.quantization import KINDS, LARGEST, QuantizedLinear, packed, quantize, unpacked
+from prewired.nn.quantization import KINDS, LARGEST, QuantizedLinear, pack_int4, quantize, unpack_int4
 
 UNEQUAL = Topology.from_edges(7, 4, [(0, 0), (1, 0), (6, 0), (2, 2), (5, 3), (6, 3)])
 
@@ -96,12 +96,12 @@ def test_the_error_is_that_of_so_many_bits(kind, most):
 @settings(deadline=None)
 def test_nibbles_come_back(integers):
     given_ = torch.tensor(integers, dtype=torch.int8)
-    assert packed(given_).numel() == -(-len(integers) // 2)
-    assert torch.equal(unpacked(packed(given_), len(integers)), given_)
+    assert pack_int4(given_).numel() == -(-len(integers) // 2)
+    assert torch.equal(unpack_int4(pack_int4(given_), len(integers)), given_)
 
 
 def test_the_first_of_two_nibbles_is_in_the_low_bits():
-    assert packed(torch.tensor([1, -8, 7], dtype=torch.int8)).tolist() == [0x81, 0x07]
+    assert pack_int4(torch.tensor([1, -8, 7], dtype=torch.int8)).tolist() == [0x81, 0x07]
 
 
 def test_a_row_of_zeros_stays_one():

@@ -18,9 +18,9 @@ CELLS = [
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("PREWIRED_CACHE", str(tmp_path))
-    kernel_choice.table.cache_clear()
+    kernel_choice.load_table.cache_clear()
     yield tmp_path
-    kernel_choice.table.cache_clear()
+    kernel_choice.load_table.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def own_cache(tmp_path, monkeypatch):
     ],
 )
 def test_break_even_is_the_measured_one_or_lies_between(own_cache, shape, batch, threads, training, density):
-    kernel_choice.save(CELLS)
+    kernel_choice.save_table(CELLS)
     found = kernel_choice.break_even(*shape, batch, threads, training=training)
     assert found == pytest.approx(density)
 
 
 def test_a_saved_table_is_this_machines_and_comes_back(own_cache):
-    assert "another machine" in kernel_choice.source()
-    path = kernel_choice.save(CELLS)
+    assert "another machine" in kernel_choice.describe_source()
+    path = kernel_choice.save_table(CELLS)
     assert path.parent == own_cache
     assert json.loads(path.read_text())["cells"] == CELLS
     assert [p.name for p in own_cache.iterdir()] == [path.name]
-    assert "measured on this machine" in kernel_choice.source()
+    assert "measured on this machine" in kernel_choice.describe_source()
 
 
 @pytest.mark.parametrize("text", ['{"cells": [', "{}", '{"cells": []}', "[]", '{"cells": [{"training": true}]}'])
@@ -62,32 +62,32 @@ def test_a_damaged_table_is_named_with_a_remedy(own_cache, text):
 
 
 def test_the_shipped_table_covers_both_passes(own_cache):
-    cells = kernel_choice.table()["cells"]
+    cells = kernel_choice.load_table()["cells"]
     assert {cell["training"] for cell in cells} == {False, True}
     assert all(0 < cell["density"] <= 1 for cell in cells)
 
 
 def test_a_layer_follows_the_table(own_cache):
-    kernel_choice.save([{**cell, "density": 0.3} for cell in CELLS])
+    kernel_choice.save_table([{**cell, "density": 0.3} for cell in CELLS])
     layers = [SparseLinear(generators.constant_fan_in(100, 50, density=d, seed=0)) for d in (0.2, 0.4)]
     assert [layer.kernel_for(16) for layer in layers] == ["sparse", "dense"]
 
 
 def test_a_cell_is_measured_with_its_threads_and_leaves_torchs_alone():
     threads = torch.get_num_threads()
-    cell = kernel_benchmark.cell(1, True, 8, 32)
+    cell = kernel_benchmark.measure_break_even(1, True, 8, 32)
     assert torch.get_num_threads() == threads
     assert (cell["threads"], cell["training"], cell["batch"], cell["width"]) == (1, True, 8, 32)
     assert 0.02 <= cell["density"] <= 1
 
 
 def test_bench_measures_keeps_and_prints(own_cache, monkeypatch, capsys):
-    monkeypatch.setattr(kernel_benchmark, "grid", lambda: [(1, False, 8, 16), (1, True, 8, 16)])
-    monkeypatch.setattr(kernel_benchmark.speedups, "__kwdefaults__", {"batch": 4, "width": 128})
+    monkeypatch.setattr(kernel_benchmark, "table_settings", lambda: [(1, False, 8, 16), (1, True, 8, 16)])
+    monkeypatch.setattr(kernel_benchmark.measure_speedups, "__kwdefaults__", {"batch": 4, "width": 128})
     assert main(["bench"]) == 0
     out = capsys.readouterr().out
     assert str(kernel_choice.cache_file()) in out
-    assert len(kernel_choice.table()["cells"]) == 2
+    assert len(kernel_choice.load_table()["cells"]) == 2
     rows = [line.split() for line in out.splitlines() if "%" in line]
     assert {row[-1] for row in rows} <= {"sparse", "dense"}
     assert all(float(value) > 0 for row in rows for value in row[2:4])

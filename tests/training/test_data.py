@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from prewired.training import data
-from prewired.training.data import fetching, published, tabular
+from prewired.training.data import csv_file, loading, published_sets, source_files
 from prewired.training.data.preparation import split
 
 ADULT_ROW = "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0"
@@ -79,7 +79,7 @@ def test_split_is_a_partition_that_keeps_class_proportions(labels, shares, seed)
         n, n_val, n_test = (int((strata[rows] == label).sum()) for rows in (slice(None), val, test))
         assert abs(n_test - n * shares[0][0] / shares[0][1]) < 1
         assert abs(n_val - (n - n_test) * shares[1][0] / shares[1][1]) < 1
-        if n >= data.MIN_ROWS_PER_CLASS:
+        if n >= loading.MIN_ROWS_PER_CLASS:
             assert n - n_val - n_test > 0
 
 
@@ -254,7 +254,7 @@ def cifar_bytes(n: int, start: int) -> bytes:
 @pytest.fixture
 def cifar_root(tmp_path):
     (tmp_path / "cifar10").mkdir()
-    for i, stem in enumerate(published.CIFAR10_FILES):
+    for i, stem in enumerate(published_sets.CIFAR10_FILES):
         content = cifar_bytes(20, 20 * i)
         if i % 2:
             (tmp_path / "cifar10" / stem).write_bytes(content)
@@ -405,7 +405,7 @@ def test_fetching_cifar10(tmp_path, fetched):
     path = tmp_path / "cifar10" / "cifar-10-binary.tar.gz"
     for missing in (True, False):
         with tarfile.open(path, "w:gz") as tar:
-            for i, stem in reversed(list(enumerate(published.CIFAR10_FILES))):
+            for i, stem in reversed(list(enumerate(published_sets.CIFAR10_FILES))):
                 if missing and i == 2:
                     continue
                 member = tarfile.TarInfo(f"cifar-10-batches-bin/{stem}")
@@ -626,10 +626,10 @@ def test_csv_that_is_not_utf_8(tmp_path):
 def test_half_of_the_cells_make_a_number_column(tmp_path):
     lines = list(range(2, 12))
     words = ("x",) * 6 + ("1",) * 4
-    assert tabular.column(words, "c", tmp_path, lines).dtype.kind == "U"
-    assert tabular.column(words[1:], "c", tmp_path, lines).dtype.kind == "U"
+    assert csv_file.parse_column(words, "c", tmp_path, lines).dtype.kind == "U"
+    assert csv_file.parse_column(words[1:], "c", tmp_path, lines).dtype.kind == "U"
     with one_line(ValueError, "line 2", "'c'"):
-        tabular.column(words[2:], "c", tmp_path, lines)  # four of eight are numbers
+        csv_file.parse_column(words[2:], "c", tmp_path, lines)  # four of eight are numbers
 
 
 # --- NPZ ---
@@ -790,7 +790,7 @@ def check_real_images(d: data.Data, sizes: tuple[int, int, int], per_class: int)
 
 def test_real_mnist(real_data):
     root = real_data("mnist")
-    labels = published.read_idx(root / "mnist" / "train-labels-idx1-ubyte.gz", 1)
+    labels = published_sets.read_idx(root / "mnist" / "train-labels-idx1-ubyte.gz", 1)
     assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     d = data.load("mnist", root=root)
     check_shapes(d)
@@ -824,8 +824,8 @@ def test_real_cifar10(real_data):
 
 def test_real_adult(real_data):
     root = real_data("adult")
-    for stem, known in published.ADULT_SHA256.items():
-        content = fetching.read(fetching.find(root, "adult", stem))
+    for stem, known in published_sets.ADULT_SHA256.items():
+        content = source_files.read_file(source_files.find_file(root, "adult", stem))
         assert hashlib.sha256(content).hexdigest() == known
     d = data.load("adult", root=root)
     check_shapes(d)

@@ -1,4 +1,4 @@
-"""Networks on disk: one safetensors file with the weights and, of every sparse layer, recipe and digest.
+"""Save and load networks: one safetensors file with the weights, and the recipe and digest of every sparse layer.
 
 docs/file-format.md specifies the file.
 """
@@ -19,48 +19,48 @@ from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
 from . import module_descriptions
 from .recipe_cost import Budget
-from .wirings import described, n_edges_of, rebuilt
+from .wiring_descriptions import build_wiring, count_edges, describe_wiring
 
 FORMAT = "prewired model 1"
-_LARGEST_TEXT = 90_000_000
-"""Bytes of descriptions and names; safetensors reads a hundred million."""
-_UNSOUND = (
+_LARGEST_METADATA = 90_000_000
+"""Largest number of bytes of metadata; safetensors reads at most a hundred million."""
+_READ_ERRORS = (
     *(safetensors.SafetensorError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError),
     *(RuntimeError, MemoryError),
 )
-"""What reading a file that is none may raise."""
+"""The errors that reading a damaged file may raise."""
 
 
 class Contents(NamedTuple):
-    """What a file of a network holds.
+    """The content of a file with a network.
 
     Attributes:
-        about: what it says of itself, name -> text; JSON but for "format".
+        metadata: of the safetensors file, name -> text; all but "format" is JSON.
         state: the state_dict, with the wiring of every sparse layer.
         topologies: the wirings by the names of their layers, with recipes and the names of units.
     """
 
-    about: dict[str, str]
+    metadata: dict[str, str]
     state: dict[str, torch.Tensor]
     topologies: dict[str, Topology]
 
 
 def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
-    """Write a network to one safetensors file: weights, and how each sparse layer is wired.
+    """Write a network to one safetensors file: its weights, and how each sparse layer is wired.
 
-    A wiring whose recipe rebuilds it takes a line of text. Others, and with `indices` all, are stored as a code of
-    about six bits an edge (at 5 % density). Names of units are kept. A network of known modules (`modules.PLAIN`,
-    linear layers, sequences of them, no hooks, no tied weights) is kept whole; of another, tensors and wirings.
+    A wiring is stored as its recipe, one line of text, if the recipe gives the same wiring. Any other wiring is stored
+    as a code of its edges, about six bits an edge at 5 % density. Names of units are stored. The modules are stored
+    too if the network consists of linear layers, the modules in `module_descriptions.TORCH_MODULES` and sequences of
+    them, without hooks and tied weights. Of any other network, tensors and wirings are stored.
 
     Args:
-        net: any module whose state_dict holds tensors; the wiring of every SparseLinear and QuantizedLinear in it is
-            kept.
-        path: the file to write; what was there stays until the new file is complete.
-        indices: store edges rather than recipes, for readers that cannot make them.
+        net: any module whose state_dict holds tensors only.
+        path: the file to write; an existing file is replaced only when the new one is complete.
+        indices: store edges instead of recipes, for readers that cannot run recipes.
 
     Raises:
-        ValueError: if the state_dict holds something else, or does not hold the weights of a sparse layer under their
-            names; if a wiring is too wide for its edges, or names take too much room.
+        ValueError: if the state_dict holds something else than tensors, or lacks the weights of a sparse layer under
+            their names; if a wiring has too many units for its edges, or names take too much space.
 
     Example:
         >>> import tempfile
@@ -75,80 +75,82 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
     check(path)
     topologies = {
         name: layer.topology
-        for name, layer in _all_modules(net)
+        for name, layer in _named_modules(net)
         if isinstance(layer, SparseModule) and layer.topology is not None
     }
     state = net.state_dict()
-    implied = {_dotted(layer, one) for layer in topologies for one in WIRING}
+    wiring_names = {_tensor_name(layer, buffer) for layer in topologies for buffer in WIRING}
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
         if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_meta:
             kind = tensor.device if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise ValueError(f"expected dense tensors with values in the state_dict, got {name}, {kind}")
-        if name not in implied:
+        if name not in wiring_names:
             tensors[name] = tensor.detach().cpu().contiguous().clone()
-    named = all(_values(name, tensors) is not None and _dotted(name, "gaps") not in tensors for name in topologies)
-    if not named or not implied <= state.keys():
+    has_weights = all(_edge_values(name, tensors) is not None for name in topologies)
+    is_name_free = all(_tensor_name(name, "gaps") not in tensors for name in topologies)
+    if not has_weights or not is_name_free or not wiring_names <= state.keys():
         raise ValueError(f"expected weights and wiring of sparse layers under their own names, got {', '.join(state)}")
     layers: dict[str, dict[str, Any]] = {}
     budget = Budget(sum(t.n_edges for t in topologies.values()))
     for name, t in topologies.items():
-        layers[name], code = described(t, indices, budget)
+        layers[name], code = describe_wiring(t, indices, budget)
         if code is not None:
-            tensors[_dotted(name, "gaps")] = torch.from_numpy(code)
-    about = {"format": FORMAT, "state": json.dumps([*state]), "layers": json.dumps(layers)}
-    if (network := module_descriptions.describe(net)) is not None:
-        evaluating = [name for name, module in _all_modules(net) if not module.training]
-        frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
-        kept = {"network": network, "evaluating": evaluating, "frozen": frozen}
-        about |= {key: json.dumps(value) for key, value in kept.items()}
-    if (size := sum(map(len, about.values()))) > _LARGEST_TEXT:
-        raise ValueError(f"expected names and recipes of at most {_LARGEST_TEXT:,} bytes, got {size:,}; drop the names")
-    about["seal"] = _seal(about, tensors)
+            tensors[_tensor_name(name, "gaps")] = torch.from_numpy(code)
+    metadata = {"format": FORMAT, "state": json.dumps([*state]), "layers": json.dumps(layers)}
+    if (network := module_descriptions.describe_module(net)) is not None:
+        eval_modules = [name for name, module in _named_modules(net) if not module.training]
+        frozen_parameters = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
+        module_metadata = {"network": network, "evaluating": eval_modules, "frozen": frozen_parameters}
+        metadata |= {key: json.dumps(value) for key, value in module_metadata.items()}
+    if (size := sum(map(len, metadata.values()))) > _LARGEST_METADATA:
+        limit = f"{_LARGEST_METADATA:,} bytes"
+        raise ValueError(f"expected names and recipes of at most {limit}, got {size:,}; drop the names")
+    metadata["seal"] = _checksum(metadata, tensors)
     with replacing(path) as part:
-        part.write_bytes(safetensors.torch.save(tensors, about))
+        part.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
-    """The network in a file that `save` wrote, bit for bit, with every wiring checked against its digest.
+    """Load the network from a file that `save` wrote, bit for bit; every wiring is compared with its digest.
 
     Args:
         path: the file.
-        into: a module to load the tensors into instead of making one, as `load_state_dict` does; it is left as it is
-            if anything does not fit. Needed where `save` did not know the modules.
+        into: a module to load the tensors into, as `load_state_dict` does; required if `save` could not store the
+            modules. If anything does not fit, `into` is not changed.
 
     Returns:
-        The network, on the CPU; `into` if that was given.
+        A new network on the CPU, or `into`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is something else, damaged, of a later version, or does not fit `into`; if a wiring is not the
-            one it was saved with; if it needs `into`.
+        ValueError: if the file is not a saved network, is damaged or of a later version, needs `into` or does not fit
+            `into`; if a wiring differs from its digest.
     """
-    about, state, topologies = read(path)
+    metadata, state, topologies = read(path)
     if into is not None:
-        _check_fit(path, into, state, topologies)
+        _check_fits(path, into, state, topologies)
         into.load_state_dict(state)
         return into
-    if "network" not in about:
+    if "network" not in metadata:
         raise ValueError(
             f"expected a network of known modules, without hooks or tied weights, in {str(path)!r}, got the tensors of "
-            "another; make the network and load them into it: load(path, into=net)"
+            "another; make the network and load the tensors into it: load(path, into=net)"
         )
     try:
-        net = module_descriptions.build(json.loads(about["network"]), state, topologies)
-        evaluating, frozen = (frozenset(json.loads(about[key])) for key in ("evaluating", "frozen"))
-    except _UNSOUND as error:
-        raise _unsound(path, error) from None
+        net = module_descriptions.build_module(json.loads(metadata["network"]), state, topologies)
+        eval_modules, frozen_parameters = (frozenset(json.loads(metadata[key])) for key in ("evaluating", "frozen"))
+    except _READ_ERRORS as error:
+        raise _damaged_file(path, error) from None
     for name, module in net.named_modules():
-        module.training = name not in evaluating
+        module.training = name not in eval_modules
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(name not in frozen)
+        parameter.requires_grad_(name not in frozen_parameters)
     return net
 
 
 def read(path: str | Path) -> Contents:
-    """What is in a file that `save` wrote, checked as `load` does.
+    """Read the content of a file that `save` wrote, with the same checks as `load`.
 
     Raises:
         FileNotFoundError, ValueError: as `load`.
@@ -158,31 +160,31 @@ def read(path: str | Path) -> Contents:
         raise FileNotFoundError(f"expected a file with a network, got {str(path)!r}, which {state}")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            about = dict(file.metadata() or {})
-            if about.get("format") != FORMAT:
-                raise ValueError(f"its format is {about.get('format')!r}, expected {FORMAT!r}")
+            metadata = dict(file.metadata() or {})
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"its format is {metadata.get('format')!r}, expected {FORMAT!r}")
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, it is no dict
-        if about.pop("seal", None) != _seal(about, tensors):
+        if metadata.pop("seal", None) != _checksum(metadata, tensors):
             raise ValueError("its content is not what was written")
-        layers, topologies = json.loads(about["layers"]), {}
-        counts = [n_edges_of(name, layer, _values(name, tensors)) for name, layer in layers.items()]
+        layers, topologies = json.loads(metadata["layers"]), {}
+        counts = [count_edges(name, layer, _edge_values(name, tensors)) for name, layer in layers.items()]
         budget = Budget(sum(counts))
         for name, layer in layers.items():
-            t = topologies[name] = rebuilt(name, layer, tensors.pop(_dotted(name, "gaps"), None), budget)
-            tensors |= {_dotted(name, one): torch.tensor(getattr(t, one), device="cpu") for one in WIRING}
-        state = {name: tensors.pop(name) for name in json.loads(about["state"])}
+            t = topologies[name] = build_wiring(name, layer, tensors.pop(_tensor_name(name, "gaps"), None), budget)
+            tensors |= {_tensor_name(name, buffer): torch.tensor(getattr(t, buffer), device="cpu") for buffer in WIRING}
+        state = {name: tensors.pop(name) for name in json.loads(metadata["state"])}
         if tensors:
             raise ValueError(f"it has tensors that it does not name: {', '.join(tensors)}")
-    except _UNSOUND as error:
-        raise _unsound(path, error) from None
-    return Contents(about, state, topologies)
+    except _READ_ERRORS as error:
+        raise _damaged_file(path, error) from None
+    return Contents(metadata, state, topologies)
 
 
-def _check_fit(path: str | Path, net: nn.Module, state: Mapping[str, Any], topologies: Mapping[str, Topology]) -> None:
-    """Raise a ValueError that names the first difference between a module and a file."""
-    own = net.state_dict()
-    for name in sorted(own.keys() ^ state.keys()):
-        where = "has no such tensor" if name in own else "has it, the network has not"
+def _check_fits(path: str | Path, net: nn.Module, state: Mapping[str, Any], topologies: Mapping[str, Topology]) -> None:
+    """Raise a ValueError that names the first difference between a module and a file, if there is one."""
+    own_state = net.state_dict()
+    for name in sorted(own_state.keys() ^ state.keys()):
+        where = "has no such tensor" if name in own_state else "has it, the network has not"
         raise ValueError(f"expected the tensors of the network in {str(path)!r}, got another set: {name}: it {where}")
     for name, layer in net.named_modules():
         t = layer.topology if isinstance(layer, SparseModule) else None
@@ -192,42 +194,44 @@ def _check_fit(path: str | Path, net: nn.Module, state: Mapping[str, Any], topol
                 f"{topologies[name].digest[:12] if name in topologies else 'none'}; build the layer from the topology "
                 "it was trained on, prewired.checkpoint.read(path).topologies"
             )
-    for name, tensor in own.items():
-        wanted, got = ((one.dtype, tuple(one.shape)) for one in (tensor, state[name]))
-        if wanted != got or tensor.is_meta:
-            remedy = "give it memory with to_empty()" if tensor.is_meta else "make it like the one that was saved"
-            raise ValueError(f"expected {name} as {wanted} in {str(path)!r}, got {got}, for {tensor.device}; {remedy}")
+    for name, tensor in own_state.items():
+        expected, got = ((t.dtype, tuple(t.shape)) for t in (tensor, state[name]))
+        if expected != got or tensor.is_meta:
+            remedy = "give it memory with to_empty()" if tensor.is_meta else "give it the type and shape in the file"
+            raise ValueError(
+                f"expected {name} as {expected} in {str(path)!r}, got {got}, for {tensor.device}; {remedy}"
+            )
 
 
-def _all_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules by all their names."""
+def _named_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All names of all modules; a module that appears twice has two names."""
     return net.named_modules(remove_duplicate=False)
 
 
-def _values(layer: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """The tensor with a value for each edge."""
-    return tensors.get(_dotted(layer, "weight"), tensors.get(_dotted(layer, "values")))
+def _edge_values(layer: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """The tensor with one value per edge; None if there is none."""
+    return tensors.get(_tensor_name(layer, "weight"), tensors.get(_tensor_name(layer, "values")))
 
 
-def _dotted(layer: str, name: str) -> str:
+def _tensor_name(layer: str, name: str) -> str:
     return f"{layer}.{name}" if layer else name
 
 
-def _seal(about: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over what a file says and, in the order of their names, its tensors."""
-    sha = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for part in _bytes(tensors):
+def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the metadata and of the tensors in the order of their names."""
+    sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for part in _checksum_parts(tensors):
         sha.update(part)
     return sha.hexdigest()
 
 
-def _bytes(tensors: Mapping[str, torch.Tensor]) -> Iterator[Any]:
+def _checksum_parts(tensors: Mapping[str, torch.Tensor]) -> Iterator[Any]:
     for name, tensor in sorted(tensors.items()):
         yield json.dumps([name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]).encode()
         yield tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
-def _unsound(path: str | Path, error: Exception) -> ValueError:
+def _damaged_file(path: str | Path, error: Exception) -> ValueError:
     plain = isinstance(error, ValueError | RuntimeError | MemoryError | safetensors.SafetensorError)
     reason = " ".join(str(error).split()) if plain else f"its description makes no sense ({error!r})"
     return ValueError(f"{str(path)!r} is not a sound prewired network: {reason}; save it again with prewired.save")

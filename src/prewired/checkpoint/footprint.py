@@ -1,4 +1,4 @@
-"""What a network takes, in memory, on disk and in arithmetic, beside a dense one of equal width: measured."""
+"""Measure the memory, the file size and the arithmetic of a network and of its dense twin."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..nn.linear import SparseLinear
-from ..nn.quantization import QuantizedLinear, replaced
+from ..nn.quantization import QuantizedLinear, replace_modules
 from ..nn.sparse_module import SparseModule
 from ..ops.kernels import NATIVE, runs_natively
 from ..topology import Topology
-from . import save
+from .file import save
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -27,18 +27,18 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 class Sizes(NamedTuple):
-    """What one network takes; bytes, and floating-point operations of one batch (a multiplication and an addition: 2).
+    """The sizes of one network: bytes, and floating-point operations of one batch (multiply and add count as 2).
 
     Attributes:
-        weights: parameters, and buffers that are no wiring, such as the integers of a quantised layer.
-        indices: the wiring in memory: the topology, and all that the kernels read.
-        gradients: of the parameters; None where there is nothing to train, as in the three below.
-        optimizer: the optimiser's state after a step.
-        activations: what a batch's forward pass in training mode keeps for the backward pass, its input included.
-        training_flops: of a forward and backward pass.
-        forward_flops: of a forward pass; None where this build of the package has no compiled operators to count.
-        file: on disk, as `prewired.save` writes it; None of a dense twin, whose file would be its weights.
-        file_with_edges: the same with edges instead of recipes.
+        weights: bytes of parameters, and of buffers other than the wiring, such as the integers of a quantised layer.
+        indices: bytes of the wiring in memory: the topology and all index tensors.
+        gradients: bytes of the gradients. This field and the next three are None if there is nothing to train.
+        optimizer: bytes of the optimiser's state after a step.
+        activations: bytes that a forward pass in training mode saves for the backward pass, including the input.
+        training_flops: operations of a forward and a backward pass.
+        forward_flops: operations of a forward pass; None if this build of the package has no compiled operators.
+        file: bytes of the file that `prewired.save` writes; None for a dense twin, whose file is its weights.
+        file_with_edges: bytes of the file with edges instead of recipes.
     """
 
     weights: int
@@ -52,15 +52,15 @@ class Sizes(NamedTuple):
     file_with_edges: int | None
 
 
-class Report(NamedTuple):
-    """The sizes of a network and of its dense twin, and of each layer; prints as tables.
+class SizeReport(NamedTuple):
+    """The sizes of a network, of its dense twin and of each linear layer; prints as tables.
 
     Attributes:
         batch: rows of a batch.
         optimizer: the optimiser's name.
-        net: the network.
-        dense: the same network with nn.Linear in the place of every sparse or quantised layer, in float32 where it was
-            quantised.
+        net: sizes of the network.
+        dense: sizes of the same network with an nn.Linear in the place of every sparse or quantised layer (float32 for
+            a quantised layer).
         layers: name -> (n_in, n_out, edges, bytes of weights, bytes of indices) of each linear layer.
     """
 
@@ -78,23 +78,25 @@ class Report(NamedTuple):
         return json.dumps({**self._asdict(), "net": self.net._asdict(), "dense": self.dense._asdict()})
 
 
-def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example: torch.Tensor | None = None) -> Report:
-    """What a network takes: weights, indices, gradients, optimiser state, activations, arithmetic, file.
+def sizes(
+    net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example: torch.Tensor | None = None
+) -> SizeReport:
+    """Measure the sizes of a network: weights, indices, gradients, optimiser state, activations, operations, file.
 
-    A copy of the network is trained for one step and counted: the tensors that exist afterwards, those that autograd
-    kept, the operations that ran. Its dense twin, with nn.Linear in the place of each sparse layer, goes through the
-    same on the meta device, so it may be larger than the memory. Not counted: the dense matrix that a layer keeps
-    between calls without gradients if it runs as a dense one.
+    A copy of the network is trained for one step. Counted are the tensors that exist afterwards, the tensors that
+    autograd saved, and the operations that ran. The dense twin, with an nn.Linear in the place of each sparse layer,
+    is measured in the same way on the meta device, so the twin may be larger than the memory. The dense matrix that
+    the "dense" kernel caches between calls without gradients is not counted.
 
     Args:
-        net: any module with linear layers; it is left as it is.
+        net: any module with linear layers; the network is not changed.
         batch: rows of a batch.
         optimizer: "adam", or "sgd" with momentum.
-        example: the input of one batch, if not (batch, n_in of the first linear layer).
+        example: an input of one batch; default (batch, n_in of the first linear layer).
 
     Raises:
-        ValueError: if batch or optimizer is none, the network does not take such an input or returns no tensor, or it
-            cannot be copied or saved.
+        ValueError: if batch or optimizer is invalid, if the network does not take the input or returns no tensor, or
+            if the network cannot be copied or saved.
 
     Example:
         >>> from prewired.nn import mlp
@@ -106,48 +108,48 @@ def sizes(net: nn.Module, *, batch: int = 128, optimizer: str = "adam", example:
         raise ValueError(f"expected an integer batch >= 1, got batch={batch!r}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    layers = {name: _layer(module) for name, module in net.named_modules() if _is_linear(module)}
+    layers = {name: _layer_sizes(module) for name, module in net.named_modules() if _is_linear(module)}
     with tempfile.TemporaryDirectory() as folder:
-        files = [_file(net, Path(folder) / "net", indices) for indices in (False, True)]
+        files = [_file_size(net, Path(folder) / "net", indices) for indices in (False, True)]
     try:
         own = copy.deepcopy(net)
-        x = _input(own, batch) if example is None else example.detach()
+        x = _example_input(own, batch) if example is None else example.detach()
         with torch.random.fork_rng(devices=[]):
-            mine = _measured(own, x, optimizer, *files)
-            twin = replaced(own, (SparseLinear, QuantizedLinear), _dense).to("meta")
-            dense = _measured(twin.requires_grad_() if _quantized(net) else twin, x.to("meta"), optimizer)
+            sizes_of_net = _measure(own, x, optimizer, *files)
+            twin = replace_modules(own, (SparseLinear, QuantizedLinear), _dense_twin).to("meta")
+            dense = _measure(twin.requires_grad_() if _is_quantized(net) else twin, x.to("meta"), optimizer)
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
             f"expected a network that gives a tensor for a batch of inputs, got {type(error).__name__}: {error}; pass "
             "such a batch as example="
         ) from error
-    return Report(len(x), optimizer, mine, dense, layers)
+    return SizeReport(len(x), optimizer, sizes_of_net, dense, layers)
 
 
-def _measured(
+def _measure(
     net: nn.Module, x: torch.Tensor, optimizer: str, file: int | None = None, file_with_edges: int | None = None
 ) -> Sizes:
-    indices = {id(tensor) for module in net.modules() for tensor in _wiring(module)}
+    indices = {id(tensor) for module in net.modules() for tensor in _index_tensors(module)}
     weights = sum(_nbytes(t) for t in (*net.parameters(), *net.buffers()) if id(t) not in indices)
-    topologies = {id(t): t for module in net.modules() if (t := _topology(module)) is not None}
+    topologies = {id(t): t for module in net.modules() if (t := _topology_of(module)) is not None}
     wiring = sum(_nbytes(t) for t in net.buffers() if id(t) in indices) + sum(map(_array_bytes, topologies.values()))
     gradients = state = activations = operations = None
     parameters = [p for p in net.parameters() if p.requires_grad]
     forward = _operations(net, x, training=False)
-    if parameters and not _quantized(net):
+    if parameters and not _is_quantized(net):
         operations = _operations(net, x, training=True)
-        gradients, state, activations = _trained(net, x, parameters, optimizer)
+        gradients, state, activations = _measure_training(net, x, parameters, optimizer)
     return Sizes(weights, wiring, gradients, state, activations, operations, forward, file, file_with_edges)
 
 
 def _operations(net: nn.Module, x: torch.Tensor, *, training: bool) -> int | None:
-    """Operations of a pass; counted in float32 where the sparse layers would run as plain PyTorch."""
+    """Count the operations of a pass; in float32 if the sparse layers of another type would run in plain PyTorch."""
     sparse = [module for module in net.modules() if isinstance(module, SparseLinear)]
-    if (sparse or _quantized(net)) and not NATIVE:
+    if (sparse or _is_quantized(net)) and not NATIVE:
         return None
     if not all(runs_natively(layer.weight) for layer in sparse):
         net, x = copy.deepcopy(net).float(), x.float() if x.is_floating_point() else x
-    with torch.set_grad_enabled(training), _counter() as counter:
+    with torch.set_grad_enabled(training), _flop_counter() as counter:
         y = net.train(training)(x)
         if training:
             y.backward(torch.ones_like(y))
@@ -155,16 +157,16 @@ def _operations(net: nn.Module, x: torch.Tensor, *, training: bool) -> int | Non
     return counter.get_total_flops()
 
 
-def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int]:
-    """Bytes of gradients, of the optimiser's state and of what is kept for backward."""
-    kept: dict[int, int] = {}
+def _measure_training(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int]:
+    """Bytes of the gradients, of the optimiser's state and of the tensors saved for backward."""
+    saved: dict[int, int] = {}
     permanent = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers())}
-    alive = []  # storages must not be freed and their addresses used again while they are counted
+    alive = []  # keeps the storages alive, so that no address is used twice while they are counted
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in permanent:
-            kept[storage._cdata] = storage.nbytes()
+            saved[storage._cdata] = storage.nbytes()
             alive.append(storage)
         return tensor
 
@@ -174,13 +176,13 @@ def _trained(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], op
             y = net.train()(x)
         y.backward(torch.ones_like(y))
     steps.step()
-    states = [t for one in steps.state.values() for t in one.values() if isinstance(t, torch.Tensor)]
+    states = [t for state in steps.state.values() for t in state.values() if isinstance(t, torch.Tensor)]
     gradients = sum(_nbytes(p.grad) for p in parameters if p.grad is not None)
-    return [gradients, sum(map(_nbytes, states)), sum(kept.values())]
+    return [gradients, sum(map(_nbytes, states)), sum(saved.values())]
 
 
-def _counter() -> FlopCounterMode:
-    """Counts operations, those of the sparse operators too."""
+def _flop_counter() -> FlopCounterMode:
+    """A counter of operations that knows the sparse operators too."""
     ops = torch.ops.prewired
     own = {ops.forward: _forward_flops, ops.backward: _backward_flops} if NATIVE else {}
     return FlopCounterMode(display=False, custom_mapping=own)
@@ -193,7 +195,7 @@ def _forward_flops(x: Any, wiring: Any, parameters: Any, *_: Any, out_shape: Any
 def _backward_flops(
     g: Any,
     y: Any,
-    kept: Any,
+    saved: Any,
     wiring: Any,
     by_input: Any,
     parameters: Any,
@@ -206,28 +208,28 @@ def _backward_flops(
     return needs_w * sum(per_weight) + sum(per_weight[0 if needs_x else 1 :])
 
 
-def _input(net: nn.Module, batch: int) -> torch.Tensor:
+def _example_input(net: nn.Module, batch: int) -> torch.Tensor:
     first = next((module for module in net.modules() if _is_linear(module)), None)
     if first is None:
         raise ValueError("expected a network with a linear layer, got none; pass example=, the input of a batch")
-    like = next((p for p in net.parameters()), torch.empty(0))
+    first_parameter = next((p for p in net.parameters()), torch.empty(0))
     n_in: Any = first.in_features
-    return torch.ones(batch, n_in, dtype=like.dtype, device=like.device)
+    return torch.ones(batch, n_in, dtype=first_parameter.dtype, device=first_parameter.device)
 
 
 def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, SparseLinear | QuantizedLinear | nn.Linear)
 
 
-def _quantized(net: nn.Module) -> bool:
+def _is_quantized(net: nn.Module) -> bool:
     return any(isinstance(module, QuantizedLinear) for module in net.modules())
 
 
-def _wiring(module: nn.Module) -> list[torch.Tensor]:
-    return module.wiring() if isinstance(module, SparseModule) else []
+def _index_tensors(module: nn.Module) -> list[torch.Tensor]:
+    return module.index_tensors() if isinstance(module, SparseModule) else []
 
 
-def _topology(module: nn.Module) -> Topology | None:
+def _topology_of(module: nn.Module) -> Topology | None:
     return module.topology if isinstance(module, SparseModule) else None
 
 
@@ -235,8 +237,8 @@ def _array_bytes(t: Topology) -> int:
     return t.indptr.nbytes + t.indices.nbytes
 
 
-def _dense(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
-    """The dense layer of equal width, without memory."""
+def _dense_twin(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
+    """An nn.Linear of the same shape, on the meta device."""
     dtype = layer.weight.dtype
     dense = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta", dtype=dtype)
     dense.weight.requires_grad_(layer.weight.requires_grad)
@@ -245,8 +247,8 @@ def _dense(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
     return dense
 
 
-def _layer(module: Any) -> tuple[int, int, int, int, int]:
-    t, wiring = _topology(module), _wiring(module)
+def _layer_sizes(module: Any) -> tuple[int, int, int, int, int]:
+    t, wiring = _topology_of(module), _index_tensors(module)
     of_wiring = {id(tensor) for tensor in wiring}
     tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     weights = sum(_nbytes(t) for t in tensors if id(t) not in of_wiring)
@@ -255,7 +257,7 @@ def _layer(module: Any) -> tuple[int, int, int, int, int]:
     return module.in_features, module.out_features, n_edges, weights, indices
 
 
-def _file(net: nn.Module, path: Path, indices: bool) -> int:
+def _file_size(net: nn.Module, path: Path, indices: bool) -> int:
     save(net, path, indices=indices)
     return path.stat().st_size
 
@@ -264,7 +266,7 @@ def _nbytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: SizeReport) -> Iterator[str]:
     per_batch = f"batch of {report.batch}"
     rows = {
         "weights": "weights",
@@ -279,10 +281,10 @@ def _table(report: Report) -> Iterator[str]:
     }
     yield f"{'':<36}{'this':>16}{'dense':>16}{'share':>9}"
     for name, title in rows.items():
-        mine, dense = getattr(report.net, name), getattr(report.dense, name)
-        if mine is not None:
-            share = f"{mine / dense:>9.1%}" if dense else ""
-            yield f"{title:<36}{mine:>16,}{'' if dense is None else f'{dense:,}':>16}{share}".rstrip()
+        size, dense = getattr(report.net, name), getattr(report.dense, name)
+        if size is not None:
+            share = f"{size / dense:>9.1%}" if dense else ""
+            yield f"{title:<36}{size:>16,}{'' if dense is None else f'{dense:,}':>16}{share}".rstrip()
 
 
 def _layer_table(layers: Mapping[str, tuple[int, int, int, int, int]]) -> Iterator[str]:

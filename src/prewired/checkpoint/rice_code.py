@@ -1,20 +1,21 @@
-"""Edges in few bits, for wirings that no recipe rebuilds: the gaps between them in a Rice code."""
+"""A Rice code of the gaps between edges, which stores a wiring without a recipe in few bits per edge."""
 
 import numpy as np
 
 from ..topology import Topology, csr_from_cells
 
 _CHUNK = 1 << 18
-"""Edges whose low bits are packed at a time; a multiple of 8, so that chunks end with a byte."""
+"""Number of edges whose low bits are packed at a time; a multiple of 8, so that every chunk ends with a whole byte."""
 
 
 def encode(t: Topology) -> tuple[int, np.ndarray]:
-    """The edges of a topology as a Rice code, of the parameter that makes it smallest.
+    """Encode the edges of a topology as a Rice code, with the parameter k that gives the shortest code.
 
-    Edge k is cell output * n_in + input of the biadjacency; its gap is the number of empty cells before it. The code is
-    the k low bits of every gap, packed lowest bit first and filled up to a byte, then gap >> k of every gap as so many
-    zeros and a one, packed in the same way (Rice, "Some practical universal noiseless coding techniques", 1979). With
-    k = 0 that is the biadjacency itself, one bit a cell; at density p it takes about log2(1 / p) + 1.5 bits an edge.
+    An edge is the cell output * n_in + input of the biadjacency; its gap is the number of empty cells before it. The
+    code has two parts: the k low bits of every gap, packed lowest bit first and filled up to a byte; then gap >> k of
+    every gap in unary, as that many zeros and a one, packed in the same way. Rice, "Some practical universal noiseless
+    coding techniques", 1979. With k = 0 the code is the biadjacency, one bit per cell. At density p the code takes
+    about log2(1 / p) + 1.5 bits per edge.
 
     Returns:
         k, and the code, uint8.
@@ -29,19 +30,19 @@ def encode(t: Topology) -> tuple[int, np.ndarray]:
     cells = np.repeat(np.arange(t.n_out, dtype=np.int64) * t.n_in, t.fan_in) + t.indices
     gaps = np.diff(cells, prepend=-1) - 1
     k = 0
-    while _bits(gaps, k + 1) < _bits(gaps, k):
+    while _code_length(gaps, k + 1) < _code_length(gaps, k):
         k += 1
     ends = np.cumsum(gaps >> k) + np.arange(len(gaps))
     unary = np.zeros(int(ends[-1]) + 1 if len(ends) else 0, bool)
     unary[ends] = True
-    return k, np.concatenate([*_packed_low(gaps, k), np.packbits(unary, bitorder="little")])
+    return k, np.concatenate([*_pack_low_bits(gaps, k), np.packbits(unary, bitorder="little")])
 
 
 def decode(n_in: int, n_out: int, n_edges: int, k: int, code: np.ndarray) -> Topology:
-    """The inverse of `encode`; its memory is in proportion to n_edges, n_out and the code, which is not too long.
+    """Decode a code of `encode`; takes memory in proportion to n_edges, n_out and the length of the code.
 
     Raises:
-        ValueError: if the code is not one of such a topology.
+        ValueError: if the code does not describe a topology of this size.
     """
     cells = n_in * n_out
     n_low = -(-n_edges * k // 8)
@@ -51,18 +52,18 @@ def decode(n_in: int, n_out: int, n_edges: int, k: int, code: np.ndarray) -> Top
     if len(ends) != n_edges:
         raise ValueError(f"its gaps are those of {len(ends)} edges, expected {n_edges}")
     high = np.diff(ends, prepend=-1) - 1
-    at = np.cumsum((high << k) + _unpacked_low(code[:n_low], n_edges, k) + 1) - 1
-    if n_edges and not 0 <= at[0] <= at[-1] < cells:
+    positions = np.cumsum((high << k) + _unpack_low_bits(code[:n_low], n_edges, k) + 1) - 1
+    if n_edges and not 0 <= positions[0] <= positions[-1] < cells:
         raise ValueError("its gaps lead outside the layer")
-    return Topology(n_in, n_out, *csr_from_cells(n_in, n_out, at))
+    return Topology(n_in, n_out, *csr_from_cells(n_in, n_out, positions))
 
 
-def _bits(gaps: np.ndarray, k: int) -> int:
+def _code_length(gaps: np.ndarray, k: int) -> int:
     return (k + 1) * len(gaps) + int((gaps >> k).sum())
 
 
-def _packed_low(gaps: np.ndarray, k: int) -> list[np.ndarray]:
-    """The k low bits of each number, packed."""
+def _pack_low_bits(gaps: np.ndarray, k: int) -> list[np.ndarray]:
+    """Pack the k low bits of each number."""
     parts = []
     for start in range(0, len(gaps) if k else 0, _CHUNK):
         octets = gaps[start : start + _CHUNK].astype("<u8").view(np.uint8).reshape(-1, 8)
@@ -70,8 +71,8 @@ def _packed_low(gaps: np.ndarray, k: int) -> list[np.ndarray]:
     return parts
 
 
-def _unpacked_low(code: np.ndarray, n: int, k: int) -> np.ndarray:
-    """The inverse of `_packed_low`, (n,) int64."""
+def _unpack_low_bits(code: np.ndarray, n: int, k: int) -> np.ndarray:
+    """Unpack the n numbers, int64, that `_pack_low_bits` packed."""
     low = np.zeros(n, "<u8")
     for start in range(0, n if k else 0, _CHUNK):
         count = min(_CHUNK, n - start)

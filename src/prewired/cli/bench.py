@@ -34,16 +34,16 @@ def bench(
     if threads is not None:
         set_threads(threads)
     if not no_save:
-        places = kernel_benchmark.grid()
+        places = kernel_benchmark.table_settings()
         cells = []
         with counted("break-even densities") as show:
             for place in places:
-                cells.append(kernel_benchmark.cell(*place))
+                cells.append(kernel_benchmark.measure_break_even(*place))
                 show(len(cells), len(places))
-        print(f"break-even densities kept in {kernel_choice.save(cells)}")
+        print(f"break-even densities kept in {kernel_choice.save_table(cells)}")
     print(f"{machine.processor()}, {kernels.instruction_set()}")
     print("nn.Linear's time / SparseLinear's, 128 x 1024 x 1024, float32 (above 1: sparse is faster)")
     print(f"{'threads':>7}  {'density':>7}  {'forward':>7}  {'forward+backward':>16}  kernel")
-    for row in kernel_benchmark.speedups():
+    for row in kernel_benchmark.measure_speedups():
         numbers = f"{row['threads']:>7}  {row['density']:>7.1%}  {row['forward']:>7.2f}"
         print(f"{numbers}  {row['forward and backward']:>16.2f}  {row['kernel']}", flush=True)

@@ -92,7 +92,7 @@ def load_saved(path: str | Path) -> NetworkWiring:
         dots = f"{name}." if name else ""
         if f"{dots}values" in state:
             parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
-            weights[name or "layer"] = _in_double(quantization.dequantized(*parts))
+            weights[name or "layer"] = _in_double(quantization.dequantize(*parts))
     named = {name or "layer": t for name, t in topologies.items()}
     return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
 

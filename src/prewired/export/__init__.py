@@ -1,11 +1,12 @@
-"""Networks for elsewhere: ONNX files, C files, programs of torch; each is run and compared before it takes its place.
+"""Export networks: ONNX files, C files, programs of torch. Every file is run and compared before it is put in place.
 
-Without a C compiler a C file is not, which its result says.
+If no C compiler is found, the C file is written but not verified; the returned CFile says so. Importing this package
+registers the compiled operators, which a program of torch needs when it is loaded.
 """
 
-from .c_file.writer import c
-from .layers import Layer, layers
-from .onnx_file.writer import onnx
-from .program import package, program
+from .c_file.writer import CFile, c
+from .layer_chain import Layer, list_layers
+from .onnx_file.writer import OnnxFile, onnx
+from .torch_program import load_program, package, program
 
-__all__ = ["Layer", "c", "layers", "onnx", "package", "program"]
+__all__ = ["CFile", "Layer", "OnnxFile", "c", "list_layers", "load_program", "onnx", "package", "program"]

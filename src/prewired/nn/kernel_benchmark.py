@@ -1,4 +1,4 @@
-"""How fast sparse layers are on this machine beside dense ones: break-even densities, and a table of speedups."""
+"""Measure sparse layers against dense ones on this machine: break-even densities, and a table of speedups."""
 
 import math
 from collections.abc import Iterator
@@ -15,38 +15,39 @@ from .linear import SparseLinear
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
-_FINEST = 1.15
-"""The search for a break-even stops when its bounds are so close, as a ratio."""
+_RESOLUTION = 1.15
+"""The bisection stops when the ratio of its bounds is at most this."""
 
-Cell = tuple[int, bool, int, int]
+Setting = tuple[int, bool, int, int]
 
 
-def grid() -> list[Cell]:
-    """What `cell` measures for a whole table: threads (one, and as many as torch uses), training, batch, width."""
+def table_settings() -> list[Setting]:
+    """The arguments of `measure_break_even` for a whole table; threads are one, and as many as torch uses."""
     return list(product(sorted({1, torch.get_num_threads()}), (False, True), BATCHES, WIDTHS))
 
 
-def cell(threads: int, training: bool, batch: int, width: int) -> dict[str, Any]:
-    """One entry of a crossover table: the break-even density of a square layer.
+def measure_break_even(threads: int, training: bool, batch: int, width: int) -> dict[str, Any]:
+    """Measure the break-even density of a square layer: one entry of the table of `kernel_choice`.
 
     Args:
-        threads: of torch.
-        training: forward and backward, or forward alone.
-        batch, width: of the layer that is timed.
+        threads: number of threads of torch.
+        training: whether to time forward and backward, rather than forward alone.
+        batch: rows of x.
+        width: inputs and outputs of the layer.
 
     Example:
-        >>> 0 < cell(1, False, 8, 16)["density"] <= 1
+        >>> 0 < measure_break_even(1, False, 8, 16)["density"] <= 1
         True
     """
     with threads_set_to(threads):
-        density = _break_even(width, batch, training)
+        density = _bisect_break_even(width, batch, training)
     return {"threads": threads, "training": training, "batch": batch, "width": width, "density": round(density, 3)}
 
 
-def speedups(
+def measure_speedups(
     densities: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0), *, batch: int = 128, width: int = 1024
 ) -> Iterator[dict[str, Any]]:
-    """The time of nn.Linear over that of SparseLinear, by threads and density, forward and with backward."""
+    """Measure the time of nn.Linear divided by that of SparseLinear, by threads and density, for both passes."""
     for n_threads in sorted({1, torch.get_num_threads()}):
         for density in densities:
             layer = SparseLinear(generators.constant_fan_in(width, width, density=density, seed=0))
@@ -61,10 +62,12 @@ def speedups(
             yield row
 
 
-def _break_even(width: int, batch: int, training: bool) -> float:
-    """By bisection: the density at which a sparse layer takes as long as one run by way of a dense matrix."""
+def _bisect_break_even(width: int, batch: int, training: bool) -> float:
+    """Find by bisection the density at which the loops over edges take as long as the dense matrix."""
     low, high = 0.02, 1.0
-    while high > _FINEST * low:
+    # The middle is geometric because the table is interpolated in logarithms.
+
+    while high > _RESOLUTION * low:
         middle = math.sqrt(low * high)
         topology = generators.constant_fan_in(width, width, fan_in=max(1, round(middle * width)), seed=0)
         calls = {

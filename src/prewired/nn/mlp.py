@@ -1,4 +1,4 @@
-"""Networks made of sparse layers: one seed wires every layer, differently."""
+"""Multilayer perceptrons of sparse layers."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -15,6 +15,7 @@ from .sequential import Sequential
 from .wiring import check_sizes, wire
 
 SCALES = ("fan_in", "n_in")
+"""What the variance of initial weights is divided by, see `mlp`."""
 
 
 def mlp(
@@ -33,25 +34,25 @@ def mlp(
     scale: str = "fan_in",
     **parameters: Any,
 ) -> Sequential:
-    """A multilayer perceptron with sparse layers, an activation between them, and a dense output layer.
+    """Build a multilayer perceptron: sparse hidden layers, an activation after each, and a dense output layer.
 
-    Hidden weights are drawn from N(0, 2 / fan_in) by each output's true fan-in, the output layer's from
-    N(0, 1 / fan_in); biases start at zero. The dense reference, family="dense", is plain nn.Linear, initialised by the
-    same rule.
+    Hidden weights are drawn from N(0, 2 / fan_in) with the fan-in of each output, weights of the output layer from
+    N(0, 1 / fan_in). Biases start at zero. The dense reference, family="dense", consists of nn.Linear layers with the
+    same initialisation.
 
     Args:
         sizes: units per layer, inputs first and outputs last.
         family, density, fan_in, n_edges, budget, seed: how to wire the layers, see `wire`.
-        topologies: the layers' wirings instead, one for each layer that is not the dense output.
-        init_seed: seed of the initial weights; `seed` if not given. torch's global generator is left as it was.
+        topologies: instead of a family, one topology for each sparse layer, inputs first.
+        init_seed: seed of the initial weights; default `seed`. torch's global generator is not changed.
         dense_output: whether the last layer is an nn.Linear rather than a sparse layer.
         activation: called once for each hidden layer.
-        scale: "fan_in", or "n_in" to draw the weights of sparse layers from N(0, 2 / n_in), as if they were dense: too
-            small, but what masking a dense network gives, so that a study can tell what that costs.
-        **parameters: more of the family's own, such as fit="nearest".
+        scale: "fan_in", or "n_in" to draw the weights of sparse layers from N(0, 2 / n_in). These are the weights that
+            masking a dense network leaves: too small, so a study can measure what that costs.
+        **parameters: further parameters of the family, such as fit="nearest".
 
     Returns:
-        A Sequential, which is an nn.Sequential, that maps (..., sizes[0]) to (..., sizes[-1]).
+        A Sequential, which is an nn.Sequential, from (..., sizes[0]) to (..., sizes[-1]).
 
     Raises:
         ValueError: if the wiring is impossible or does not fit the sizes.
@@ -66,44 +67,44 @@ def mlp(
     if scale not in SCALES:
         raise ValueError(f"expected scale to be one of {', '.join(SCALES)}, got {scale!r}")
     request = {"density": density, "fan_in": fan_in, "n_edges": n_edges, "budget": budget, **parameters}
-    asked = [name for name, value in request.items() if value is not None]
-    if (family == "dense" or topologies is not None) and asked:
+    conflicts = [name for name, value in request.items() if value is not None]
+    if (family == "dense" or topologies is not None) and conflicts:
         other = "family=dense" if family else "topologies="
-        raise ValueError(f"expected no density= or fan_in= with {other}, got {asked[0]}=; drop it")
+        raise ValueError(f"expected no density= or fan_in= with {other}, got {conflicts[0]}=; drop it")
     n_sparse = len(sizes) - 1 - dense_output
     if family == "dense":
-        wirings: list[Topology | None] = [None] * n_sparse
+        layer_topologies: list[Topology | None] = [None] * n_sparse
     elif topologies is None:
-        wirings = [*wire(sizes, family=str(family), seed=seed, dense_output=dense_output, **request)]
+        layer_topologies = [*wire(sizes, family=str(family), seed=seed, dense_output=dense_output, **request)]
     else:
-        wirings = [*topologies]
-    _check_fit(sizes, wirings, n_sparse)
+        layer_topologies = [*topologies]
+    _check_fit(sizes, layer_topologies, n_sparse)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed if init_seed is None else init_seed, "weights"))
-        return _build(sizes, wirings, activation, scale)
+        return _build(sizes, layer_topologies, activation, scale)
 
 
 def narrow_sizes(sizes: Sequence[int], n_parameters: int) -> list[int]:
-    """The sizes with all hidden widths scaled down alike, so that the dense network has at most n_parameters.
+    """Scale all hidden widths by one factor, so that the dense network has at most n_parameters.
 
-    The widest such network is taken; where not even one unit per hidden layer fits, that is what is returned.
+    Returns the widest such network; if even one unit per hidden layer is too many, returns one unit per hidden layer.
 
     Example:
         >>> narrow_sizes([784, 1000, 1000, 10], 190_010)
         [784, 192, 192, 10]
     """
 
-    def scaled(scale: float) -> list[int]:
+    def scale_hidden_sizes(scale: float) -> list[int]:
         return [sizes[0], *(max(1, round(width * scale)) for width in sizes[1:-1]), sizes[-1]]
 
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        if sum((a + 1) * b for a, b in pairwise(scaled(middle))) <= n_parameters:
+        if sum((a + 1) * b for a, b in pairwise(scale_hidden_sizes(middle))) <= n_parameters:
             low = middle
         else:
             high = middle
-    return scaled(low)
+    return scale_hidden_sizes(low)
 
 
 def count_parameters(net: nn.Module) -> int:
@@ -116,22 +117,22 @@ def count_parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def _check_fit(sizes: Sequence[int], wirings: Sequence[Topology | None], n_sparse: int) -> None:
-    if len(wirings) != n_sparse:
-        raise ValueError(f"expected {n_sparse} topologies for sizes {list(sizes)}, got {len(wirings)}")
-    for k, (t, a, b) in enumerate(zip(wirings, sizes, sizes[1:], strict=False)):
+def _check_fit(sizes: Sequence[int], layer_topologies: Sequence[Topology | None], n_sparse: int) -> None:
+    if len(layer_topologies) != n_sparse:
+        raise ValueError(f"expected {n_sparse} topologies for sizes {list(sizes)}, got {len(layer_topologies)}")
+    for k, (t, a, b) in enumerate(zip(layer_topologies, sizes, sizes[1:], strict=False)):
         if t is not None and (t.n_in, t.n_out) != (a, b):
             raise ValueError(f"expected topology {k} to be {a} -> {b}, got {t.n_in} -> {t.n_out}")
 
 
 def _build(
-    sizes: Sequence[int], wirings: Sequence[Topology | None], activation: Callable[[], nn.Module], scale: str
+    sizes: Sequence[int], layer_topologies: Sequence[Topology | None], activation: Callable[[], nn.Module], scale: str
 ) -> Sequential:
     layers: list[nn.Module] = []
     n_layers = len(sizes) - 1
     for k, (a, b) in enumerate(pairwise(sizes)):
-        wiring = wirings[k] if k < len(wirings) else None
-        layer = nn.Linear(a, b) if wiring is None else SparseLinear(wiring)
+        topology = layer_topologies[k] if k < len(layer_topologies) else None
+        layer = nn.Linear(a, b) if topology is None else SparseLinear(topology)
         last = k == n_layers - 1
         if isinstance(layer, SparseLinear):
             gain = 1.0 if last else 2**0.5

@@ -1,4 +1,4 @@
-"""Trained weights in fewer bits: float16, bfloat16, or int8 and int4 with a scale for each output row."""
+"""Quantization of trained weights: float16, bfloat16, or int8 and int4 with a scale for each output."""
 
 import copy
 from collections.abc import Callable
@@ -18,23 +18,23 @@ FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 LARGEST = {"int8": 127, "int4": 7}
 """The largest integer of a kind; the smallest is its negative."""
 KINDS = (*FLOATS, *LARGEST)
-_FLOATING = (SparseLinear, nn.Linear)
-_CLIPS = torch.linspace(0.5, 1.02, 27)
-"""Shares of a row's largest weight that are tried as the largest the integers can say."""
+_LINEAR = (SparseLinear, nn.Linear)
+_CLIP_SHARES = torch.linspace(0.5, 1.02, 27)
+"""Candidates for the largest representable weight of a row, as shares of the row's largest weight."""
 
 
 class QuantizedLinear(SparseModule):
-    """A linear layer, sparse or dense, that holds its weights in few bits and computes in float32; for inference.
+    """A linear layer, sparse or dense, that stores its weights in few bits and computes in float32; for inference.
 
-    The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. The
-    values become float32 anew in every call, so between calls the layer takes no more memory than they and the wiring.
-    Casts to another type leave the layer as it is.
+    The weight of edge k at output j is values[k] * scale[j], or values[k] itself for the floating-point kinds. Every
+    call converts the values to float32, so between calls the layer's memory is that of the values and the wiring.
+    Casts to another type do not change the layer.
 
     Args:
         kind: one of KINDS.
-        values: (n_edges,) in edge order: int8, or the type of the kind; for "int4" (ceil(n_edges / 2),) uint8, two a
-            byte in two's complement, the first in the low four bits. Of a dense layer n_out * n_in, row by row.
-        scale: (n_out,) bfloat16 for the integers, else None.
+        values: (n_edges,) in edge order, or n_out * n_in row by row for a dense layer; int8, or the type of the kind.
+            For "int4" (ceil(n_edges / 2),) uint8, see `pack_int4`.
+        scale: (n_out,) bfloat16 for "int8" and "int4", else None.
         bias: (n_out,) or None.
         wiring: the topology, or (n_in, n_out) of a dense layer.
 
@@ -51,8 +51,8 @@ class QuantizedLinear(SparseModule):
     values: torch.Tensor
     scale: torch.Tensor | None
     bias: torch.Tensor | None
-    _planned = FORWARD
-    _values = "values"
+    _plan_fields = FORWARD
+    _device_tensor = "values"
 
     def __init__(
         self,
@@ -72,47 +72,47 @@ class QuantizedLinear(SparseModule):
         self.in_features, self.out_features = sides
         self.n_edges = wiring.n_edges if isinstance(wiring, Topology) else self.in_features * self.out_features
         for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):
-            self._check(name, tensor)
+            self._check_tensor(name, tensor)
             self.register_buffer(name, tensor)
-        self._wire(values.device)
+        self._register_wiring(values.device)
 
-    def _check(self, name: str, tensor: torch.Tensor | None) -> None:
+    def _check_tensor(self, name: str, tensor: torch.Tensor | None) -> None:
         n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
-        of_values = {"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind]
-        wanted = {
-            "values": (of_values, n),
+        dtype = {"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind]
+        expected = {
+            "values": (dtype, n),
             "scale": (torch.bfloat16, self.out_features) if self.kind in LARGEST else None,
             "bias": None if tensor is None else (tensor.dtype, self.out_features),
         }[name]
         got = None if tensor is None else (tensor.dtype, *tensor.shape)
-        if got != wanted:
-            raise ValueError(f"{self.kind} layer: expected {name} as {wanted}, got {got}; prewired.quantize makes them")
+        if got != expected:
+            raise ValueError(f"{self.kind} layer: expected {name} as {expected}, got {got}; use prewired.quantize")
 
     @property
     def integers(self) -> torch.Tensor:
-        """(n_edges,) int8: the values of an integer kind, unpacked.
+        """The integers, (n_edges,) int8, of an "int8" or "int4" layer.
 
         Raises:
             TypeError: for a floating-point kind.
         """
         if self.kind not in LARGEST:
             raise TypeError(f"expected a layer of {' or '.join(LARGEST)}, got {self.kind}")
-        return unpacked(self.values, self.n_edges) if self.kind == "int4" else self.values
+        return unpack_int4(self.values, self.n_edges) if self.kind == "int4" else self.values
 
     @property
     def weight(self) -> torch.Tensor:
         """The weights in float32: (n_edges,) in edge order, or (n_out, n_in) of a dense layer."""
         if self.topology is None:
             fan_in = self.values.new_full((self.out_features,), self.in_features, dtype=torch.int64)
-            return dequantized(self.values, self.scale, fan_in, self.n_edges).view(self.out_features, self.in_features)
-        return dequantized(self.values, self.scale, self.indptr.diff(), self.n_edges)
+            return dequantize(self.values, self.scale, fan_in, self.n_edges).view(self.out_features, self.in_features)
+        return dequantize(self.values, self.scale, self.indptr.diff(), self.n_edges)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        def kept(tensor: torch.Tensor) -> torch.Tensor:
-            new = fn(tensor)
-            return new if new.dtype == tensor.dtype else tensor.to(new.device)
+        def convert(tensor: torch.Tensor) -> torch.Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
 
-        return super()._apply(kept, recurse)
+        return super()._apply(convert, recurse)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the layer to x, (..., n_in) float32; returns (..., n_out).
@@ -147,12 +147,12 @@ class QuantizedLinear(SparseModule):
 
 
 def quantize(net: nn.Module, kind: str) -> nn.Module:
-    """A copy of a network, for inference, whose linear layers hold their weights in fewer bits.
+    """Copy a network for inference, with the weights of its linear layers in fewer bits.
 
-    "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and a scale for
-    each output row, the one among 27 with the least squared error; scales and biases are bfloat16, so below four edges
-    an output int8 takes more than bfloat16. All other modules, layers derived from these among them, stay in float32,
-    and no parameter asks for gradients any more.
+    "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and one scale
+    for each output; of 27 candidate scales the one with the least squared error is taken. Scales and biases are
+    bfloat16, so with fewer than four edges per output "int8" takes more memory than "bfloat16". All other modules,
+    also layers of derived classes, stay in float32. No parameter of the copy requires gradients.
 
     Args:
         net: a SparseLinear, an nn.Linear, or a module that contains some.
@@ -160,7 +160,7 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
 
     Raises:
         ValueError: if the kind is unknown, there is no linear layer, weights are not finite or do not fit the kind, a
-            layer has hooks, or the network cannot be copied, as while it is being pruned.
+            layer has hooks, or the network cannot be copied (for example, during pruning).
 
     Example:
         >>> from prewired.nn import mlp
@@ -173,73 +173,73 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
         )
     """
     check_kind(kind)
-    if not any(type(module) in _FLOATING for module in net.modules()):
+    if not any(type(module) in _LINEAR for module in net.modules()):
         raise ValueError(f"expected a network with SparseLinear or nn.Linear layers, got {type(net).__name__}")
     try:
-        copied = copy.deepcopy(net)
+        net_copy = copy.deepcopy(net)
     except RuntimeError as error:
         raise ValueError(
             f"expected a network that can be copied, got {error}; make pruning or a parametrisation permanent, with "
             "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"
         ) from None
-    return replaced(copied, _FLOATING, lambda layer: _quantized(layer, kind)).float().requires_grad_(False)
+    return replace_modules(net_copy, _LINEAR, lambda layer: _quantize_layer(layer, kind)).float().requires_grad_(False)
 
 
-def replaced(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
-    """The network with some of its modules replaced, in place; one that appears twice is replaced by one.
+def replace_modules(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
+    """Replace some modules of a network in place; a module that appears twice gets one replacement.
 
-    A new module is in training mode where the old one was.
+    A replacement is in training mode if the module was.
 
     Args:
-        net: a module of one of these kinds, or one that contains some.
-        kinds: the classes to replace, but none derived from them.
-        new: from a module of these kinds, what takes its place.
+        net: a module of one of these kinds, or a module that contains some.
+        kinds: the classes to replace; modules of derived classes stay.
+        new: returns the replacement of a module.
     """
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
 
-    def walk(one: nn.Module) -> nn.Module:
-        if id(one) not in made:
-            made[id(one)] = new(one).train(one.training) if type(one) in kinds else one
-            if made[id(one)] is one:
-                for name, child in one._modules.items():
-                    one._modules[name] = None if child is None else walk(child)
-        return made[id(one)]
+    def replace(module: nn.Module) -> nn.Module:
+        if id(module) not in replacements:
+            replacements[id(module)] = new(module).train(module.training) if type(module) in kinds else module
+            if replacements[id(module)] is module:
+                for name, child in module._modules.items():
+                    module._modules[name] = None if child is None else replace(child)
+        return replacements[id(module)]
 
-    return walk(net)
+    return replace(net)
 
 
 def check_kind(kind: str) -> None:
-    """Raise a ValueError that lists the known kinds, unless it is one of them."""
+    """Raise a ValueError that lists the kinds, unless `kind` is one of them."""
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
 
 
-def packed(integers: torch.Tensor) -> torch.Tensor:
-    """Integers from -8 to 7, (n,), as uint8, (ceil(n / 2),): two a byte, the first in the low four bits.
+def pack_int4(integers: torch.Tensor) -> torch.Tensor:
+    """Pack integers from -8 to 7, (n,), into uint8, (ceil(n / 2),): two per byte, the first in the low four bits.
 
     Example:
-        >>> packed(torch.tensor([1, -1, 7], dtype=torch.int8))
+        >>> pack_int4(torch.tensor([1, -1, 7], dtype=torch.int8))
         tensor([241,   7], dtype=torch.uint8)
     """
     nibbles = functional.pad(integers.to(torch.uint8) & 15, (0, len(integers) % 2)).view(-1, 2)
     return nibbles[:, 0] | nibbles[:, 1] << 4
 
 
-def unpacked(values: torch.Tensor, n: int) -> torch.Tensor:
-    """The inverse of `packed`, int8."""
-    both = values.view(torch.int8)
-    return torch.stack((both << 4 >> 4, both >> 4), dim=1).view(-1)[:n]  # a shift to the right keeps the sign
+def unpack_int4(values: torch.Tensor, n: int) -> torch.Tensor:
+    """Unpack n integers, int8, that `pack_int4` packed."""
+    pairs = values.view(torch.int8)  # signed, so that a shift to the right keeps the sign
+    return torch.stack((pairs << 4 >> 4, pairs >> 4), dim=1).view(-1)[:n]
 
 
-def dequantized(values: torch.Tensor, scale: torch.Tensor | None, fan_in: torch.Tensor, n_edges: int) -> torch.Tensor:
-    """The weights of a quantised layer, (n_edges,) float32, from its tensors and the fan-in of each output."""
+def dequantize(values: torch.Tensor, scale: torch.Tensor | None, fan_in: torch.Tensor, n_edges: int) -> torch.Tensor:
+    """Compute the weights of a quantised layer, (n_edges,) float32, from its tensors and the fan-in of each output."""
     if scale is None:
         return values.float()
-    integers = unpacked(values, n_edges) if values.dtype == torch.uint8 else values
+    integers = unpack_int4(values, n_edges) if values.dtype == torch.uint8 else values
     return integers.float() * scale.float().repeat_interleave(fan_in, output_size=n_edges)
 
 
-def _quantized(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:
+def _quantize_layer(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:
     if layer._forward_hooks or layer._forward_pre_hooks:
         raise ValueError(f"expected layers without hooks, got one at {layer}; remove it, and add it to the new layer")
     weight = layer.weight.detach().reshape(-1)
@@ -250,16 +250,16 @@ def _quantized(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLinear:
         raise ValueError("expected finite weights, got NaN or infinity; the training went astray")
     wiring = layer.topology if isinstance(layer, SparseLinear) else (layer.in_features, layer.out_features)
     dtype = FLOATS.get(kind, torch.bfloat16)
-    bias = None if bias is None else _fitting(bias, dtype, "biases")
+    bias = None if bias is None else _cast(bias, dtype, "biases")
     if kind in FLOATS:
-        return QuantizedLinear(kind, _fitting(weight, dtype, "weights"), None, bias, wiring)
+        return QuantizedLinear(kind, _cast(weight, dtype, "weights"), None, bias, wiring)
     fan_in = torch.tensor(wiring.fan_in) if isinstance(wiring, Topology) else torch.full((wiring[1],), wiring[0])
-    scale, integers = _rounded(weight, fan_in.to(weight.device), LARGEST[kind])
-    return QuantizedLinear(kind, packed(integers) if kind == "int4" else integers, scale, bias, wiring)
+    scale, integers = _round_weights(weight, fan_in.to(weight.device), LARGEST[kind])
+    return QuantizedLinear(kind, pack_int4(integers) if kind == "int4" else integers, scale, bias, wiring)
 
 
-def _fitting(values: torch.Tensor, dtype: torch.dtype, what: str) -> torch.Tensor:
-    """The values in another type; raises ValueError where one becomes infinite."""
+def _cast(values: torch.Tensor, dtype: torch.dtype, what: str) -> torch.Tensor:
+    """Cast values to another type; raises a ValueError if a value becomes infinite."""
     rounded = values.to(dtype)
     if not torch.isfinite(rounded).all():
         remedy = "take bfloat16" if dtype == torch.float16 else "make them smaller"
@@ -267,8 +267,12 @@ def _fitting(values: torch.Tensor, dtype: torch.dtype, what: str) -> torch.Tenso
     return rounded
 
 
-def _rounded(weight: torch.Tensor, fan_in: torch.Tensor, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The scale of each row, (n_out,) bfloat16, and the integers, (n_edges,) int8, of least squared error."""
+def _round_weights(weight: torch.Tensor, fan_in: torch.Tensor, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the scale of each row, (n_out,) bfloat16, and the integers, (n_edges,) int8, of least squared error.
+
+    A smaller scale rounds small weights better and clips the largest ones; so several shares of the largest weight
+    are tried.
+    """
     weight = weight.double()
     row = torch.repeat_interleave(torch.arange(len(fan_in), device=weight.device), fan_in)
     zeros = weight.new_zeros(len(fan_in))
@@ -276,11 +280,11 @@ def _rounded(weight: torch.Tensor, fan_in: torch.Tensor, largest: int) -> tuple[
     best, least = zeros.bfloat16(), torch.full_like(zeros, torch.inf)
 
     def integers(scale: torch.Tensor) -> torch.Tensor:
-        by = scale.double()[row]
-        return torch.where(by > 0, weight / by, 0).round().clamp(-largest, largest)
+        factor = scale.double()[row]
+        return torch.where(factor > 0, weight / factor, 0).round().clamp(-largest, largest)
 
-    for clip in _CLIPS.tolist():
-        scale = _fitting(most * (clip / largest), torch.bfloat16, "weights")
+    for clip in _CLIP_SHARES.tolist():
+        scale = _cast(most * (clip / largest), torch.bfloat16, "weights")
         error = zeros.index_add(0, row, (weight - integers(scale) * scale.double()[row]).square())
         best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
     return best, integers(best).to(torch.int8)

@@ -1,4 +1,4 @@
-"""What a user would run instead of a SparseLinear on the same graph, as modules with the same weights."""
+"""Reference layers: what a user would run instead of a SparseLinear on the same graph, with the same weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import nn
 from .linear import SparseLinear
 
 GATHER_LIMIT = 256_000_000
-"""Bytes of gathered activations up to which a network is run by gathering."""
+"""Largest number of bytes of gathered activations with which `replace_layers` builds a network of Gather layers."""
 
 
 class MaskedDense(nn.Module):
     """A dense matrix times a mask of its edges: dense in memory and in time.
 
     Args:
-        layer: whose graph and weights to take.
+        layer: gives the graph and the weights.
 
     Example:
         >>> from prewired import generators
@@ -33,9 +33,9 @@ class MaskedDense(nn.Module):
     def __init__(self, layer: SparseLinear) -> None:
         super().__init__()
         self.weight = nn.Parameter(layer.to_dense().detach().clone())
-        self.bias = _copied(layer.bias)
+        self.bias = _copy_bias(layer)
         mask = torch.zeros_like(self.weight)
-        mask[_outputs(layer), layer.indices.long()] = 1
+        mask[edge_positions(layer)] = 1
         self.register_buffer("mask", mask)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -43,13 +43,13 @@ class MaskedDense(nn.Module):
 
 
 class TorchCSR(nn.Module):
-    """PyTorch's sparse matrices: the weights are the values of a CSR matrix, made anew in each pass, as autograd asks.
+    """A CSR matrix of torch, built in each call from a vector of weights, so that any optimiser takes the weights.
 
-    So any optimiser takes them, while a parameter that is a CSR matrix itself knows neither Adam nor momentum. With
-    int32 indices, which MKL reads without a copy, and feature-major activations, which it multiplies as they are.
+    A parameter that is a CSR matrix itself works neither with Adam nor with momentum. The indices are int32, which MKL
+    reads without a copy. The activations are feature-major, which MKL multiplies without a copy.
 
     Args:
-        layer: whose graph and weights to take.
+        layer: gives the graph and the weights.
 
     Example:
         >>> from prewired import generators
@@ -65,11 +65,11 @@ class TorchCSR(nn.Module):
         super().__init__()
         self.shape = layer.out_features, layer.in_features
         self.weight = nn.Parameter(layer.weight.detach().clone())
-        self.bias = _copied(layer.bias)
+        self.bias = _copy_bias(layer)
         self.register_buffer("indptr", layer.indptr.int())
         self.register_buffer("indices", layer.indices.int())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that CSR is in beta, told with the first matrix
+        with warnings.catch_warnings():  # torch warns once per process that CSR tensors are in beta
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
             self._matrix()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -81,13 +81,13 @@ class TorchCSR(nn.Module):
 
 
 class Gather(nn.Module):
-    """Gathers the input of every edge, multiplies and sums: plain tensors, as much memory as edges times rows.
+    """Gathers the input of every edge, multiplies and sums; takes n_edges * batch numbers of memory.
 
     Args:
-        layer: whose graph and weights to take.
+        layer: gives the graph and the weights.
 
     Raises:
-        ValueError: if its outputs do not all have the same fan-in.
+        ValueError: if the outputs do not all have the same fan-in.
 
     Example:
         >>> from prewired import generators
@@ -108,7 +108,7 @@ class Gather(nn.Module):
             )
         self.shape = layer.out_features, int(fan_ins[0])
         self.weight = nn.Parameter(layer.weight.detach().clone())
-        self.bias = _copied(layer.bias)
+        self.bias = _copy_bias(layer)
         self.register_buffer("indices", layer.indices.int())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -122,48 +122,56 @@ COMPARATORS: dict[str, Callable[[SparseLinear], nn.Module]] = {
     "torch CSR": TorchCSR,
     "gather": Gather,
 }
+"""The reference layers by the names that studies and benchmarks print."""
 
 
-def carried_by(name: str, net: nn.Sequential, batch: int) -> nn.Sequential:
-    """The network with its sparse layers carried by something else, with the same weights.
+def replace_layers(name: str, net: nn.Sequential, batch: int) -> nn.Sequential:
+    """Copy a network with a reference layer, of the same weights, in the place of each sparse layer.
 
     Args:
-        name: in COMPARATORS.
-        net: of SparseLinear and other layers; it is left as it is.
-        batch: rows that it will be trained on at a time.
+        name: a name in COMPARATORS.
+        net: SparseLinear and other layers.
+        batch: rows of a training step.
 
     Returns:
         A plain nn.Sequential.
 
     Raises:
-        ValueError: where gathering would take more than GATHER_LIMIT bytes, or is not possible.
+        ValueError: if gathering would take more than GATHER_LIMIT bytes, or outputs differ in fan-in.
     """
     layers = [module for module in net if isinstance(module, SparseLinear)]
-    if name == "gather" and (needed := gather_bytes(layers, batch)) > GATHER_LIMIT:
+    if name == "gather" and (n_bytes := gather_bytes(layers, batch)) > GATHER_LIMIT:
         raise ValueError(
-            f"expected at most {GATHER_LIMIT / 1e6:g} MB to gather, got {needed / 1e6:.0f} MB; "
+            f"expected at most {GATHER_LIMIT / 1e6:g} MB to gather, got {n_bytes / 1e6:.0f} MB; "
             "lower the density or the batch size"
         )
-    made = (COMPARATORS[name](part) if isinstance(part, SparseLinear) else copy.deepcopy(part) for part in net)
-    return nn.Sequential(*made)
+    reference = COMPARATORS[name]
+    return nn.Sequential(*(reference(part) if isinstance(part, SparseLinear) else copy.deepcopy(part) for part in net))
 
 
 def gather_bytes(layers: Sequence[SparseLinear], batch: int) -> int:
-    """Bytes that a training step by gathering holds: what every layer keeps, and two more of the largest at work.
+    """Bytes of a training step of Gather layers: what every layer saves, and two more copies of the largest.
 
     Example:
         >>> from prewired import generators
         >>> gather_bytes([SparseLinear(generators.rotating(4, 4, fan_in=2))], batch=10)
         960
     """
-    sizes = [batch * layer.weight.numel() * layer.weight.element_size() for layer in layers]
-    return sum(sizes) + 2 * max(sizes, default=0)
+    n_bytes = [batch * layer.weight.numel() * layer.weight.element_size() for layer in layers]
+    return sum(n_bytes) + 2 * max(n_bytes, default=0)
 
 
-def _copied(bias: torch.Tensor | None) -> nn.Parameter | None:
-    return None if bias is None else nn.Parameter(bias.detach().clone())
+def edge_positions(layer: SparseLinear) -> tuple[torch.Tensor, torch.Tensor]:
+    """The output and the input of every edge: positions in the matrix (n_out, n_in).
+
+    Example:
+        >>> from prewired import generators
+        >>> edge_positions(SparseLinear(generators.rotating(2, 2, fan_in=1)))
+        (tensor([0, 1]), tensor([0, 1]))
+    """
+    outputs = torch.repeat_interleave(torch.arange(layer.out_features), layer.indptr.diff())
+    return outputs, layer.indices.long()
 
 
-def _outputs(layer: SparseLinear) -> torch.Tensor:
-    """The output of every edge."""
-    return torch.repeat_interleave(torch.arange(layer.out_features), layer.indptr.diff())
+def _copy_bias(layer: SparseLinear) -> nn.Parameter | None:
+    return None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())

@@ -1,4 +1,4 @@
-"""Sequential: neighbouring sparse layers run as one operator."""
+"""Sequential: an nn.Sequential that runs neighbouring sparse layers as one operator."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,15 +13,16 @@ from ..ops.autograd import LayerArguments, apply_layers
 from ..ops.plan import plan
 from .linear import SparseLinear
 
-THIN = 64
-"""Outputs up to which a dense layer behind sparse ones runs as one of them: no matrix product for so few is fast."""
+CHAIN_OUTPUT_LIMIT = 64
+"""A dense layer behind sparse layers joins their chain up to this many outputs: a product for so few is slow anyway."""
 
 
 class Sequential(nn.Sequential):
-    """nn.Sequential in which neighbouring sparse layers with a ReLU between them run as one operator.
+    """An nn.Sequential that runs neighbouring sparse layers, with a ReLU between them, as one operator.
 
-    The same numbers, in fewer and bigger calls, forward and backward: at low density a call costs more than the work it
-    starts. Layers with hooks, with another activation between them, or that run as dense ones are called one by one.
+    The results are the same as those of nn.Sequential, with fewer calls forward and backward: at low density a call
+    costs more than its arithmetic. Layers with hooks, with another activation between them, or with the dense kernel
+    are called one by one.
 
     Example:
         >>> from prewired.nn import mlp
@@ -32,47 +33,50 @@ class Sequential(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         modules = list(self)
-        at = 0
-        while at < len(modules):
-            links, relu, end = _chain(modules, at, x) if x.ndim == 2 else ([], False, at)
-            x = apply_layers(links, x, relu=relu) if len(links) > 1 else modules[at](x)
-            at = end if len(links) > 1 else at + 1
+        start = 0
+        while start < len(modules):
+            chain, relu, end = _collect_chain(modules, start, x) if x.ndim == 2 else ([], False, start)
+            x = apply_layers(chain, x, relu=relu) if len(chain) > 1 else modules[start](x)
+            start = end if len(chain) > 1 else start + 1
         return x
 
 
-def _chain(modules: Sequence[nn.Module], at: int, x: torch.Tensor) -> tuple[list[LayerArguments], bool, int]:
-    """The layers from `at` on that can run as one, whether a ReLU follows the last, and where they end."""
-    links: list[LayerArguments] = []
+def _collect_chain(modules: Sequence[nn.Module], start: int, x: torch.Tensor) -> tuple[list[LayerArguments], bool, int]:
+    """Collect the layers from `start` that can run as one chain.
+
+    Returns the layers, whether a ReLU follows the last layer, and the position behind the chain.
+    """
+    chain: list[LayerArguments] = []
     width, relu = x.shape[-1], True
-    while relu and at < len(modules):
-        layer = modules[at]
+    while relu and start < len(modules):
+        layer = modules[start]
         if not isinstance(layer, SparseLinear | nn.Linear) or layer.in_features != width or not _is_plain(layer):
             break
         if isinstance(layer, SparseLinear):
             if layer.kernel_for(x.shape[0], training=torch.is_grad_enabled()) != "sparse":
                 break
-            links.append(layer.arguments())
-        elif links and layer.out_features <= THIN and not torch.compiler.is_compiling():
-            links.append(
+            chain.append(layer.arguments())
+        elif chain and layer.out_features <= CHAIN_OUTPUT_LIMIT and not torch.compiler.is_compiling():
+            chain.append(
                 LayerArguments(layer.weight.reshape(-1), layer.bias, *_complete_wiring(width, layer.out_features))
             )
         else:
             break
         width = layer.out_features
-        relu = at + 1 < len(modules) and isinstance(modules[at + 1], nn.ReLU) and _is_plain(modules[at + 1])
-        at += 1 + relu
-    return links, relu, at
+        relu = start + 1 < len(modules) and isinstance(modules[start + 1], nn.ReLU) and _is_plain(modules[start + 1])
+        start += 1 + relu
+    return chain, relu, start
 
 
 @lru_cache(maxsize=64)
 def _complete_wiring(n_in: int, n_out: int) -> tuple[reference.Tensors, reference.Tensors]:
-    """The wiring of a dense layer, in ordinary tensors wherever it is first asked for."""
+    """The wiring of a dense layer, in CPU tensors that allow gradients whatever the mode of the first call."""
     with torch.device("cpu"), torch.inference_mode(False):
         p = plan(generators.dense(n_in, n_out))
     return list(p[: reference.PER_LAYER]), list(p[reference.PER_LAYER : 2 * reference.PER_LAYER])
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether calling the module is no more than its known forward: of just that type, without hooks."""
+    """Whether calling the module only runs its forward: no derived class, no hooks."""
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
     return type(module) in (SparseLinear, nn.Linear, nn.ReLU) and not hooks and not _has_any_global_hook()

@@ -1,4 +1,4 @@
-"""The topologies of a network: every layer is wired with a seed of its own."""
+"""Wire a network: one topology per sparse layer, each from its own seed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,24 +23,24 @@ def wire(
     whole_fan_ins: bool = False,
     **parameters: Any,
 ) -> list[Topology]:
-    """The topologies of a network's sparse layers.
+    """Generate the topologies of a network's sparse layers.
 
-    A layer of n_in inputs gets fan_in, or density * n_in rounded, inputs per output: so every family has exactly
-    n_out * fan_in edges in it, and families can be compared at one density. With a budget the edges of that density
-    are divided among the layers, in whole fan-ins too; n_edges asks for exactly so many over all sparse layers. Every
-    layer draws with a seed of its own, derived from `seed`.
+    Each output reads fan_in inputs, or density * n_in rounded to an integer. So a layer has exactly n_out * fan_in
+    edges for every family, and families can be compared at equal density. A budget divides the edges of that density
+    among the layers, also in whole fan-ins. n_edges sets the exact number of edges of all sparse layers together. The
+    seed of each layer is derived from `seed`.
 
     Args:
         sizes: units per layer, inputs first and outputs last, at least two.
-        family: a name in GENERATORS, or in STAGES, where a family is of several layers.
-        density, fan_in, n_edges: one of the three; a family whose edges follow from its own parameters, such as "dense"
-            or "toeplitz", takes none.
-        budget: how to divide the edges: a name in BUDGETS ("uniform" for n_edges unless given), or a density per layer.
+        family: a name in GENERATORS, or in NETWORK_FAMILIES for families that wire several layers at once.
+        density, fan_in, n_edges: exactly one of them; none for a family whose own parameters determine the edges, such
+            as "dense" or "toeplitz".
+        budget: how to divide the edges: a name in BUDGETS (default for n_edges: "uniform"), or a density per layer.
         seed: integer >= 0.
-        dense_output: leave out the last layer, which mlp() then makes an nn.Linear.
-        whole_fan_ins: divide n_edges into whole fan-ins also for a family that could do without, so that layers of all
-            families have equally many edges.
-        **parameters: more of the family's own, such as fit="nearest".
+        dense_output: leave out the last layer, which mlp() makes an nn.Linear.
+        whole_fan_ins: divide n_edges into whole fan-ins for every family, so that all families have equally many edges
+            in each layer.
+        **parameters: further parameters of the family, such as fit="nearest".
 
     Returns:
         One Topology per sparse layer, inputs first.
@@ -63,22 +63,22 @@ def wire(
         return generators.NETWORK_FAMILIES[family](sizes[: len(layers) + 1], fan_in=fan_ins, **parameters)
     if generators.takes_seed(family):
         requests = [{**request, "seed": derive_seed(seed, f"layer {k}")} for k, request in enumerate(requests)]
-    made = [
+    topologies = [
         generators.make(family, n_in=a, n_out=b, **{**parameters, **request})
         for (a, b), request in zip(layers, requests, strict=True)
     ]
-    if n_edges is not None and (total := sum(t.n_edges for t in made)) != n_edges:
+    if n_edges is not None and (total := sum(t.n_edges for t in topologies)) != n_edges:
         raise ValueError(
             f"expected a family that can have exactly n_edges={n_edges}, got {family} with {total}; "
             "take one whose number of edges is not random, such as erdos_renyi"
         )
-    return made
+    return topologies
 
 
 def fan_ins(
     layers: Sequence[tuple[int, ...]], density: float | None, budget: str | Sequence[float] | None = None
 ) -> list[int]:
-    """Inputs per output of every layer at a density: density * n_in rounded, or as a budget divides the edges.
+    """The fan-in of each layer at a density: density * n_in rounded, or what a budget gives the layer.
 
     Example:
         >>> fan_ins([(784, 1000), (1000, 500)], 0.1), fan_ins([(784, 1000), (1000, 500)], 0.1, "erdos_renyi")
@@ -87,7 +87,7 @@ def fan_ins(
     if budget is None:
         return [constant_fan_in(n_in, None, density) for n_in, _ in layers]
     total = None if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
-    edges = edge_budgets.budget(layers, budget, total, steps=[n_out for _, n_out in layers])
+    edges = edge_budgets.divide_edges(layers, budget, total, steps=[n_out for _, n_out in layers])
     return [n // n_out for n, (_, n_out) in zip(edges, layers, strict=True)]
 
 
@@ -100,15 +100,16 @@ def _requests(
     budget: str | Sequence[float] | None,
     whole_fan_ins: bool,
 ) -> list[dict[str, int]]:
-    """The edges of every layer as a generator takes them: fan_in= or, where exactly n_edges are asked for, n_edges=."""
+    """The arguments of each layer's generator: fan_in=, or n_edges= if n_edges is given and the family takes it."""
     if family == "dense" or not layers or (density is None and fan_in is None and n_edges is None and budget is None):
         return [{} for _ in layers]
-    own = generators.parameters(family).keys()
-    if "fan_in" not in own:
-        alone = ", ".join(f"{name}=" for name in own if name != "seed")
+    own_parameters = generators.parameters(family).keys()
+    if "fan_in" not in own_parameters:
+        other_names = ", ".join(f"{name}=" for name in own_parameters if name != "seed")
         raise ValueError(
             f"expected a family that takes density=, fan_in=, n_edges= or budget=, got {family}, whose edges follow "
-            f"from {alone} alone; leave density and the others out, or take a family with a fan-in, such as circulant"
+            f"from {other_names} alone; leave density and the others out, or take a family with a fan-in, such as "
+            "circulant"
         )
     if budget is None and n_edges is None:
         return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
@@ -119,15 +120,15 @@ def _requests(
         )
     if n_edges is None:
         return [{"fan_in": n} for n in fan_ins(layers, density, budget)]
-    exactly = "n_edges" in generators.parameters(family)
-    steps = None if exactly and not whole_fan_ins else [n_out for _, n_out in layers]
-    edges = edge_budgets.budget(layers, "uniform" if budget is None else budget, n_edges, steps=steps)
+    takes_n_edges = "n_edges" in generators.parameters(family)
+    steps = None if takes_n_edges and not whole_fan_ins else [n_out for _, n_out in layers]
+    edges = edge_budgets.divide_edges(layers, "uniform" if budget is None else budget, n_edges, steps=steps)
     if sum(edges) != n_edges:
         raise ValueError(
             f"expected n_edges that {family} can have, whose outputs in a layer all read equally many inputs, got "
             f"n_edges={n_edges}; take {sum(edges)}, or a family of any number of edges such as biregular"
         )
-    if exactly:
+    if takes_n_edges:
         return [{"n_edges": n} for n in edges]
     return [{"fan_in": n // n_out} for n, (_, n_out) in zip(edges, layers, strict=True)]
 

@@ -1,1 +1,8 @@
-"""The operators: plans, kernels and their reference, gradients, the choice of a kernel, timing."""
+"""The operators: plans, kernels and their reference, gradients, the choice of a kernel, timing.
+
+Importing this package registers the compiled operators, torch.ops.prewired.*, with torch.
+"""
+
+from . import kernels
+
+__all__ = ["kernels"]

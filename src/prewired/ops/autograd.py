@@ -1,4 +1,4 @@
-"""Chains: layers one after the other as one differentiable call, the two operators of `kernels` tied into autograd."""
+"""Chains of layers as one differentiable call: the operators of `kernels`, connected to autograd."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,14 @@ from . import kernels, reference
 
 
 class LayerArguments(NamedTuple):
-    """A layer in a chain: its parameters, and what forward and backward read of its Plan."""
+    """What the operators read of one layer.
+
+    Attributes:
+        weight: (n_edges,) in edge order.
+        bias: (n_out,) or None.
+        wiring: the first four tensors of the layer's Plan, which forward and backward read.
+        by_input: the next four, which only backward reads; may be empty if no gradient is needed.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -17,13 +24,13 @@ class LayerArguments(NamedTuple):
     by_input: reference.Tensors
 
 
-def apply_layers(links: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
-    """Apply layers one after the other, with a ReLU between them and, if asked for, behind them: in one operator call.
+def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
+    """Apply layers one after the other, with a ReLU between them, in one operator call.
 
     Args:
-        links: at least one.
+        layers: at least one.
         x: (batch, n_in).
-        relu: whether a ReLU follows the last layer.
+        relu: whether a ReLU follows the last layer too.
 
     Raises:
         TypeError: if x and the weights differ in dtype.
@@ -35,11 +42,11 @@ def apply_layers(links: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool
         >>> torch.testing.assert_close(apply_layers([a.arguments(), b.arguments()], x, relu=False), b(a(x).relu()))
     """
     parameters, wiring, by_input = [], [], []
-    for weight, bias, one, other in links:
-        parameters += (weight, bias)
-        wiring += one
-        by_input += other
-    x, *parameters = in_one_type(x, parameters)
+    for layer in layers:
+        parameters += (layer.weight, layer.bias)
+        wiring += layer.wiring
+        by_input += layer.by_input
+    x, *parameters = cast_alike(x, parameters)
     if not (x.is_contiguous() or x.t().is_contiguous()):
         x = x.contiguous()
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
@@ -49,8 +56,12 @@ def apply_layers(links: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool
     return kernel.forward(x, wiring, parameters, relu, False)[0]
 
 
-def in_one_type(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
-    """x and the parameters as they are, or in autocast's type where that is on."""
+def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
+    """Return x and the parameters, cast to the type of autocast if autocast is on.
+
+    Raises:
+        TypeError: if autocast is off and x and the parameters differ in dtype.
+    """
     device = "cpu" if x.is_cpu else x.device.type
     if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
@@ -63,7 +74,7 @@ def in_one_type(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> t
 
 
 class _Chain(torch.autograd.Function):
-    """The links of `apply_layers`: two operators, and what goes from one to the other."""
+    """The chain of `apply_layers` as an autograd function."""
 
     @staticmethod
     def forward(
@@ -75,36 +86,39 @@ class _Chain(torch.autograd.Function):
         by_input: reference.Tensors,
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
-        y, *kept = kernel.forward(x, wiring, parameters, relu, True)
-        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *kept)
-        ctx.rest = kernel, relu, wiring, by_input
+        y, *inputs = kernel.forward(x, wiring, parameters, relu, True)
+        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *inputs)
+        ctx.arguments = kernel, relu, wiring, by_input
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        kernel, relu, wiring, by_input = ctx.rest
-        y, *saved = ctx.saved_tensors
+        kernel, relu, wiring, by_input = ctx.arguments
+        y, *tensors = ctx.saved_tensors
         n = 2 * len(wiring) // reference.PER_LAYER
-        needs_x, *needed = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
+        parameters, inputs = tensors[:n], tensors[n:]
+        needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
         g = grads[0]
         if not (g.is_contiguous() or g.t().is_contiguous()):
             g = g.contiguous()
-        found = kernel.backward(g, y, saved[n:], wiring, by_input, saved[:n], relu, needs_x, n > 2 or needed[0])
-        wanted = [grad if needs else None for grad, needs in zip(found, (needs_x, *needed), strict=True)]
-        return wanted[0], None, None, None, None, *wanted[1:]
+        needs_weights = n > 2 or needs_parameters[0]
+        values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
+        needs = (needs_x, *needs_parameters)
+        grad_x, *grad_parameters = (value if need else None for value, need in zip(values, needs, strict=True))
+        return grad_x, None, None, None, None, *grad_parameters
 
 
-class Scattered(torch.autograd.Function):
-    """The weights of a layer as a matrix (n_out, n_in); backward, the gradient of the matrix at the edges."""
+class DenseWeights(torch.autograd.Function):
+    """The weights of a layer as a matrix (n_out, n_in); the backward pass reads the matrix's gradient at the edges."""
 
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
         ctx.wiring = starts, indices, mask
-        return kernels.scattered(starts, indices, mask, weight, n_in)
+        return kernels.scatter_weights(starts, indices, mask, weight, n_in)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         starts, indices, mask = ctx.wiring
-        return kernels.gathered(starts, indices, mask, grads[0].contiguous()), None, None, None, None
+        return kernels.gather_weights(starts, indices, mask, grads[0].contiguous()), None, None, None, None

@@ -1,4 +1,4 @@
-"""Plan: what a kernel needs to know of a topology, computed once per layer."""
+"""Plan: the index tensors that the kernels read, computed once from a topology."""
 
 from typing import NamedTuple
 
@@ -11,24 +11,27 @@ from .kernels import block_bytes
 from .reference import PER_LAYER
 
 PANEL = 28 * 1024 // block_bytes()
-"""Features in a panel: their activations, a block of the batch at a time, stay in an L1 cache of 32 KB."""
+"""Features in a panel. The activations of a panel, for one block of the batch, fit into an L1 cache of 32 KB."""
 WORTH_A_PANEL = 6 * 1024 // block_bytes()
-"""Mean edges of a row inside a panel from which on reading the row's output again and again pays."""
+"""Use panels only if rows have at least this many edges per panel: with fewer, re-reading partial sums costs more than
+it saves."""
 WORTH_GROUPING = 1.5
-"""Mean rows with one neighbourhood from which on they are worked on together."""
+"""Group rows with equal neighbourhoods only if a group has at least this many rows on average."""
 
 WORTH_A_MASK = 0.2
-"""Density from which on a layer that may run as a dense one has a mask, to be made one fast."""
+"""Density from which a layer has a mask: layers of this density may run as dense ones, and a mask builds the dense
+matrix fastest."""
 DENSE_LIMIT = 2**28
-"""Elements of a dense matrix beyond which it is not considered."""
+"""Largest number of elements of a dense matrix that replaces the loops over edges."""
 
 
 class Plan(NamedTuple):
-    """The edges by output and, for the transposed product, by input.
+    """The edges ordered by output and, for the transposed product, by input.
 
-    Starts are (n_rows + 1,), as an indptr, where all features are one panel; otherwise (n_panels + 1, n_rows): panel p
-    of a row starts at [p, row] and ends at [p + 1, row]. Edges stay in the order of the topology in both cases. Where
-    rows share their neighbourhoods, `rows` has those that do side by side; otherwise it is empty.
+    With one panel, starts are an indptr (n_rows + 1,). With several panels, starts are (n_panels + 1, n_rows): panel p
+    of a row starts at [p, row] and ends at [p + 1, row]. The edges keep the order of the topology in both cases. If
+    enough rows share their neighbourhoods, `rows` lists rows with equal neighbourhoods side by side; otherwise `rows`
+    is empty.
     """
 
     starts: torch.Tensor
@@ -52,11 +55,11 @@ class Plan(NamedTuple):
 
 
 FORWARD, BACKWARD = Plan._fields[:PER_LAYER], Plan._fields[PER_LAYER : 2 * PER_LAYER]
-"""The tensors that `kernels.forward` takes of a layer, and those that `kernels.backward` takes besides."""
+"""The fields that `kernels.forward` reads, and the further fields that `kernels.backward` reads."""
 
 
 def plan(t: Topology) -> Plan:
-    """The plan of a topology; O(n_edges) memory.
+    """Compute the plan of a topology; O(n_edges) memory.
 
     Raises:
         ValueError: for 2**31 edges or more.
@@ -68,16 +71,16 @@ def plan(t: Topology) -> Plan:
     """
     if t.n_edges >= 2**31:
         raise ValueError(f"expected fewer than 2**31 edges in one layer, got {t.n_edges:,}; split the layer")
-    numbered = sparse.csr_array((np.arange(t.n_edges, dtype=np.int32), t.indices, t.indptr), (t.n_out, t.n_in))
-    turned = numbered.tocsc()
-    indptr_by_input, outputs = turned.indptr.astype(np.int64), turned.indices.astype(np.int32, copy=False)
+    edge_numbers = sparse.csr_array((np.arange(t.n_edges, dtype=np.int32), t.indices, t.indptr), (t.n_out, t.n_in))
+    transposed = edge_numbers.tocsc()
+    indptr_by_input, outputs = transposed.indptr.astype(np.int64), transposed.indices.astype(np.int32, copy=False)
     arrays = (
         panel_starts(t.indptr, t.indices, t.n_in),
         t.indices,
         *neighbourhoods(t.indptr, t.indices),
         indptr_by_input,
         outputs,
-        turned.data,
+        transposed.data,
         neighbourhoods(indptr_by_input, outputs)[0],
         mask(t),
     )
@@ -85,7 +88,7 @@ def plan(t: Topology) -> Plan:
 
 
 def mask(t: Topology) -> np.ndarray:
-    """A bit for each pair of output and input, each output's in whole bytes; empty where a dense layer is out of reach.
+    """One bit for each pair of output and input, each output in whole bytes; empty if the layer never runs as dense.
 
     Example:
         >>> from prewired import generators
@@ -99,7 +102,7 @@ def mask(t: Topology) -> np.ndarray:
 
 
 def panel_starts(indptr: np.ndarray, indices: np.ndarray, n_features: int) -> np.ndarray:
-    """Starts as a Plan has them: the indptr itself, or where each panel of each row starts.
+    """Compute `Plan.starts`: the indptr itself, or where each panel of each row starts.
 
     Example:
         >>> panel_starts(np.array([0, 2, 3]), np.array([0, 4, 1]), 5)
@@ -114,9 +117,9 @@ def panel_starts(indptr: np.ndarray, indices: np.ndarray, n_features: int) -> np
 
 
 def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in an order that puts those with equal indices side by side, and where each group of them starts.
+    """Order the rows so that rows with equal indices are side by side; return the order and where each group starts.
 
-    Both are empty where too few rows share their indices for it to be worth while.
+    Both are empty if too few rows share their indices (WORTH_GROUPING).
 
     Example:
         >>> neighbourhoods(np.array([0, 2, 4, 6, 8]), np.array([0, 1, 2, 3, 0, 1, 2, 3]))
@@ -124,12 +127,14 @@ def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray,
     """
     none = np.empty(0, np.int32)
     n_rows, sizes = len(indptr) - 1, np.diff(indptr)
-    hashed = _row_hashes(indptr, indices)
-    if n_rows < WORTH_GROUPING * (1 + np.count_nonzero(np.diff(np.sort(hashed)))):
+    hashes = _row_hashes(indptr, indices)
+    # Rows with equal indices have equal hashes, so the number of hashes bounds the number of groups from below.
+    if n_rows < WORTH_GROUPING * (1 + np.count_nonzero(np.diff(np.sort(hashes)))):
         return none, none
-    _, first, kind = np.unique(hashed, return_index=True, return_inverse=True)
+    _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
     rows = np.argsort(first[kind], kind="stable")
-    equal = _equal_to_the_row_before(rows, indptr, indices, sizes)
+    # Different rows may share a hash, so neighbours in the new order are compared index by index.
+    equal = _equal_to_previous_row(rows, indptr, indices, sizes)
     groups = np.flatnonzero(np.append(~equal, True))
     if n_rows < WORTH_GROUPING * (len(groups) - 1):
         return none, none
@@ -137,23 +142,24 @@ def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray,
 
 
 def _row_hashes(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """A number per row that differs, but for bad luck, where the indices do: the sum of the indices, well mixed."""
-    mixed = indices.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    """Hash the indices of each row: the sum of the indices, each mixed as in SplitMix64."""
+    values = indices.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    total = np.append(np.uint64(0), np.cumsum(mixed, dtype=np.uint64))
+        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
+    # Differences of one running sum give the sum of every row, empty rows included.
+    total = np.append(np.uint64(0), np.cumsum(values, dtype=np.uint64))
     return total[indptr[1:]] - total[indptr[:-1]]
 
 
-def _equal_to_the_row_before(
-    rows: np.ndarray, indptr: np.ndarray, indices: np.ndarray, sizes: np.ndarray
-) -> np.ndarray:
-    """Whether each row, in the order of `rows`, has the same indices as the one before."""
+def _equal_to_previous_row(rows: np.ndarray, indptr: np.ndarray, indices: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Whether each row, in the order of `rows`, has the same indices as the previous row."""
+    # Only rows of equal length can be equal; their edges are compared pair by pair.
     equal = np.append(False, sizes[rows[1:]] == sizes[rows[:-1]])
     pairs = np.flatnonzero(equal)
     n = sizes[rows[pairs]]
     offsets = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
-    here, before = (np.repeat(indptr[rows[at]], n) + offsets for at in (pairs, pairs - 1))
-    different = np.repeat(pairs, n)[indices[here] != indices[before]]
+    edges, previous_edges = (np.repeat(indptr[rows[at]], n) + offsets for at in (pairs, pairs - 1))
+    different = np.repeat(pairs, n)[indices[edges] != indices[previous_edges]]
+
     equal[different] = False
     return equal

@@ -1,30 +1,31 @@
-"""The reference of every operator in plain PyTorch: slow, on any device, and what the kernels are tested against."""
+"""The reference of every operator in plain PyTorch: slow, for any device, and what the kernels are tested against."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 
 PER_LAYER = 4
+"""Index tensors of a layer that an operator reads."""
 Tensors = Sequence[torch.Tensor]
 
 
-def forward_reference(x, wiring, parameters, relu, keep):
-    """What `forward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
-    kept = []
+def forward_reference(x, wiring, parameters, relu, keep_inputs):
+    """Compute `kernels.forward` in plain PyTorch; takes n_edges * batch memory a layer."""
+    inputs = []
     for k, last in numbered_layers(wiring):
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
-        kept.append(x)
-        terms = _wide(weight)[:, None] * _wide(x.t())[indices]
-        y = terms.new_zeros(row_count(starts), x.shape[0]).index_add_(0, _rows(starts), terms)
+        inputs.append(x)
+        terms = _widen(weight)[:, None] * _widen(x.t())[indices]
+        y = terms.new_zeros(row_count(starts), x.shape[0]).index_add_(0, _row_of_each_edge(starts), terms)
         if bias.numel():
-            y += _wide(bias)[:, None]
+            y += _widen(bias)[:, None]
         x = (y.relu() if relu or not last else y).to(x.dtype).t()
-    return [_feature_major(x), *(kept if keep else ())]
+    return [_feature_major(x), *(inputs if keep_inputs else ())]
 
 
-def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
-    """What `backward` computes, in plain PyTorch; takes n_edges * batch memory a layer."""
+def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights):
+    """Compute `kernels.backward` in plain PyTorch; takes n_edges * batch memory a layer."""
     none = g.new_empty(0)
     grads = []
     if relu:
@@ -32,23 +33,24 @@ def backward_reference(g, y, kept, wiring, by_input, parameters, relu, needs_x, 
     for k, _ in reversed(list(numbered_layers(wiring))):
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
-        rows, wide, n_in = _rows(starts), _wide(g.t()), row_count(by_input[PER_LAYER * k])
-        grads.append(wide.sum(1).to(g.dtype) if bias.numel() else none)
-        grads.append((wide[rows] * _wide(kept[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else none)
+        rows, g_out, n_in = _row_of_each_edge(starts), _widen(g.t()), row_count(by_input[PER_LAYER * k])
+        grads.append(g_out.sum(1).to(g.dtype) if bias.numel() else none)
+        grads.append((g_out[rows] * _widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else none)
         if k or needs_x:
-            down = wide.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), _wide(weight)[:, None] * wide[rows])
-            g = (torch.where(kept[k] <= 0, 0, down.t()) if k else down.t()).to(g.dtype)
+            terms = _widen(weight)[:, None] * g_out[rows]
+            g_in = g_out.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), terms)
+            g = (torch.where(inputs[k] <= 0, 0, g_in.t()) if k else g_in.t()).to(g.dtype)
     return [_feature_major(g) if needs_x else none, *reversed(grads)]
 
 
-def scattered_reference(starts, indices, mask, values, n_in):
-    """What `scattered` computes, in plain PyTorch; differentiable."""
-    return values.new_zeros(row_count(starts), n_in).index_put((_rows(starts), indices.long()), values)
+def scatter_weights_reference(starts, indices, mask, values, n_in):
+    """Compute `kernels.scatter_weights` in plain PyTorch; differentiable."""
+    return values.new_zeros(row_count(starts), n_in).index_put((_row_of_each_edge(starts), indices.long()), values)
 
 
-def gathered_reference(starts, indices, mask, dense):
-    """What `gathered` computes, in plain PyTorch."""
-    return dense[_rows(starts), indices.long()]
+def gather_weights_reference(starts, indices, mask, dense):
+    """Compute `kernels.gather_weights` in plain PyTorch."""
+    return dense[_row_of_each_edge(starts), indices.long()]
 
 
 def numbered_layers(wiring: Tensors) -> Iterator[tuple[int, bool]]:
@@ -57,21 +59,21 @@ def numbered_layers(wiring: Tensors) -> Iterator[tuple[int, bool]]:
     return ((k, k == n - 1) for k in range(n))
 
 
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    """In the type that values are computed in."""
+def row_count(starts: torch.Tensor) -> int:
+    """The number of rows that `Plan.starts` or `Plan.starts_by_input` describes."""
+    return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
+
+
+def _widen(values: torch.Tensor) -> torch.Tensor:
+    """The values in the type of the computation: float32 for half precision."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def _feature_major(x: torch.Tensor) -> torch.Tensor:
-    """A tensor of its own (no view) with strides (1, batch)."""
+    """A copy of x, not a view, with strides (1, batch)."""
     return torch.empty_strided(x.shape, (1, x.shape[0]), dtype=x.dtype, device=x.device).copy_(x)
 
 
-def row_count(starts: torch.Tensor) -> int:
-    return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
-
-
-def _rows(starts: torch.Tensor) -> torch.Tensor:
-    """The row of each edge."""
+def _row_of_each_edge(starts: torch.Tensor) -> torch.Tensor:
     fan_in = starts.diff() if starts.ndim == 1 else starts[-1] - starts[0]
     return torch.repeat_interleave(torch.arange(len(fan_in), device=starts.device), fan_in)

@@ -5,6 +5,6 @@ from .config import TrainConfig
 from .evaluation import check_fit, evaluate
 from .loop import train
 from .run import Run
-from .signals import signals
+from .signal_strength import measure_signals
 
-__all__ = ["Run", "TrainConfig", "check_fit", "data", "evaluate", "signals", "train"]
+__all__ = ["Run", "TrainConfig", "check_fit", "data", "evaluate", "measure_signals", "train"]

@@ -14,9 +14,9 @@ class TrainConfig:
         optimizer: "adam" (decoupled weight decay when there is any) or "sgd".
         momentum: of sgd, in [0, 1).
         weight_decay: >= 0.
-        seed: of the order of the training rows; the initial weights belong to the network.
-        patience: stop after so many epochs in a row without a lower validation loss, and go back to the weights of the
-            epoch that had the lowest; without it the weights of the last epoch stay.
+        seed: of the order of the training rows; the network has its own initial weights.
+        patience: stop after this many epochs in a row without a lower validation loss, and restore the weights of the
+            epoch with the lowest. None: train all epochs and keep the last weights.
 
     Raises:
         ValueError: if a value is out of range.
@@ -47,6 +47,6 @@ class TrainConfig:
             "weight_decay": ("weight_decay >= 0", self.weight_decay >= 0),
             "patience": ("an integer patience >= 1", patience is None or (isinstance(patience, int) and patience >= 1)),
         }
-        for name, (wanted, holds) in checks.items():
-            if not holds:
-                raise ValueError(f"expected {wanted}, got {name}={getattr(self, name)!r}")
+        for name, (expected, is_valid) in checks.items():
+            if not is_valid:
+                raise ValueError(f"expected {expected}, got {name}={getattr(self, name)!r}")

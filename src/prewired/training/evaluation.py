@@ -12,13 +12,13 @@ _EVALUATION_BATCH = 2048
 
 
 def loss_of(task: str) -> Callable[..., torch.Tensor]:
-    """The loss of a task: cross-entropy for "classification", else the mean squared error."""
+    """Return the loss of a task: cross-entropy for "classification", else the mean squared error."""
     return functional.cross_entropy if task == "classification" else functional.mse_loss
 
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-    """Mean loss and score of a network on rows of a data set; the score is accuracy, or R^2 for regression.
+    """Compute mean loss and score of a network on rows of a data set; the score is accuracy, or R^2 for regression.
 
     Example:
         >>> from prewired import data
@@ -28,7 +28,7 @@ def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tu
         True
     """
     net.eval()
-    output = torch.cat([net(part) for part in x.split(_EVALUATION_BATCH)])
+    output = torch.cat([net(rows) for rows in x.split(_EVALUATION_BATCH)])
     if data.task == "classification":
         loss = functional.cross_entropy(output, y)
         return float(loss), float((output.argmax(1) == y).double().mean())
@@ -38,7 +38,7 @@ def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tu
 
 @torch.inference_mode()
 def check_fit(net: nn.Module, data: Data) -> None:
-    """Raise a ValueError unless the network takes the rows of a data set and gives what it has for targets."""
+    """Raise a ValueError unless the network maps rows of the data set to one output per target."""
     net.eval()
     shape = tuple(net(data.x_train[:2]).shape)
     if shape != (2, data.n_outputs):

@@ -1,4 +1,4 @@
-"""Training a network on a data set: one visible loop that records what happened."""
+"""train: the training loop, which returns a Run."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from .config import TrainConfig
 from .data import Data
 from .evaluation import check_fit, evaluate, loss_of
 from .run import Run
-from .tracking import follow, layers_to_track
+from .tracking import find_tracked_layers, record_metrics
 
 
 def train(
@@ -27,26 +27,26 @@ def train(
 ) -> Run:
     """Train a network in place.
 
-    Cross-entropy for classification, mean squared error for regression. The same network, data, config and number of
-    threads give the same run, seconds aside.
+    The loss is cross-entropy for classification, mean squared error for regression. The same network, data, config and
+    number of threads give the same run, apart from its seconds.
 
     Args:
         net: maps (batch, data.n_features) to (batch, data.n_outputs).
-        data: what `data.load` returns.
+        data: a data set, from `data.load`.
         config: how to train.
-        progress: called after every epoch with (epochs done, epochs in all).
-        track: names in metrics.WEIGHTED_METRICS, to be computed before training and after every epoch for each
-            SparseLinear and each nn.Linear, which is a complete graph; NaN where an iteration does not settle. They
-            change nothing else in the run.
-        test: whether to look at the test data, once, at the end; not while a choice is still to be made by validation.
+        progress: called after every epoch with (epochs done, total epochs).
+        track: names in metrics.WEIGHTED_METRICS, computed before training and after every epoch for each SparseLinear
+            and each nn.Linear (a complete graph). The value is NaN if an iteration does not converge. Tracking changes
+            nothing else in the run.
+        test: whether to evaluate the test data once, at the end; False while a choice is still made by validation.
 
     Returns:
-        The Run.
+        The Run: losses, scores and seconds of every epoch.
 
     Raises:
-        ValueError: if the network's output has another shape, for an unknown name to track, or if there is no layer to
-            follow.
-        FloatingPointError: if a loss stops being finite.
+        ValueError: if the network's output has another shape, a name in `track` is unknown, or there is no layer to
+            track.
+        FloatingPointError: if a loss becomes NaN or infinite.
 
     Example:
         >>> from prewired import data
@@ -60,28 +60,28 @@ def train(
         >>> len(run.tracked["stable_rank"]), len(run.tracked["stable_rank"][0])
         (4, 2)
     """
-    loss_between = loss_of(data.task)
+    loss_function = loss_of(data.task)
     check_fit(net, data)
     tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
-    layers = layers_to_track(net, tracked) if tracked else []
-    follow(tracked, layers)
+    layers = find_tracked_layers(net, tracked) if tracked else []
+    record_metrics(tracked, layers)
     optimizer = optimizer_of(net, config)
-    order = RandomBits(config.seed, "training order")
-    chosen, kept = 0, list[torch.Tensor]()
+    row_order = RandomBits(config.seed, "training order")
+    chosen_epoch, best_state = 0, list[torch.Tensor]()
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
     for epoch in range(1, config.epochs + 1):
         net.train()
-        rows = torch.from_numpy(order.permutation(len(data.x_train)))
-        total = torch.zeros(())
+        rows = torch.from_numpy(row_order.permutation(len(data.x_train)))
+        loss_sum = torch.zeros(())
         start = time.perf_counter()
         for batch in rows.split(config.batch_size):
             optimizer.zero_grad()
-            loss = loss_between(net(data.x_train[batch]), data.y_train[batch])
+            loss = loss_function(net(data.x_train[batch]), data.y_train[batch])
             loss.backward()
             optimizer.step()
-            total += loss.detach() * len(batch)
+            loss_sum += loss.detach() * len(batch)
         history["seconds"].append(time.perf_counter() - start)
-        history["train_loss"].append(float(total) / len(rows))
+        history["train_loss"].append(float(loss_sum) / len(rows))
         val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
         history["val_loss"].append(val_loss)
         history["val_score"].append(val_score)
@@ -90,18 +90,18 @@ def train(
                 f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
                 f"{val_loss}); lower learning_rate={config.learning_rate}"
             )
-        follow(tracked, layers)
+        record_metrics(tracked, layers)
         if progress is not None:
             progress(epoch, config.epochs)
         if config.patience is not None:
             if history["val_loss"].index(min(history["val_loss"])) == epoch - 1:
-                chosen, kept = epoch, [tensor.detach().clone() for tensor in _state(net)]
-            elif epoch - chosen >= config.patience:
+                chosen_epoch, best_state = epoch, [tensor.detach().clone() for tensor in _training_state(net)]
+            elif epoch - chosen_epoch >= config.patience:
                 break
     if config.patience is None:
-        chosen = len(history["val_loss"])
+        chosen_epoch = len(history["val_loss"])
     else:
-        _restore(net, kept)
+        _restore(net, best_state)
     test_loss, test_score = evaluate(net, data, data.x_test, data.y_test) if test else (math.nan, math.nan)
     curves = {name: tuple(values) for name, values in history.items()}
     score_name = "accuracy" if data.task == "classification" else "r2"
@@ -112,24 +112,24 @@ def train(
         **curves,
         test_loss=test_loss,
         test_score=test_score,
-        chosen_epoch=chosen,
+        chosen_epoch=chosen_epoch,
         tracked={name: tuple(values) for name, values in tracked.items()},
     )
 
 
-def _state(net: nn.Module) -> list[torch.Tensor]:
-    """What training changes: the parameters, and running means and the like."""
+def _training_state(net: nn.Module) -> list[torch.Tensor]:
+    """The tensors that training changes: parameters, and floating-point buffers such as running means."""
     return [*net.parameters(), *(buffer for buffer in net.buffers() if buffer.is_floating_point())]
 
 
 @torch.no_grad()
-def _restore(net: nn.Module, kept: list[torch.Tensor]) -> None:
-    for tensor, value in zip(_state(net), kept, strict=True):
+def _restore(net: nn.Module, best_state: list[torch.Tensor]) -> None:
+    for tensor, value in zip(_training_state(net), best_state, strict=True):
         tensor.copy_(value)
 
 
 def optimizer_of(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer of a config, fused."""
+    """Create the optimizer of a config, fused."""
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             net.parameters(),

@@ -1,4 +1,4 @@
-"""Run: what happened in one training."""
+"""Run: the record of one training."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -8,13 +8,21 @@ from .config import TrainConfig
 
 @dataclass(frozen=True)
 class Run:
-    """What happened in one training.
+    """The record of one training.
 
-    `val_score` and `test_score` are the accuracy in [0, 1] (classification) or R^2 (regression), as `score_name` says.
-    All tuples have one entry per epoch; `seconds` is training time only, without evaluation. `chosen_epoch` is the one,
-    counted from 1, whose weights the network has in the end: the last, or the best one where it was stopped early. The
-    test data is looked at once, with these weights, or not at all (NaN). `tracked` has, for each metric that was
-    followed, its values before training and after every epoch, each time one per layer.
+    All tuples have one entry per epoch.
+
+    Attributes:
+        config: how the network was trained.
+        score_name: "accuracy", in [0, 1], or "r2" for regression.
+        n_parameters: weights and biases.
+        train_loss, val_loss, val_score: of each epoch.
+        seconds: of training in each epoch, without evaluation.
+        test_loss, test_score: of the final weights; NaN if the test data were not evaluated.
+        chosen_epoch: the epoch, counted from 1, of the final weights: the last epoch or, with patience, the epoch of
+            the lowest validation loss.
+        tracked: for each tracked metric, its values before training and after every epoch, each a tuple of one value
+            per layer.
     """
 
     config: TrainConfig
@@ -31,20 +39,20 @@ class Run:
 
     @property
     def chosen_score(self) -> float:
-        """The validation score of the weights that the network has in the end."""
+        """The validation score of the final weights."""
         return self.val_score[self.chosen_epoch - 1]
 
     @property
     def area(self) -> float:
         """Area under the curve of the validation score: its mean over all epochs of the config.
 
-        After an early stop the score counts as that of the chosen epoch.
+        Epochs after an early stop count with the score of the chosen epoch.
         """
-        held = self.config.epochs - len(self.val_score)
-        return (sum(self.val_score) + held * self.chosen_score) / self.config.epochs
+        epochs_after_stop = self.config.epochs - len(self.val_score)
+        return (sum(self.val_score) + epochs_after_stop * self.chosen_score) / self.config.epochs
 
     def epochs_to(self, score: float) -> int | None:
-        """Epochs until the validation score first reached `score`; None if it never did."""
+        """Number of epochs until the validation score first reached `score`; None if it never did."""
         return next((k for k, reached in enumerate(self.val_score, 1) if reached >= score), None)
 
     def seconds_to(self, score: float) -> float | None:
@@ -53,13 +61,13 @@ class Run:
         return None if epochs is None else sum(self.seconds[:epochs])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON can hold them; without `tracked` where nothing was."""
+        """Convert to values that JSON can hold; `tracked` is left out if nothing was tracked."""
         values = asdict(self)
         return values if self.tracked else {name: value for name, value in values.items() if name != "tracked"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`, also after a passage through JSON."""
+        """Build a Run from the result of `to_dict`, also after a passage through JSON."""
         plain = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         tracked = {name: tuple(map(tuple, epochs)) for name, epochs in values.get("tracked", {}).items()}
         return cls(**{**plain, "config": TrainConfig(**values["config"]), "tracked": tracked})

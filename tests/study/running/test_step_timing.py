@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from prewired.nn import mlp
-from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, carried_by, gather_bytes
+from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, gather_bytes, replace_layers
 from prewired.study import StudyConfig, nets
 from prewired.study.running import database, step_timing
 from prewired.study.running.step_timing import Timing, carrier, from_dict, keep, kept, time_steps
@@ -45,7 +45,7 @@ def edge_gradient(name, layer, like):
 @pytest.mark.parametrize("name", COMPARATORS)
 def test_comparators_compute_what_sparse_layers_do(name, bias):
     net = sparse_net(bias=bias)
-    other = carried_by(name, net, 7)
+    other = replace_layers(name, net, 7)
     x, y = torch.randn(7, 12, dtype=torch.float64, requires_grad=True), torch.randint(0, 5, (7,))
     mine, theirs = net(x), other(x)
     torch.testing.assert_close(theirs, mine)
@@ -66,7 +66,7 @@ def test_comparators_compute_what_sparse_layers_do(name, bias):
 @pytest.mark.parametrize("name", COMPARATORS)
 def test_adam_moves_a_comparator_as_it_moves_sparse_layers(name):
     net = sparse_net()
-    other = carried_by(name, net, 7)
+    other = replace_layers(name, net, 7)
     x, y = torch.randn(7, 12, dtype=torch.float64), torch.randint(0, 5, (7,))
     before = net(x).detach()
     for module in (net, other):
@@ -82,14 +82,14 @@ def test_adam_moves_a_comparator_as_it_moves_sparse_layers(name):
 def test_gathering_needs_a_constant_fan_in_and_memory():
     uneven = mlp([12, 20, 5], family="biregular", n_edges=61, seed=0)
     with pytest.raises(ValueError, match="expected the same fan-in at every output, got 3 to 4"):
-        carried_by("gather", uneven, 7)
+        replace_layers("gather", uneven, 7)
     net = mlp([12, 20, 20, 5], family="biregular", fan_in=3, seed=1)
     layers = [net[0], net[2]]
     assert gather_bytes(layers, 10) == 4 * (60 + 60 + 60 + 60) * 10
     largest = GATHER_LIMIT // gather_bytes(layers, 1)
-    assert isinstance(carried_by("gather", net, largest)[0], Gather)
+    assert isinstance(replace_layers("gather", net, largest)[0], Gather)
     with pytest.raises(ValueError, match="expected at most 256 MB to gather, got 256 MB"):
-        carried_by("gather", net, largest + 1)
+        replace_layers("gather", net, largest + 1)
 
 
 def test_a_step_of_everyone_at_every_density():
@@ -161,9 +161,9 @@ def test_comparators_carry_the_random_biregular_graph(monkeypatch):
 
     def carried(name, net, batch):
         nets_carried.append(net)
-        return carried_by(name, net, batch)
+        return replace_layers(name, net, batch)
 
-    monkeypatch.setattr(step_timing, "carried_by", carried)
+    monkeypatch.setattr(step_timing, "replace_layers", carried)
     time_steps(CONFIG, NETS, data.load, rounds=1, steps=1)
     assert {net[0].topology.recipe.family for net in nets_carried} == {"biregular"}
     assert len(nets_carried) == 2 * len(COMPARATORS)

@@ -1,26 +1,27 @@
-"""How a layer written in C finds the inputs of its outputs: by a rule, from gaps, or from a table of indices."""
+"""Choose how the C code of a layer finds the inputs of an output: by a rule, from gaps, or from a table of indices."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from ...topology import Topology
-from ..layers import Layer
+from ..layer_chain import Layer
 
 WAYS = ("rule", "gaps", "table")
 
 
 class Wiring(NamedTuple):
-    """The wiring of a layer as its C code has it.
+    """The wiring of a layer in its C code.
 
     Attributes:
-        way: "none" of a dense layer, or one of WAYS: "rule", where every output reads translates of one list of
-            offsets; "gaps", about a byte an edge: the inputs skipped since the edge before; "table", an index an edge.
+        way: "none" for a dense layer, or one of WAYS. "rule": every output reads the same list of offsets from its own
+            base. "gaps": about one byte per edge, the number of inputs skipped since the previous edge. "table": one
+            index per edge.
         order: (n_edges,) the edges in the order in which the code reads their weights.
-        fan_in: of every output, or -1 where they differ.
-        tables: what the file holds, each in the fewest bytes: fan_ins, offsets, bases, inputs, gaps.
-        shift: of a rule without bases: output j starts at input (floor(j * n_in / n_out) + shift) mod n_in.
-        wraps: of a rule: whether an input may lie beyond the last, and so at the beginning.
+        fan_in: of every output; -1 if the outputs differ.
+        tables: name -> array in the smallest type; the names are fan_ins, offsets, bases, inputs and gaps.
+        shift: for a rule without bases: the base of output j is input (floor(j * n_in / n_out) + shift) mod n_in.
+        wraps: for a rule: whether base plus offset may exceed the last input and continue at the first.
     """
 
     way: str
@@ -31,44 +32,45 @@ class Wiring(NamedTuple):
     wraps: bool = False
 
 
-def wiring(layer: Layer, indices: str) -> Wiring:
-    """The wiring of a layer, in the way asked for, or with "auto" in the way of fewest bytes; dense ones need none.
+def find_wiring(layer: Layer, indices: str) -> Wiring:
+    """Find the wiring of a layer in one of WAYS, or with "auto" in the way of fewest bytes; dense layers have "none".
 
     Raises:
-        ValueError: if a rule is asked for and there is none.
+        ValueError: if indices="rule" and the layer follows no rule.
 
     Example:
         >>> from prewired import generators
         >>> from prewired.nn.linear import SparseLinear
-        >>> from prewired.export.layers import layers
-        >>> (layer,) = layers(SparseLinear(generators.circulant(9, 9, offsets=[0, 1, 2, 4])))
-        >>> wiring(layer, "auto").tables
+        >>> from prewired.export.layer_chain import list_layers
+        >>> (layer,) = list_layers(SparseLinear(generators.circulant(9, 9, offsets=[0, 1, 2, 4])))
+        >>> find_wiring(layer, "auto").tables
         {'offsets': array([0, 1, 2, 4], dtype=uint8)}
     """
     t = layer.topology
     if t is None or t.n_edges == t.n_in * t.n_out:
         return Wiring("none", np.arange(layer.n_in * layer.n_out), layer.n_in, {})
     if indices == "rule":
-        found = _rule(t)
-        if found is None:
+        rule = _find_rule(t)
+        if rule is None:
             raise ValueError(
                 f"expected outputs that all read translates of one list of inputs for indices='rule', got layer "
                 f"{layer.name}, {t}; take indices='auto', which keeps its wiring in the fewest bytes"
             )
-        return found
+        return rule
     if indices != "auto":
-        return _table(t) if indices == "table" else _gaps(t)
-    found = [_rule(t), _table(t), _gaps(t) if _bytes_of_gaps(t) < t.n_edges * t.indices.itemsize else None]
-    return min((one for one in found if one is not None), key=n_bytes)
+        return _index_table(t) if indices == "table" else _gap_table(t)
+    gaps_are_small = _count_gap_bytes(t) < t.n_edges * t.indices.itemsize
+    options = [_find_rule(t), _index_table(t), _gap_table(t) if gaps_are_small else None]
+    return min((option for option in options if option is not None), key=n_bytes)
 
 
 def n_bytes(wiring: Wiring) -> int:
-    """Bytes of the tables."""
+    """Bytes of all tables."""
     return sum(table.nbytes for table in wiring.tables.values())
 
 
-def _rule(t: Topology) -> Wiring | None:
-    """The rule that all edges follow, or None; found in the edges, whatever the recipe says."""
+def _find_rule(t: Topology) -> Wiring | None:
+    """Find a rule that all edges follow; None if there is none. The recipe is not used."""
     fan_in = t.n_edges // t.n_out
     if fan_in == 0 or (t.fan_in != fan_in).any():
         return None
@@ -76,30 +78,30 @@ def _rule(t: Topology) -> Wiring | None:
     gaps = _cyclic_gaps(inputs[0], t.n_in)
     start = int(inputs[0, (np.argmax(gaps) + 1) % fan_in])  # behind the largest gap, so that a window is 0, 1, 2, ...
     offsets = np.sort((inputs[0] - start) % t.n_in)
-    bases, stored = (np.arange(t.n_out) * t.n_in // t.n_out + start) % t.n_in, {}
-    if not _follow(inputs, bases, offsets, t.n_in).all():
-        bases = _bases(inputs, offsets, t.n_in)
+    bases, tables = (np.arange(t.n_out) * t.n_in // t.n_out + start) % t.n_in, {}
+    if not _match_rule(inputs, bases, offsets, t.n_in).all():
+        bases = _find_bases(inputs, offsets, t.n_in)
         if bases is None:
             return None
-        stored = {"bases": smallest(bases)}
+        tables = {"bases": to_smallest_type(bases)}
     if offsets[-1] >= fan_in:
-        stored["offsets"] = smallest(offsets)
+        tables["offsets"] = to_smallest_type(offsets)
     order = np.argsort((inputs - bases[:, None]) % t.n_in, axis=1) + np.arange(t.n_out)[:, None] * fan_in
     wraps = bool(bases.max() + offsets[-1] >= t.n_in)
-    return Wiring("rule", order.reshape(-1), fan_in, stored, 0 if "bases" in stored else start, wraps)
+    return Wiring("rule", order.reshape(-1), fan_in, tables, 0 if "bases" in tables else start, wraps)
 
 
-def _bases(inputs: np.ndarray, offsets: np.ndarray, n_in: int) -> np.ndarray | None:
-    """Where the offsets start for each output, or None where some output reads anything else."""
+def _find_bases(inputs: np.ndarray, offsets: np.ndarray, n_in: int) -> np.ndarray | None:
+    """Find the base of each output, (n_out,); None if an output does not read the offsets from any base."""
     gaps = np.sort(_cyclic_gaps(inputs, n_in))
     if (gaps != gaps[0]).any():
         return None
     bases = np.full(len(inputs), -1)
-    for offset in offsets:  # the first input of an output is its base and one of the offsets
-        left = np.flatnonzero(bases < 0)
-        tried = (inputs[left, 0] - offset) % n_in
-        good = _follow(inputs[left], tried, offsets, n_in)
-        bases[left[good]] = tried[good]
+    for offset in offsets:  # the first input of an output is its base plus one of the offsets, mod n_in
+        unmatched = np.flatnonzero(bases < 0)
+        candidates = (inputs[unmatched, 0] - offset) % n_in
+        matches = _match_rule(inputs[unmatched], candidates, offsets, n_in)
+        bases[unmatched[matches]] = candidates[matches]
     return None if (bases < 0).any() else bases
 
 
@@ -107,41 +109,41 @@ def _cyclic_gaps(inputs: np.ndarray, n_in: int) -> np.ndarray:
     return np.diff(inputs, axis=-1, append=inputs[..., :1] + n_in)
 
 
-def _follow(inputs: np.ndarray, bases: np.ndarray, offsets: np.ndarray, n_in: int) -> np.ndarray:
-    """Whether each row of inputs is its base and the offsets, mod n_in."""
+def _match_rule(inputs: np.ndarray, bases: np.ndarray, offsets: np.ndarray, n_in: int) -> np.ndarray:
+    """Whether each row of inputs equals its base plus the offsets, mod n_in."""
     return (np.sort((inputs - bases[:, None]) % n_in, axis=1) == offsets).all(axis=1)
 
 
-def _table(t: Topology) -> Wiring:
-    return _listed(t, "table", {"inputs": smallest(t.indices)})
+def _index_table(t: Topology) -> Wiring:
+    return _edge_by_edge(t, "table", {"inputs": to_smallest_type(t.indices)})
 
 
-def _gaps(t: Topology) -> Wiring:
-    """Bytes that add up to the inputs skipped, where 255 says that the next byte belongs to the same gap."""
-    skipped = _skipped(t)
-    gaps = np.full(_bytes_of_gaps(t), 255, np.uint8)
-    gaps[np.cumsum(skipped // 255 + 1) - 1] = skipped % 255
-    return _listed(t, "gaps", {"gaps": gaps})
+def _gap_table(t: Topology) -> Wiring:
+    """Store the number of inputs skipped before each edge in bytes; 255 means that the next byte continues the gap."""
+    skips = _count_skipped(t)
+    gaps = np.full(_count_gap_bytes(t), 255, np.uint8)
+    gaps[np.cumsum(skips // 255 + 1) - 1] = skips % 255
+    return _edge_by_edge(t, "gaps", {"gaps": gaps})
 
 
-def _bytes_of_gaps(t: Topology) -> int:
-    return int((_skipped(t) // 255 + 1).sum())
+def _count_gap_bytes(t: Topology) -> int:
+    return int((_count_skipped(t) // 255 + 1).sum())
 
 
-def _skipped(t: Topology) -> np.ndarray:
-    """(n_edges,) the inputs between an edge and the one before at the same output, or the first input."""
-    skipped = np.diff(t.indices, prepend=-1) - 1
+def _count_skipped(t: Topology) -> np.ndarray:
+    """The number of inputs skipped before each edge, (n_edges,), counted from the output's previous edge."""
+    skips = np.diff(t.indices, prepend=-1) - 1
     starts = t.indptr[:-1][t.fan_in > 0]
-    skipped[starts] = t.indices[starts]
-    return skipped
+    skips[starts] = t.indices[starts]
+    return skips
 
 
-def _listed(t: Topology, way: str, tables: dict[str, np.ndarray]) -> Wiring:
+def _edge_by_edge(t: Topology, way: str, tables: dict[str, np.ndarray]) -> Wiring:
     constant = len({*t.fan_in.tolist()}) == 1
-    fan_ins = {} if constant else {"fan_ins": smallest(t.fan_in)}
+    fan_ins = {} if constant else {"fan_ins": to_smallest_type(t.fan_in)}
     return Wiring(way, np.arange(t.n_edges), int(t.fan_in[0]) if constant else -1, fan_ins | tables)
 
 
-def smallest(values: np.ndarray) -> np.ndarray:
-    """Integers of at least 0 in the unsigned type of fewest bytes."""
+def to_smallest_type(values: np.ndarray) -> np.ndarray:
+    """Convert integers >= 0 to the unsigned type of fewest bytes."""
     return values.astype(np.min_scalar_type(values.max(initial=0)))

@@ -1,4 +1,4 @@
-"""A network as one C file: for microcontrollers, and for any program that is to run it without a library."""
+"""Write a network as one C file, for microcontrollers and for programs that must run it without a library."""
 
 import shutil
 import subprocess
@@ -11,27 +11,27 @@ import torch
 from torch import nn
 
 from ...io import atomic_write
-from ..layers import Layer, layers
-from ..verification import check_chain
-from .input_access import WAYS, wiring
-from .text import check_name, text
+from ..layer_chain import Layer, list_layers
+from ..verification import compare_chain
+from .c_code import check_name, generate_code
+from .input_access import WAYS, find_wiring
 
 LIMIT = 60
-"""Seconds that a program compiled from the file may take."""
+"""Largest number of seconds of a run of the compiled program."""
 
 
 class CFile(NamedTuple):
-    """What `c` wrote; its text is a few lines.
+    """A C file that `c` wrote; prints as a few lines.
 
     Attributes:
         path: the file.
-        source: bytes of its text.
-        weights: bytes of the weights, scales and biases in a program that contains it.
-        indices: bytes of the tables that tell which inputs an output reads.
-        ram: bytes of its buffers, for batches.
-        ram_single: the same if it is compiled with a tile of 1.
-        wirings: for each layer how its inputs are found: "rule", "gaps" or "table"; "none" where all are read.
-        verified: by which compiler, and the largest difference from torch; or why it was not.
+        source: bytes of the text.
+        weights: bytes of the weights, scales and biases in a compiled program.
+        indices: bytes of the tables that describe the wiring in a compiled program.
+        ram: bytes of the buffers.
+        ram_single: bytes of the buffers if the file is compiled with a tile of 1.
+        wirings: for each layer how it finds its inputs: "rule", "gaps" or "table"; "none" if it reads all inputs.
+        verified: the compiler and the largest difference from torch, or the reason why the file is not verified.
     """
 
     path: Path
@@ -55,35 +55,35 @@ class CFile(NamedTuple):
 
 
 def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str = "auto") -> CFile:
-    """Write a network as one self-contained C99 file, compile it, and compare it with torch.
+    """Write a network as one self-contained C99 file, compile the file, and compare its outputs with torch.
 
-    The file has `void NAME(const float *x, float *y)` for one sample and `void NAME_batch(const float *x, float *y, int
-    n)` for n of them, row by row, and the constants NAME_INPUTS and NAME_OUTPUTS, in capitals. It allocates nothing;
-    a batch is worked on in tiles of 32 samples, and compiled with -D NAME_TILE=1 the file takes the least memory.
-    Weights are kept as they are in the network (float32; float16, bfloat16, int8 or int4 of a quantised one) and
-    computed with in float32. x and y must not overlap. Where a compiler works (cc, gcc or clang), the file is compiled,
-    run, and has to give the network's outputs, see `export.agreement`; only then does it replace one at `path`.
-    Elsewhere the result says that it is not verified.
+    The file defines `void NAME(const float *x, float *y)` for one sample, `void NAME_batch(const float *x, float *y,
+    int n)` for n samples, row by row, and the constants NAME_INPUTS and NAME_OUTPUTS, in capitals. The code allocates
+    no memory. It computes a batch in tiles of 32 samples; compiled with -D NAME_TILE=1 it takes the least memory.
+    Weights are stored as in the network (float32; float16, bfloat16, int8 or int4 if quantised); the arithmetic is
+    float32. x and y must not overlap. If a C compiler (cc, gcc or clang) works, the file is compiled, run and compared
+    with the network, see `export.verification`; only then does the file replace an existing one. If no C compiler is
+    found, the C file is written but not verified; the returned CFile says so.
 
     Args:
-        net: a chain of layers, see `export.layers.layers`.
+        net: a chain of layers, see `export.list_layers`.
         path: of the file, such as "net.c".
-        name: of the function; else the name of the file without its ending.
-        indices: how the wiring is kept. "auto" takes what is smallest of: "rule", nothing for each edge, where every
-            output reads translates of one list of inputs; "gaps", about a byte an edge; "table", an index an edge.
+        name: of the function; default the name of the file without its suffix.
+        indices: how to store the wiring: "rule", nothing per edge, if every output reads the same list of offsets from
+            its own base; "gaps", about one byte per edge; "table", one index per edge; "auto", the smallest of these.
 
     Raises:
-        TypeError: for anything but a module.
-        ValueError: for a network that cannot be written, a name that is none in C, or a rule where there is none.
-        FileNotFoundError, IsADirectoryError: if there can be no such file.
-        RuntimeError: if the file does not compile, run, or give the same outputs.
+        TypeError: if net is not a module.
+        ValueError: if the network cannot be written, the name is no name in C, or indices="rule" without a rule.
+        FileNotFoundError, IsADirectoryError: if the file cannot be written.
+        RuntimeError: if the file does not compile, does not run, or gives other outputs.
 
     Example:
         >>> from prewired.nn import mlp
         >>> net = mlp([8, 6, 2], family="rotating", fan_in=3)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     done = c(net, f"{folder}/net.c")
-        >>> done.wirings, done.indices, done.weights
+        ...     file = c(net, f"{folder}/net.c")
+        >>> file.wirings, file.indices, file.weights
         (('rule', 'none'), 0, 120)
     """
     path = Path(path)
@@ -91,23 +91,23 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
     name = check_name(path.stem if name is None else name)
     if indices not in ("auto", *WAYS):
         raise ValueError(f"expected indices to be one of auto, {', '.join(WAYS)}, got {indices!r}")
-    found = layers(net)
-    wirings = [wiring(layer, indices) for layer in found]
-    written = text(name, found, wirings)
+    layers = list_layers(net)
+    wirings = [find_wiring(layer, indices) for layer in layers]
+    code = generate_code(name, layers, wirings)
     with atomic_write.replacing(path) as part:
-        part.write_text(written.source, encoding="ascii")
-        verified = _verified(part, name, net, found)
-    sizes = written.weights, written.indices, written.ram, written.ram_single
-    return CFile(path, len(written.source), *sizes, tuple(one.way for one in wirings), verified)
+        part.write_text(code.source, encoding="ascii")
+        verified = _verify(part, name, net, layers)
+    sizes = code.weights, code.indices, code.ram, code.ram_single
+    return CFile(path, len(code.source), *sizes, tuple(wiring.way for wiring in wirings), verified)
 
 
 def compiler() -> str | None:
-    """The C compiler of this machine, None if there is none."""
-    return next((which for one in ("cc", "gcc", "clang") if (which := shutil.which(one))), None)
+    """The path of a C compiler; None if there is none."""
+    return next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
 
 
-def _verified(file: Path, name: str, net: nn.Module, found: list[Layer]) -> str:
-    """Compile the file and compare it with the network; what to say of it."""
+def _verify(file: Path, name: str, net: nn.Module, layers: list[Layer]) -> str:
+    """Compile the file and compare it with the network; returns `CFile.verified`."""
     cc = compiler()
     if cc is None:
         return "not verified: no C compiler found"
@@ -115,18 +115,19 @@ def _verified(file: Path, name: str, net: nn.Module, found: list[Layer]) -> str:
         program = f"{folder}/net"
 
         def run(x: torch.Tensor) -> torch.Tensor:
-            out = subprocess.run([program], input=x.numpy().tobytes(), capture_output=True, check=True, timeout=LIMIT)
-            return torch.from_numpy(np.frombuffer(out.stdout, np.float32).reshape(len(x), -1).copy())
+            samples = x.numpy().tobytes()
+            result = subprocess.run([program], input=samples, capture_output=True, check=True, timeout=LIMIT)
+            return torch.from_numpy(np.frombuffer(result.stdout, np.float32).reshape(len(x), -1).copy())
 
         try:
             _compile(cc, file, program, "-std=c99", "-O1", "-D", f"{name.upper()}_MAIN")
-            difference = check_chain(run, net, found, what=f"{name} in C", remedy="take prewired.export.program")
+            difference = compare_chain(run, net, layers, what=f"{name} in C", remedy="take prewired.export.program")
         except (OSError, subprocess.SubprocessError) as error:
-            if reason := _unusable(cc, folder):
+            if reason := _find_fault(cc, folder):
                 return f"not verified: {cc} makes no programs here, {reason}"
             raise RuntimeError(
-                f"expected C that {cc} compiles and that runs, got {_reason(error)}; nothing was written; try another "
-                "name=, or report it with the network"
+                f"expected C that {cc} compiles and that runs, got {_error_text(error)}; nothing was written; try "
+                "another name=, or report it with the network"
             ) from error
     return f"by {Path(cc).name}, largest difference {difference:.1e} of the scale of the outputs"
 
@@ -136,19 +137,19 @@ def _compile(cc: str, source: Path, program: str, *flags: str) -> None:
     subprocess.run(command, capture_output=True, check=True)
 
 
-def _unusable(cc: str, folder: str) -> str:
-    """Why no program that it makes runs, not even an empty one; "" if one does."""
+def _find_fault(cc: str, folder: str) -> str:
+    """Say why the compiler cannot make even an empty program that runs; "" if it can."""
     source, program = Path(folder, "empty.c"), f"{folder}/empty"
     source.write_text("int main(void) { return 0; }\n")
     try:
         _compile(cc, source, program)
         subprocess.run([program], capture_output=True, check=True, timeout=LIMIT)
     except (OSError, subprocess.SubprocessError) as error:
-        return _reason(error)
+        return _error_text(error)
     return ""
 
 
-def _reason(error: Exception) -> str:
-    """What a failed command said, in one line."""
-    said = getattr(error, "stderr", None) or b""
-    return " ".join(said.decode(errors="replace").split())[:300] or str(error)
+def _error_text(error: Exception) -> str:
+    """What a failed command printed, in one line."""
+    stderr = getattr(error, "stderr", None) or b""
+    return " ".join(stderr.decode(errors="replace").split())[:300] or str(error)

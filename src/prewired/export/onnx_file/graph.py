@@ -1,4 +1,4 @@
-"""An ONNX graph in the making: nodes, and constants that take few bytes in a file."""
+"""Graph: builds an ONNX model from nodes and from constants that take few bytes in the file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 LARGEST_FILE = 2**31 - 2**20
-"""Bytes of constants that a model in one file can have: protobuf ends at 2 GB."""
+"""Largest number of bytes of constants in one file: protobuf ends at 2 GB."""
 
 
 class Graph:
-    """The nodes and constants of an ONNX model in the making; its methods return the names of tensors.
+    """The nodes and constants of an ONNX model; the methods add to them and return the names of tensors.
 
-    All that depends on constants alone is computed once, when onnxruntime loads the file.
+    Nodes that depend on constants alone are computed once, when onnxruntime loads the file.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ class Graph:
         return name
 
     def constant(self, values: Any, kind: str = "") -> str:
-        """Add a constant of the type of its values; or in few bits, of kind float16 or bfloat16."""
+        """Add a constant in the type of its values, or in 16 bits with kind "float16" or "bfloat16"."""
         self.constants.append(self._tensor(values, kind, f"constant_{len(self.constants)}"))
         return self.constants[-1].name
 
     def sparse_constant(self, values: np.ndarray, kind: str, cells: np.ndarray, shape: tuple[int, int]) -> str:
-        """Add a constant that is zero but in the cells given, numbered row by row."""
+        """Add a constant that is zero except in `cells`, which are numbered row by row."""
         from onnx import helper
 
         name = f"sparse_{len(self.sparse)}"
@@ -65,22 +65,22 @@ class Graph:
         return tensor
 
     def floats(self, values: np.ndarray, kind: str) -> str:
-        """Add weights, which take in the file the bits of their kind, as a float32 tensor."""
+        """Add weights as a float32 tensor; in the file they take the bits of their kind."""
         if kind == "int4":
             return self._nibbles(values)
         return self.cast(self.constant(values, kind), "FLOAT") if kind != "float32" else self.constant(values)
 
     def _nibbles(self, values: np.ndarray) -> str:
-        """Integers from -7 to 7, two a byte: those of the first half in the low four bits, by plain bit operations.
+        """Add integers from -7 to 7, two per byte, the first half of them in the low four bits; returns float32.
 
         The type INT4 would need onnxruntime 1.23 for Cast, and its DequantizeLinear is not computed at loading.
         """
         n = math.ceil(values.size / 2)
         flat = np.zeros(2 * n, np.uint8)
         flat[: values.size] = values.reshape(-1) + 8
-        both = self.constant(flat[:n] | flat[n:] << 4)
-        low = self.add("BitwiseAnd", both, self.constant(np.uint8(15)))
-        high = self.add("BitShift", both, self.constant(np.uint8(4)), direction="RIGHT")
+        pairs = self.constant(flat[:n] | flat[n:] << 4)
+        low = self.add("BitwiseAnd", pairs, self.constant(np.uint8(15)))
+        high = self.add("BitShift", pairs, self.constant(np.uint8(4)), direction="RIGHT")
         all_of_them = self.add("Concat", low, high, axis=0)
         if values.size % 2:
             ends = (self.constant(np.array([at])) for at in (0, values.size))
@@ -97,18 +97,18 @@ class Graph:
         return self.add("Reshape", name, self.constant(np.array(shape, np.int64)))
 
     def scaled(self, name: str, scale: np.ndarray | None) -> str:
-        """The tensor times the scale, which has its shape but for ones; without scale the tensor itself."""
+        """Multiply a tensor by a scale that broadcasts to its shape; without a scale, return the tensor."""
         return name if scale is None else self.add("Mul", name, self.constant(scale))
 
     def whole(self, numbers: np.ndarray, to: str) -> str:
-        """Add whole numbers, which take in the file as few bytes as they need, as a tensor of another type."""
+        """Add integers as a tensor of type `to`; in the file they take the smallest type that holds them."""
         return self.cast(self.constant(numbers.astype(np.min_scalar_type(numbers.max(initial=0)))), to)
 
     def sums(self, gaps: np.ndarray, to: str) -> str:
-        """Add the sums of whole numbers along the last axis."""
+        """Add the cumulative sums of integers along the last axis."""
         return self.add("CumSum", self.whole(gaps, to), self.constant(np.int64(gaps.ndim - 1)))
 
     def rising(self, numbers: np.ndarray) -> str:
-        """Add whole numbers that do not fall along the last axis: the first, and the gaps from there on."""
+        """Add integers that do not decrease along the last axis; the file holds the first one and the gaps."""
         first = numbers[..., :1]
         return self.add("Add", self.sums(np.diff(numbers, prepend=first), "INT32"), self.whole(first, "INT32"))

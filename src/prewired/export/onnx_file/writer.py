@@ -1,4 +1,4 @@
-"""A network as an ONNX file, each layer in the form that onnxruntime runs fastest, or that is smallest."""
+"""Write a network as an ONNX file, each layer in the form that onnxruntime runs fastest, or in the smallest form."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ..._version import __version__
 from ...io import atomic_write
 from ...ops.plan import DENSE_LIMIT
 from ...ops.timing import TURN_SECONDS, time_in_turns
-from ..layers import Layer, layers
-from ..verification import ROWS, check_batch, check_chain, inputs
-from .forms import FORMS, ONE_ONCE_LOADED, InapplicableError, activate
+from ..layer_chain import Layer, list_layers
+from ..verification import ROWS, check_batch, compare_chain, random_inputs
+from .forms import FORMS, SAME_WHEN_LOADED, InapplicableError, activate
 from .graph import Graph
 
 OPSET, IR = 21, 10
 AS_FAST = 1.1
-"""Times the seconds of the fastest form up to which a form counts as fast as it, and the smallest file decides."""
+"""Forms that take at most this many times the seconds of the fastest count as equally fast; the smallest is taken."""
 
 
 class Form(NamedTuple):
-    """The form that a layer took in an ONNX file, and what was found out about the others.
+    """The form of a layer in an ONNX file, and the comparison with the other forms.
 
     Attributes:
         layer: name of the module.
         form: a name in FORMS.
-        seconds: of a call of this layer alone, by form, where forms were compared by time; of dense, sparse and packed,
-            which are one product once loaded, only the smallest was timed.
-        bytes: of this layer alone in a file, by form.
-        reasons: why the other forms do not apply.
+        seconds: by form, of a call of this layer alone; empty if times were not compared. Of dense, sparse and packed,
+            which are the same product once loaded, only the smallest is timed.
+        bytes: by form, of a file with this layer alone.
+        reasons: by form, why it does not apply.
     """
 
     layer: str
@@ -45,7 +46,7 @@ class Form(NamedTuple):
 
 
 class OnnxFile(NamedTuple):
-    """An ONNX file that was written: where, how many bytes, and the form of every layer; its text is a table."""
+    """An ONNX file that `onnx` wrote: path, bytes, and the form of every layer; prints as a table."""
 
     path: Path
     bytes: int
@@ -58,40 +59,41 @@ class OnnxFile(NamedTuple):
             for form, n in layer.bytes.items():
                 time = f", {1e6 * layer.seconds[form]:.3g} us" if form in layer.seconds else ""
                 if layer.seconds and not time:
-                    time = f", once loaded the same as {next(k for k in layer.seconds if k in ONE_ONCE_LOADED)}"
+                    time = f", once loaded the same as {next(k for k in layer.seconds if k in SAME_WHEN_LOADED)}"
                 lines.append(f"  {form}: {n:,} bytes{time}")
             lines += [f"  {form}: does not apply, {reason}" for form, reason in layer.reasons.items()]
         return "\n".join(lines)
 
 
 def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1) -> OnnxFile:
-    """Write a network as an ONNX file that agrees with it in onnxruntime, which is tried before the file is in place.
+    """Write a network as an ONNX file, and compare its outputs in onnxruntime with the network.
 
     The model maps "x", (batch, n_in) float32, to "y", (batch, n_out), for any batch. Needs onnx and onnxruntime. A
-    sparse layer takes one of six forms; of quantised layers the file has the integers, and onnxruntime makes float32
-    weights of them when it loads it.
+    sparse layer takes one of six forms. The file stores quantised layers as integers, from which onnxruntime computes
+    float32 weights when it loads the file.
 
         dense         a matrix product, with all zeros in the file
-        sparse        the same from a sparse initializer: 12 bytes an edge in the file, dense in memory
-        packed        the same from the gaps between edges: 5 or 6 bytes an edge in the file, dense in memory
-        gather        inputs gathered by output, times the weights, added up: 5 or 6 bytes an edge, no dense matrix
+        sparse        the same from a sparse initializer: 12 bytes per edge in the file, dense in memory
+        packed        the same from the gaps between edges: 5 or 6 bytes per edge in the file, dense in memory
+        gather        gathers the inputs of each output, multiplies, sums: 5 or 6 bytes per edge, no dense matrix
         gather_batch  the same in the other order, for larger batches
         blocks        a batched product over groups of outputs with the same inputs: little more than the weights
 
     Args:
-        net: a chain of linear layers and activations, as `layers` takes.
-        path: of the file; one that is there is replaced once the new one has been verified.
-        form: of all sparse layers; or "auto", for each layer the fastest in onnxruntime on one thread of this machine
-            (of forms that differ by less than a tenth, the smallest); or "smallest" on disk. Dense layers are dense.
-        batch: rows of x that "auto" measures with, >= 1.
+        net: a chain of linear layers and activations, see `list_layers`.
+        path: of the file; an existing file is replaced only when the new one is verified.
+        form: a form for all sparse layers; or "auto", for each layer the fastest form in onnxruntime on one thread of
+            this machine (among forms that differ by less than 10 %, the smallest); or "smallest" on disk. Dense layers
+            are always dense.
+        batch: rows of x with which "auto" measures, >= 1.
 
     Raises:
-        TypeError: for anything but a module.
-        ValueError: if the network cannot be exported, a form is unknown or a layer cannot take it, or the file would
-            exceed 2 GB.
-        FileNotFoundError, IsADirectoryError: if there can be no such file.
+        TypeError: if net is not a module.
+        ValueError: if the network cannot be exported, the form is unknown, a layer cannot take the form, or the file
+            would exceed 2 GB.
+        FileNotFoundError, IsADirectoryError: if the file cannot be written.
         ImportError: if onnx or onnxruntime is not installed.
-        RuntimeError: if onnxruntime does not give what the network does, see `export.agreement`; nothing is written.
+        RuntimeError: if the outputs in onnxruntime differ, see `export.verification`; then no file is written.
 
     Example:
         >>> import tempfile
@@ -109,43 +111,43 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
     if form not in ("auto", "smallest", *FORMS):
         raise ValueError(f"expected form to be one of auto, smallest, {', '.join(FORMS)}, got {form!r}")
     batch = check_batch(batch)
-    found = layers(net)
-    chosen = tuple(_chosen(layer, form, batch) for layer in found)
+    layers = list_layers(net)
+    forms = tuple(_choose_form(layer, form, batch) for layer in layers)
     graph, x = Graph(), "x"
-    for layer, taken in zip(found, chosen, strict=True):
-        x = activate(graph, layer, FORMS[taken.form](graph, layer, x))
-    model = _model(graph, found, {layer.name: taken.form for layer, taken in zip(found, chosen, strict=True)})
+    for layer, choice in zip(layers, forms, strict=True):
+        x = activate(graph, layer, FORMS[choice.form](graph, layer, x))
+    model = _model(graph, layers, {layer.name: choice.form for layer, choice in zip(layers, forms, strict=True)})
     with atomic_write.replacing(path) as part:
         part.write_bytes(model)
-        _verify(part, net, found)
-    return OnnxFile(path, len(model), chosen)
+        _verify(part, net, layers)
+    return OnnxFile(path, len(model), forms)
 
 
-def _chosen(layer: Layer, wanted: str, batch: int) -> Form:
-    """The form of a layer: the one wanted, or the best of those that apply."""
+def _choose_form(layer: Layer, request: str, batch: int) -> Form:
+    """Choose the form of a layer: the requested form, or the best form that applies."""
     if layer.topology is None:
-        wanted = "dense"
+        request = "dense"
     sizes, reasons = {}, {}
-    for name in FORMS if wanted in ("auto", "smallest") else (wanted,):
+    for name in FORMS if request in ("auto", "smallest") else (request,):
         try:
-            _check_batch(layer, name, batch if wanted == "auto" else 1)
-            sizes[name] = len(_alone(layer, name))
+            _check_batch(layer, name, batch if request == "auto" else 1)
+            sizes[name] = len(_model_of_layer(layer, name))
         except InapplicableError as reason:
             reasons[name] = str(reason)
     if not sizes:
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        sparse = wanted in FORMS and layer.topology is not None
+        sparse = request in FORMS and layer.topology is not None
         remedy = "form='auto'" if sparse else "prewired.export.c or prewired.export.program"
-        raise ValueError(f"expected a form that layer {layer.name} can take, got {wanted} ({why}); take {remedy}")
-    seconds = _seconds(layer, _unlike(sizes), batch) if wanted == "auto" else {}
+        raise ValueError(f"expected a form that layer {layer.name} can take, got {request} ({why}); take {remedy}")
+    seconds = _time_forms(layer, _forms_to_time(sizes), batch) if request == "auto" else {}
     limit = AS_FAST * min(seconds.values(), default=0)
     best = min((name for name in seconds or sizes if seconds.get(name, 0) <= limit), key=lambda name: sizes[name])
     return Form(layer.name, best, seconds, sizes, reasons)
 
 
-def _unlike(sizes: dict[str, int]) -> list[str]:
-    """The forms, but of those that are one once loaded the smallest alone."""
-    alike = sorted((name for name in sizes if name in ONE_ONCE_LOADED), key=lambda name: sizes[name])
+def _forms_to_time(sizes: dict[str, int]) -> list[str]:
+    """The forms to time: of the forms that are the same product once loaded, only the smallest."""
+    alike = sorted((name for name in sizes if name in SAME_WHEN_LOADED), key=lambda name: sizes[name])
     return [name for name in sizes if name not in alike[1:]]
 
 
@@ -154,24 +156,24 @@ def _check_batch(layer: Layer, form: str, batch: int) -> None:
         raise InapplicableError(f"a batch of {batch} would take {8 * batch * len(layer.weight) / 1e9:.1f} GB")
 
 
-def _alone(layer: Layer, form: str) -> bytes:
+def _model_of_layer(layer: Layer, form: str) -> bytes:
     """A model of one layer without its activation."""
     graph = Graph()
     FORMS[form](graph, layer, "x")
     return _model(graph, [layer], {layer.name: form})
 
 
-def _seconds(layer: Layer, forms: Sequence[str], batch: int) -> dict[str, float]:
-    """Median seconds of a call of this layer alone in each form, taken in turn."""
-    x = inputs(batch, layer.n_in).numpy()
-    sessions = {form: session(_alone(layer, form)) for form in forms}
-    calls = {form: partial(one.run, None, {"x": x}) for form, one in sessions.items()}
+def _time_forms(layer: Layer, forms: Sequence[str], batch: int) -> dict[str, float]:
+    """Measure the median seconds of a call of this layer alone in each form."""
+    x = random_inputs(batch, layer.n_in).numpy()
+    sessions = {form: session(_model_of_layer(layer, form)) for form in forms}
+    calls = {form: partial(each.run, None, {"x": x}) for form, each in sessions.items()}
     timings = time_in_turns(calls, rounds=9, turn_seconds=TURN_SECONDS)
     return {form: timing.median for form, timing in timings.items()}
 
 
 def session(model: bytes | str) -> Any:
-    """An onnxruntime session on one thread, of a model or the path of one."""
+    """Open an onnxruntime session on one thread, from the bytes of a model or from its path."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -180,46 +182,45 @@ def session(model: bytes | str) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _model(graph: Graph, found: Sequence[Layer], forms: dict[str, str]) -> bytes:
-    """The graph, whose last node gives the output, as the bytes of a file."""
+def _model(graph: Graph, layers: Sequence[Layer], forms: dict[str, str]) -> bytes:
+    """The bytes of a file with the graph; the output is that of the last node."""
     from onnx import TensorProto, helper
-
-    from ..._version import __version__
 
     graph.nodes[-1].output[0] = "y"
     x, y = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n])
-        for name, n in (("x", found[0].n_in), ("y", found[-1].n_out))
+        for name, n in (("x", layers[0].n_in), ("y", layers[-1].n_out))
     )
-    made = helper.make_graph(graph.nodes, "prewired", [x], [y], graph.constants, sparse_initializer=graph.sparse)
+    graph_proto = helper.make_graph(graph.nodes, "prewired", [x], [y], graph.constants, sparse_initializer=graph.sparse)
     model = helper.make_model(
-        made,
+        graph_proto,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR,
         producer_name="prewired",
         producer_version=__version__,
     )
-    helper.set_model_props(model, {f"layer {layer.name}": _about(layer, forms[layer.name]) for layer in found})
+    descriptions = {f"layer {layer.name}": _describe_layer(layer, forms[layer.name]) for layer in layers}
+    helper.set_model_props(model, descriptions)
     return model.SerializeToString()
 
 
-def _about(layer: Layer, form: str) -> str:
-    """What the file says of a layer, as JSON."""
-    about = {"form": form, "kind": layer.kind}
+def _describe_layer(layer: Layer, form: str) -> str:
+    """Describe a layer in JSON, for the metadata of the file."""
+    metadata = {"form": form, "kind": layer.kind}
     if layer.topology is not None:
-        about["digest"] = layer.topology.digest
+        metadata["digest"] = layer.topology.digest
         if layer.topology.recipe is not None:
-            about["recipe"] = layer.topology.recipe.to_json()
-    return json.dumps(about)
+            metadata["recipe"] = layer.topology.recipe.to_json()
+    return json.dumps(metadata)
 
 
-def _verify(path: Path, net: nn.Module, found: Sequence[Layer]) -> None:
-    """Raise a RuntimeError unless onnxruntime gives for random inputs what the network does."""
-    one = session(str(path))
-    most = max(len(layer.weight) for layer in found)
+def _verify(path: Path, net: nn.Module, layers: Sequence[Layer]) -> None:
+    """Raise a RuntimeError if onnxruntime and the network give different outputs for random inputs."""
+    session_of_file = session(str(path))
+    most = max(len(layer.weight) for layer in layers)
     rows = [n for n in ROWS if n == 1 or n * most <= DENSE_LIMIT]
 
     def run(x: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(one.run(None, {"x": x.numpy()})[0])
+        return torch.from_numpy(session_of_file.run(None, {"x": x.numpy()})[0])
 
-    check_chain(run, net, found, rows=rows, what="onnxruntime", remedy="take another form=")
+    compare_chain(run, net, layers, rows=rows, what="onnxruntime", remedy="take another form=")

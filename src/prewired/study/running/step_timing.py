@@ -14,7 +14,7 @@ from torch import nn
 from ... import generators
 from ...nn import count_parameters, mlp
 from ...nn.linear import SparseLinear
-from ...nn.reference_layers import COMPARATORS, carried_by
+from ...nn.reference_layers import COMPARATORS, replace_layers
 from ...ops import timing as ops_timing
 from ...ops.timing import time_in_turns
 from ...random_bits import RandomBits
@@ -186,7 +186,7 @@ def _contestants(
     families = [net.family for net in nets if not is_reference(net)]
     for name in COMPARATORS if families else ():
         try:
-            made = carried_by(name, modules[carrier(families)], config.batch_size)
+            made = replace_layers(name, modules[carrier(families)], config.batch_size)
             _step(made, config, loaded)()
             modules[name] = made
         except (ValueError, RuntimeError) as error:  # PyTorch lacks its sparse products on some platforms

@@ -17,7 +17,7 @@ from ...random_bits import RandomBits
 from ...topology import Topology
 from ...training import data
 from ...training.loop import train
-from ...training.signals import signals
+from ...training.signal_strength import measure_signals
 from ..config import StudyConfig
 from ..grid import Job, Net, is_reference
 from ..wiring import wire_net
@@ -146,7 +146,7 @@ def _trained(job: Job, config: StudyConfig, loaded: data.Data, tell: Tell) -> di
     else:
         topologies = wire_net(config, job.net, job.graph_seed)
         net = mlp(sizes, topologies=topologies, init_seed=seed, scale=job.net.init)
-    start: Mapping[str, Any] = {} if job.tuning else signals(net, loaded)
+    start: Mapping[str, Any] = {} if job.tuning else measure_signals(net, loaded)
     how = config.training(seed, job.learning_rate, tuning=job.tuning)
     about = {
         "layers": [_layer(t) for t in topologies],

@@ -37,7 +37,7 @@ class Row:
     digests: tuple[str, ...] = ()  # of the sparse layers
     versions: str = ""
     layers: tuple[Mapping[str, float], ...] = ()  # the metrics of each sparse layer
-    start: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each layer before training, see `signals`
+    start: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # before training, see `measure_signals`
     learning_rate: float = math.nan
 
     @property

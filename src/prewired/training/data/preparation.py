@@ -1,4 +1,4 @@
-"""From raw rows to what a network trains on: split, turn categories into 0/1 features, standardise."""
+"""Prepare rows for training: split them, turn categories into 0/1 features, standardise."""
 
 import math
 
@@ -13,19 +13,19 @@ Share = tuple[int, int]
 
 
 def split(strata: np.ndarray, test: Share, val: Share, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide rows at random into train, val and test so that each stratum is divided alike.
+    """Divide rows at random into train, val and test, with the same shares in every stratum.
 
-    The rows are shuffled and grouped by stratum, then every 1/share-th of them is taken: the parts have
-    exactly floor(share * n) rows, and within each stratum the count is off by less than one from its share.
+    The rows are shuffled and grouped by stratum. Then rows are taken at equal distances: a part has exactly
+    floor(share * n) rows, and in each stratum its number of rows differs from the share by less than one.
 
     Args:
-        strata: (n,) integers, the class of each row (all equal: not stratified).
-        test: share of the rows for test as (numerator, denominator); (0, 1): none.
+        strata: (n,) integers, the class of each row; all equal for a split without strata.
+        test: share of the rows for test as (numerator, denominator); (0, 1) for no test rows.
         val: share of the other rows for validation.
         seed: of the frozen random stream, label "data-split".
 
     Returns:
-        Row numbers of train, val and test, each ascending; together every row once.
+        The ascending row numbers of train, val and test; every row is in exactly one of them.
 
     Example:
         >>> train, val, test = split(np.array([0, 1] * 10), (1, 5), (1, 4), seed=0)
@@ -34,13 +34,13 @@ def split(strata: np.ndarray, test: Share, val: Share, *, seed: int) -> tuple[np
     """
     order = RandomBits(seed, "data-split").permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
-    taken = _every(len(order), test)
-    rest = order[~taken]
-    taken_val = _every(len(rest), val)
-    return np.sort(rest[~taken_val]), np.sort(rest[taken_val]), np.sort(order[taken])
+    is_test = _pick_share(len(order), test)
+    rest = order[~is_test]
+    is_val = _pick_share(len(rest), val)
+    return np.sort(rest[~is_val]), np.sort(rest[is_val]), np.sort(order[is_test])
 
 
-def _every(n: int, share: Share) -> np.ndarray:
+def _pick_share(n: int, share: Share) -> np.ndarray:
     return np.diff(np.arange(n + 1) * share[0] // share[1]) > 0
 
 
@@ -53,13 +53,13 @@ def standardise(
     names: tuple[str, ...],
     where: str,
 ) -> list[torch.Tensor]:
-    """Rows of x for each part, float32, with mean 0 and standard deviation 1 over the first part.
+    """Return the rows of each part in float32, with mean 0 and standard deviation 1 over the first part.
 
     Args:
         x: (n, n_features) of uint8 (pixels) or float64.
-        parts: row numbers; the statistics are those of the first part alone.
+        parts: row numbers; mean and deviation are computed from the first part alone.
         groups: number of equal slices of the features; the features of a slice share one mean and deviation.
-        numeric: (n_features,) booleans; the other features stay as they are.
+        numeric: (n_features,) booleans; features that are not numeric are not changed.
         names: (n_features,) names of the features.
         where: the file, for messages.
 
@@ -93,7 +93,7 @@ def standardise(
 
 
 def _mean_and_factor(values: np.ndarray) -> tuple[float, float]:
-    """Mean and 1/deviation; 0 instead if all values are equal; NaN if float64 cannot hold it."""
+    """Return mean and 1/deviation; the latter is 0 if all values are equal, NaN if float64 cannot hold it."""
     if (values == values[0, 0]).all():
         return float(values[0, 0]), 0.0
     if values.dtype == np.uint8:  # in integers: exact, and much faster
@@ -108,9 +108,9 @@ def _mean_and_factor(values: np.ndarray) -> tuple[float, float]:
 def one_hot(
     table: dict[str, np.ndarray], train: np.ndarray, where: str
 ) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
-    """Columns as one matrix: a number column stays, a column of words gives one 0/1 column per category.
+    """Build one matrix from columns: numbers are copied, words become one 0/1 column per category.
 
-    The categories are those of the training rows; a row with any other word has zeros in all of them.
+    The categories are those of the training rows; a row with another word has zeros in all its 0/1 columns.
     Returns the matrix (n, n_features), the feature names, and which features are numbers.
     """
     blocks, names, numeric = [], [], []

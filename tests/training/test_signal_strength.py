@@ -10,7 +10,7 @@ from torch import nn
 from prewired import SparseLinear, generators
 from prewired.nn import mlp
 from prewired.training import data
-from prewired.training.signals import signals
+from prewired.training.signal_strength import measure_signals
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_signals_are_those_of_a_network_written_out(digits, family, task):
     loaded = digits
     if task == "regression":
         loaded = replace(digits, task=task, y_train=torch.randn(len(digits.x_train), 10))
-    found = signals(net, loaded)
+    found = measure_signals(net, loaded)
     rms, norms = by_hand(net, loaded.x_train[:512], loaded.y_train[:512], task)
     np.testing.assert_allclose(found["activation_rms"], rms, rtol=1e-4)
     np.testing.assert_allclose(found["gradient_norm"], norms, rtol=1e-4)
@@ -60,22 +60,22 @@ def test_the_network_is_left_as_it_was(digits):
     net = nn.Sequential(mlp([64, 16, 10], family="rotating", density=0.25), nn.BatchNorm1d(10), nn.Dropout())
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    found = signals(net, digits)
-    assert found == signals(net, digits), "without dropout"
+    found = measure_signals(net, digits)
+    assert found == measure_signals(net, digits), "without dropout"
     assert net.training
     assert all(module._forward_hooks == {} for module in net.modules())
     assert all(p.grad is None for p in net.parameters())
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not net.eval().training
-    signals(net, digits)
+    measure_signals(net, digits)
     assert not net.training
 
 
 def test_hooks_go_also_when_the_network_fails(digits):
     net = nn.Sequential(nn.Linear(64, 10), nn.Linear(9, 10))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        signals(net, digits)
+        measure_signals(net, digits)
     assert all(module._forward_hooks == {} for module in net.modules())
 
 
@@ -84,7 +84,7 @@ def test_a_start_as_if_dense_is_too_weak_by_the_root_of_the_density(digits):
     loaded = replace(digits, task="regression", y_train=torch.zeros(len(digits.x_train), 10))
     graphs = [generators.biregular(a, b, density=0.25, seed=0) for a, b in ((64, 400), (400, 400))]
     right, blind = (
-        signals(mlp([64, 400, 400, 10], topologies=graphs, init_seed=0, scale=scale), loaded)
+        measure_signals(mlp([64, 400, 400, 10], topologies=graphs, init_seed=0, scale=scale), loaded)
         for scale in ("fan_in", "n_in")
     )
     for name, expected in ("activation_rms", [1 / 2, 1 / 4, 1 / 4]), ("gradient_norm", [1 / 8, 1 / 8, 1 / 16]):

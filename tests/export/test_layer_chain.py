@@ -9,7 +9,7 @@ from torch import nn
 
 from prewired import SparseLinear, Topology, export, generators
 from prewired.export.c_file import writer
-from prewired.export.layers import ACTIVATIONS, flat, layers
+from prewired.export.layer_chain import ACTIVATIONS, flatten, list_layers
 from prewired.nn import mlp
 from prewired.nn.quantization import KINDS, quantize
 
@@ -40,20 +40,20 @@ def sparse(n=8, seed=0):
 def test_a_module_may_appear_twice(write):
     relu, tied = nn.ReLU(), sparse()
     net = nn.Sequential(tied, relu, nn.Sequential(sparse(seed=1), relu), tied, relu, nn.Linear(8, 2))
-    assert [(one.name, one.activation) for one in layers(net)] == [
+    assert [(one.name, one.activation) for one in list_layers(net)] == [
         ("0", "relu"),
         ("2.0", "relu"),
         ("3", "relu"),
         ("5", ""),
     ]
-    assert np.array_equal(layers(net)[2].weight, layers(net)[0].weight)
+    assert np.array_equal(list_layers(net)[2].weight, list_layers(net)[0].weight)
     write(net)
 
 
 def test_an_empty_place_is_none():
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     net._modules["1"] = None
-    assert [name for name, _ in flat(net)] == ["0", "2"]
+    assert [name for name, _ in flatten(net)] == ["0", "2"]
 
 
 def test_modules_that_work_in_place(write):
@@ -89,7 +89,7 @@ def test_other_batch_normalisations():
         with torch.no_grad():
             expected = net(x).double().numpy()
         y = x.double().numpy()
-        for layer in layers(net):
+        for layer in list_layers(net):
             dense = np.zeros((layer.n_out, layer.n_in))
             t = layer.topology
             rows = np.repeat(np.arange(layer.n_out), layer.n_in if t is None else t.fan_in)
@@ -158,9 +158,9 @@ def scaled(value):
 )
 def test_what_is_no_chain_is_told_with_a_remedy(net, message):
     with pytest.raises(ValueError, match=message):
-        layers(net)
+        list_layers(net)
 
 
 def test_every_activation_has_its_name():
     net = nn.Sequential(*[m for kind in ACTIVATIONS for m in (nn.Linear(2, 2), kind())])
-    assert [layer.activation for layer in layers(net)] == list(ACTIVATIONS.values())
+    assert [layer.activation for layer in list_layers(net)] == list(ACTIVATIONS.values())

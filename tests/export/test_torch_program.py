@@ -11,17 +11,17 @@ from torch import nn
 
 import prewired
 from prewired import SparseLinear, generators
-from prewired.export.program import package, program
+from prewired.export.torch_program import load_program, package, program
 from prewired.nn import mlp
 from prewired.nn.quantization import quantize
 
 ELSEWHERE = """
 import sys, torch, prewired.export
+assert not {"onnx", "onnxruntime", "sklearn", "pooch", "matplotlib"} & {*sys.modules}, "registering needs no extras"
 kind, path, at = sys.argv[1:]
-load = torch.export.load if kind == "program" else torch._inductor.aoti_load_package
+load = prewired.export.load_program if kind == "program" else torch._inductor.aoti_load_package
 for k, path in enumerate(path.split(",")):
     one = load(path)
-    one = one.module() if kind == "program" else one
     pairs = torch.load(f"{at}{k}")
     with torch.no_grad():
         torch.testing.assert_close([one(x) for x, _ in pairs], [y for _, y in pairs])
@@ -195,3 +195,14 @@ def test_packages_run_in_another_process(tmp_path):
     kinds = [torch.float32, torch.float32, torch.float64]
     inputs = [[torch.randn(batch, 24, dtype=kind) for batch in (1, 2, 33)] for kind in kinds]
     same_elsewhere("package", paths, nets, inputs, tmp_path)
+
+
+def test_a_program_that_is_not_there_cannot_be_loaded(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a program in a file, got .*none\.pt2"):
+        load_program(tmp_path / "none.pt2")
+
+
+@pytest.mark.parametrize("wing", ["export", "nn", "ops"])
+def test_a_wing_with_layers_registers_the_operators(wing):
+    code = f"import sys, prewired.{wing}, torch; torch.ops.prewired.forward; assert 'onnx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

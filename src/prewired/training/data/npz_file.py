@@ -1,4 +1,4 @@
-"""A user's own NPZ file, read into a `Raw`; every way such a file can be wrong gives one clear line."""
+"""Read a user's NPZ file into `RawData`; an error names the file, the array and the row."""
 
 import zipfile
 import zlib
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .tabular import Raw, is_missing, listing
+from .raw_data import RawData, is_missing, list_names
 
 
-def _array(archive, key: str, path: Path) -> np.ndarray:
+def _read_array(archive, key: str, path: Path) -> np.ndarray:
     try:
         array = archive[key]
     except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -24,8 +24,8 @@ def _array(archive, key: str, path: Path) -> np.ndarray:
     return array
 
 
-def _features(archive, key: str, path: Path) -> np.ndarray:
-    x = _array(archive, key, path)
+def _read_features(archive, key: str, path: Path) -> np.ndarray:
+    x = _read_array(archive, key, path)
     if x.ndim < 2 or x.size == 0:
         raise ValueError(
             f"{path}: expected {key} of shape (rows, features) or (rows, ...), got {x.shape} (no rows or no "
@@ -41,17 +41,17 @@ def _features(archive, key: str, path: Path) -> np.ndarray:
     return x if x.dtype == np.uint8 else x.astype(np.float64)
 
 
-def _targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
-    y = _array(archive, key, path)
+def _read_targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
+    y = _read_array(archive, key, path)
     if y.shape not in ((n_rows,), (n_rows, 1)):
         raise ValueError(
             f"{path}: expected {key} of shape ({n_rows},), one target for each row of "
             f"{key.replace('y', 'x')}, got {y.shape}; one-hot rows become classes by argmax(axis=1)"
         )
     y = y.ravel().astype(str) if y.dtype.kind == "S" else y.ravel()
-    bad = np.array([is_missing(cell) for cell in y]) if y.dtype.kind == "U" else ~np.isfinite(y)
-    if bad.any():
-        row = int(np.argmax(bad))
+    invalid = np.array([is_missing(cell) for cell in y]) if y.dtype.kind == "U" else ~np.isfinite(y)
+    if invalid.any():
+        row = int(np.argmax(invalid))
         raise ValueError(
             f"{path}, {key}, row {row} (counted from 0): expected a value, got {y[row].item()!r}; "
             "correct the value or leave the row out"
@@ -59,25 +59,25 @@ def _targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
     return y
 
 
-def read_npz(path: Path) -> Raw:
-    """An NPZ file: x (rows, features) or (rows, ...), y (rows,), and maybe x_test and y_test."""
+def read_npz(path: Path) -> RawData:
+    """Read an NPZ file with x (rows, features) or (rows, ...), y (rows,), and optionally x_test and y_test."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: expected an .npz archive, got another format; write it with numpy.savez")
     with np.load(path, allow_pickle=False) as archive:
-        wanted = ("x", "y", "x_test", "y_test") if {"x_test", "y_test"} & set(archive.files) else ("x", "y")
-        for key in wanted:
+        required = ("x", "y", "x_test", "y_test") if {"x_test", "y_test"} & set(archive.files) else ("x", "y")
+        for key in required:
             if key not in archive.files:
                 raise ValueError(
-                    f"{path}: expected the arrays {', '.join(wanted)}, "
-                    f"got {listing(archive.files) or 'none'}; save {key} under that name"
+                    f"{path}: expected the arrays {', '.join(required)}, "
+                    f"got {list_names(archive.files) or 'none'}; save {key} under that name"
                 )
-        x = _features(archive, "x", path)
-        y = _targets(archive, "y", len(x), path)
+        x = _read_features(archive, "x", path)
+        y = _read_targets(archive, "y", len(x), path)
         if "x_test" not in archive.files:
             x_test, y_test = x[:0], y[:0]
         else:
-            x_test = _features(archive, "x_test", path)
-            y_test = _targets(archive, "y_test", len(x_test), path)
+            x_test = _read_features(archive, "x_test", path)
+            y_test = _read_targets(archive, "y_test", len(x_test), path)
     if x_test.shape[1:] != x.shape[1:]:
         raise ValueError(
             f"{path}: expected rows of shape {x.shape[1:]} in x_test as in x, got {x_test.shape[1:]}; "
@@ -91,10 +91,10 @@ def read_npz(path: Path) -> Raw:
     if image_shape and image_shape[0] not in (1, 3, 4):
         image_shape = None
     groups = None if x.ndim == 2 else image_shape[0] if image_shape else 1
-    both = np.concatenate([x, x_test])
-    return Raw(
+    all_rows = np.concatenate([x, x_test])
+    return RawData(
         path.name,
-        both.reshape(len(both), -1),
+        all_rows.reshape(len(all_rows), -1),
         np.concatenate([y, y_test]),
         n_test=len(x_test),
         image_shape=image_shape,

@@ -1,8 +1,8 @@
-"""The published data sets: where their files lie, and how they are read into a `Raw`.
+"""The published data sets: find their files and read them into `RawData`.
 
-The files come from a data root (the argument `root`, else the environment variable PREWIRED_DATA) with the
-folders mnist, fashion-mnist, cifar10 and adult, each file plain, .gz or .xz. Without a root they are fetched
-once from their authors' public addresses into the per-user cache and checked against their checksums.
+The files come from a data root (the argument `root`, else the environment variable PREWIRED_DATA) with the folders
+mnist, fashion-mnist, cifar10 and adult; each file is plain, .gz or .xz. Without a root, the files are fetched once
+from their authors' public addresses into the per-user cache and checked against their checksums.
 """
 
 import math
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .fetching import Root, data_root, fetch, find, read
-from .tabular import Raw, columns, decode, parse
+from .csv_file import decode_utf8, parse_columns, parse_csv
+from .raw_data import RawData
+from .source_files import Root, data_root, fetch_file, find_file, read_file
 
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 MNIST_SHA256 = {
@@ -53,8 +54,8 @@ ADULT_COLUMNS = [
 
 
 def read_idx(path: Path, n_axes: int) -> np.ndarray:
-    """The uint8 array in an IDX file: two zeros, 8 (uint8), the number of axes, their lengths, the values."""
-    content = read(path)
+    """Read the uint8 array of an IDX file: two zeros, 8 (uint8), the number of axes, the length of each, the values."""
+    content = read_file(path)
     magic = bytes([0, 0, 8, n_axes])
     if content[:4] != magic:
         raise ValueError(
@@ -77,12 +78,12 @@ def check_labels(labels: np.ndarray, path: Path) -> None:
         raise ValueError(f"{path}: expected labels 0 to 9, got {got}; get the file again")
 
 
-def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classes, root: Root) -> Raw:
+def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classes, root: Root) -> RawData:
     base = data_root(root)
     parts = []
     for part in ("train", "t10k"):
         paths = [
-            find(base, folder, stem) if base else fetch(f"{url}{stem}.gz", f"sha256:{hashes[stem]}", folder)
+            find_file(base, folder, stem) if base else fetch_file(f"{url}{stem}.gz", f"sha256:{hashes[stem]}", folder)
             for stem in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte")
         ]
         images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
@@ -99,10 +100,10 @@ def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classe
             f"{name}: expected test images of {x.shape[1:]} pixels as in training, got {x_test.shape[1:]}; "
             "get the files again"
         )
-    both = np.concatenate([x, x_test])
-    return Raw(
+    all_rows = np.concatenate([x, x_test])
+    return RawData(
         name,
-        both.reshape(len(both), -1),
+        all_rows.reshape(len(all_rows), -1),
         np.concatenate([y, y_test]),
         n_test=len(y_test),
         classes=tuple(classes),
@@ -111,23 +112,23 @@ def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classe
     )
 
 
-def mnist(root: Root) -> Raw:
+def mnist(root: Root) -> RawData:
     return _idx_images("mnist", "mnist", MNIST_URL, MNIST_SHA256, map(str, range(10)), root)
 
 
-def fashion_mnist(root: Root) -> Raw:
+def fashion_mnist(root: Root) -> RawData:
     return _idx_images("fashion_mnist", "fashion-mnist", FASHION_URL, FASHION_SHA256, FASHION_CLASSES, root)
 
 
-def cifar10(root: Root) -> Raw:
-    """Per image one label byte, then 1,024 red, 1,024 green and 1,024 blue bytes."""
+def cifar10(root: Root) -> RawData:
+    """Read CIFAR-10: for each image one label byte, then 1,024 red, 1,024 green and 1,024 blue bytes."""
     base = data_root(root)
     if base:
-        paths = [find(base, "cifar10", stem) for stem in CIFAR10_FILES]
+        paths = [find_file(base, "cifar10", stem) for stem in CIFAR10_FILES]
         with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
-            contents = list(pool.map(read, paths))
+            contents = list(pool.map(read_file, paths))
     else:
-        archive = fetch(CIFAR10_URL, f"md5:{CIFAR10_MD5}", "cifar10")
+        archive = fetch_file(CIFAR10_URL, f"md5:{CIFAR10_MD5}", "cifar10")
         paths = [archive / stem for stem in CIFAR10_FILES]
         contents = _cifar10_members(archive)
     parts = []
@@ -138,37 +139,38 @@ def cifar10(root: Root) -> Raw:
             )
         parts.append(np.frombuffer(content, np.uint8).reshape(-1, 3073))
         check_labels(parts[-1][:, 0], path)
-    both = np.concatenate(parts)
-    restored = base is not None and (base / "cifar10" / "approximate_images.json").is_file()
-    return Raw(
+    all_rows = np.concatenate(parts)
+    has_restored_images = base is not None and (base / "cifar10" / "approximate_images.json").is_file()
+    return RawData(
         "cifar10",
-        both[:, 1:],
-        both[:, 0],
+        all_rows[:, 1:],
+        all_rows[:, 0],
         n_test=len(parts[-1]),
         classes=CIFAR10_CLASSES,
         image_shape=(3, 32, 32),
         groups=3,
-        note=CIFAR10_NOTE if restored else "",
+        note=CIFAR10_NOTE if has_restored_images else "",
     )
 
 
 def _cifar10_members(archive: Path) -> list[bytes]:
     with tarfile.open(archive) as tar:
-        found = {Path(member.name).name: tar.extractfile(member) for member in tar if member.isfile()}
-        files = [found.get(stem) for stem in CIFAR10_FILES]
-        return [file.read() if file else b"" for file in files]
+        members = {Path(member.name).name: tar.extractfile(member) for member in tar if member.isfile()}
+        member_files = [members.get(stem) for stem in CIFAR10_FILES]
+        return [file.read() if file else b"" for file in member_files]
 
 
-def adult(root: Root) -> Raw:
-    """The census rows; '?' is a category of its own, and the labels of the test file end in a full stop."""
+def adult(root: Root) -> RawData:
+    """Read the census rows; '?' is a category, and the labels of the test file end in a full stop."""
     base = data_root(root)
     parts = []
-    for stem, known in ADULT_SHA256.items():
-        path = find(base, "adult", stem) if base else fetch(ADULT_URL + stem, f"sha256:{known}", "adult")
-        text = "\n".join("" if line.startswith("|") else line for line in decode(read(path), path).splitlines())
-        header, rows, lines = parse(text, path, ADULT_COLUMNS)
+    for stem, checksum in ADULT_SHA256.items():
+        path = find_file(base, "adult", stem) if base else fetch_file(ADULT_URL + stem, f"sha256:{checksum}", "adult")
+        text = decode_utf8(read_file(path), path)
+        text = "\n".join("" if line.startswith("|") else line for line in text.splitlines())
+        header, rows, lines = parse_csv(text, path, ADULT_COLUMNS)
         rows = [[*row[:-1], row[-1].rstrip(".")] for row in rows]
-        parts.append(columns(header, rows, path, lines))
+        parts.append(parse_columns(header, rows, path, lines))
     train, test = parts
     for name in ADULT_COLUMNS:
         if train[name].dtype.kind != test[name].dtype.kind:
@@ -178,11 +180,11 @@ def adult(root: Root) -> Raw:
             )
     x = {name: np.concatenate([train[name], test[name]]) for name in ADULT_COLUMNS}
     y = x.pop("income")
-    return Raw("adult", x, y, n_test=len(test["income"]))
+    return RawData("adult", x, y, n_test=len(test["income"]))
 
 
-def digits(root: Root) -> Raw:
-    """1,797 digits of 8x8 pixels (0 to 16), shipped inside scikit-learn."""
+def digits(root: Root) -> RawData:
+    """Read the 1,797 digits of 8x8 pixels (0 to 16) that come with scikit-learn."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -191,9 +193,9 @@ def digits(root: Root) -> Raw:
         ) from None
     x, y = (np.asarray(part) for part in load_digits(return_X_y=True))
     names = tuple(str(digit) for digit in range(10))
-    return Raw("digits", x, y, classes=names, image_shape=(1, 8, 8), groups=1)
+    return RawData("digits", x, y, classes=names, image_shape=(1, 8, 8), groups=1)
 
 
-DATASETS: dict[str, Callable[[Root], Raw]] = {
+DATASETS: dict[str, Callable[[Root], RawData]] = {
     function.__name__: function for function in (digits, mnist, fashion_mnist, cifar10, adult)
 }

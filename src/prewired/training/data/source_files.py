@@ -1,4 +1,4 @@
-"""The files of the published data sets: found below a data root, or fetched once into the per-user cache."""
+"""Find the files of the published data sets below a data root, or fetch them once into the per-user cache."""
 
 import gzip
 import lzma
@@ -11,12 +11,12 @@ Root = str | os.PathLike | None
 
 
 def data_root(root: Root) -> Path | None:
-    """The folder that holds the data sets' folders, or None: fetch them."""
-    chosen = root if root is not None else os.environ.get("PREWIRED_DATA") or None
-    return None if chosen is None else Path(chosen)
+    """The folder that holds the folders of the data sets; None if the files are to be fetched."""
+    folder = root if root is not None else os.environ.get("PREWIRED_DATA") or None
+    return None if folder is None else Path(folder)
 
 
-def find(root: Path, folder: str, stem: str) -> Path:
+def find_file(root: Path, folder: str, stem: str) -> Path:
     for suffix in ("", ".gz", ".xz"):
         path = root / folder / (stem + suffix)
         if path.is_file():
@@ -28,8 +28,8 @@ def find(root: Path, folder: str, stem: str) -> Path:
     )
 
 
-def fetch(url: str, known_hash: str, folder: str) -> Path:
-    """The file at a public address, kept in the per-user cache and checked against its checksum."""
+def fetch_file(url: str, known_hash: str, folder: str) -> Path:
+    """Return the path of a file in the per-user cache; fetch the file from its address first if it is not there."""
     try:
         import pooch
     except ImportError:
@@ -49,8 +49,8 @@ def fetch(url: str, known_hash: str, folder: str) -> Path:
         ) from error
 
 
-def read(path: Path) -> bytes:
-    """The content of a plain, .gz or .xz file."""
+def read_file(path: Path) -> bytes:
+    """Read a plain, .gz or .xz file."""
     opener: Callable = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     try:
         with opener(path, "rb") as file:
