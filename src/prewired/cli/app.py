@@ -198,7 +198,7 @@ def train(arguments: argparse.Namespace) -> None:
     from .. import checkpoint, plots
     from ..io import atomic_write
     from ..nn import mlp
-    from ..study import parse_family
+    from ..study.config import parse_family
     from ..training import data, loop
 
     if arguments.picture:

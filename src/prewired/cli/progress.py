@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..study import Step
+    from ..study.running.eta import Step
 
 SECONDS_BETWEEN_LINES = 20
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .progress import counted, study_progress
 
 if TYPE_CHECKING:
-    from ..study import Engine, Study
+    from ..study import Study
+    from ..study.running.engines import Engine
 
 FIELDS = {  # options of `prewired study` -> fields of StudyConfig; those that are given win over the file's
     "data": "data",
@@ -106,20 +107,21 @@ def add_status(one: argparse.ArgumentParser) -> None:
 
 def study(arguments: argparse.Namespace) -> None:
     """`prewired study`: run what is missing, then write everything and print the main tables."""
-    from ..study import from_dict, read
-    from ..study import study as run_study
+    from ..study import StudyConfig, read_toml, run
 
     _need_extras()
-    values = {} if arguments.file is None else read(arguments.file)
+    values = {} if arguments.file is None else read_toml(arguments.file)
     given = {field: getattr(arguments, option) for option, field in FIELDS.items() if hasattr(arguments, option)}
     if "densities" in given:
         values.pop("edges", None)
     if "edges" in given:
         values.pop("densities", None)
-    config = from_dict({**values, **given}, "prewired study" if arguments.file is None else str(arguments.file))
+    config = StudyConfig.from_dict(
+        {**values, **given}, "prewired study" if arguments.file is None else str(arguments.file)
+    )
     folder = arguments.output or Path("study" if arguments.file is None else arguments.file.stem)
     with study_progress() as progress:
-        found = run_study(config, folder, engine=_engine(arguments), progress=progress)
+        found = run(config, folder, engine=_engine(arguments), progress=progress)
     _report(found, folder, pictures=True, tables=True)
 
 
@@ -136,10 +138,10 @@ def report(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """`prewired status`: how far a study is."""
-    from ..study.study_status import lines
+    from ..study.study_status import describe
     from ..study.study_status import status as status_of
 
-    for line in lines(status_of(arguments.folder)):
+    for line in describe(status_of(arguments.folder)):
         print(line)
 
 

@@ -184,7 +184,7 @@ def load_study(folder: str | Path) -> list[Net]:
         raise ValueError(f"expected {KINDS}, got the folder {str(folder)!r} without {database.FILE_NAME}")
     connection = database.open_to_read(folder)
     try:
-        runs = database.load(connection)
+        runs = database.read_results(connection)
     finally:
         connection.close()
     made: dict[str, Topology] = {}
