@@ -28,7 +28,7 @@ from .tasks import (
 class StudyPlan:
     """All nets and tasks of a study, with the keys under which results are stored; see `StudyPlan.build`.
 
-    Two things are known only while the study runs: the graphs (`with_graphs`) and the learning rates (`with_rates`).
+    Two things are determined while the study runs: the graphs (`with_graphs`) and the learning rates (`with_rates`).
 
     Args:
         config: the study.

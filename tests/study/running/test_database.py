@@ -75,7 +75,7 @@ def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
 
 def test_a_damaged_database_is_one_line(tmp_path):
     connection = database.open_store(tmp_path)
-    for seed in range(200):
+    for seed in range(50):
         database.add_result(connection, key(seed=seed), payload("x" * 500))
     connection.close()
     path = tmp_path / database.FILE_NAME
