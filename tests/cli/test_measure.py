@@ -16,7 +16,8 @@ from prewired.cli import network_files, progress
 from prewired.cli.app import main
 from prewired.io import named_units, topology_file
 from prewired.nn import mlp, wire
-from prewired.study import StudyConfig, study
+from prewired.study import StudyConfig
+from prewired.study import run as run_study
 from prewired.study.running import database
 
 ONE = ["rotating", "n_in=40", "n_out=30", "fan_in=5"]
@@ -59,7 +60,7 @@ def studied(tmp_path_factory):
     np.savez(folder / "mine.npz", x=np.random.RandomState(0).normal(size=(120, 12)).astype(np.float32), y=y)
     small = {"graph_seeds": 2, "hidden": (16, 16), "epochs": 1, "timing": False}
     config = StudyConfig(str(folder / "mine.npz"), ("biregular", "rotating"), (0.25, 0.5), **small)
-    study(config, folder / "out")
+    run_study(config, folder / "out")
     return folder / "out"
 
 
@@ -419,8 +420,8 @@ def change(folder, target, payload):
     """A copy of a study's store with every payload changed."""
     source = database.open_store(folder)
     copy = database.open_store(target)
-    for key, value in database.load(source).items():
-        database.add(copy, key, payload(value))
+    for key, value in database.read_results(source).items():
+        database.add_result(copy, key, payload(value))
     source.close()
     copy.close()
     return target
@@ -462,7 +463,7 @@ def test_a_folder_with_several_studies(capsys, tmp_path):
             ({"family": "rotating", "sizes": [8, 8, 2], "train_seed": 1}, [layer]),
         ]
     ):
-        database.add(
+        database.add_result(
             connection, database.canonical_json({**shared, **more, "run": k}), {"layers": layers, "finished": ""}
         )
     connection.close()

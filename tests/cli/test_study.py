@@ -15,9 +15,12 @@ from rich.console import Console
 from prewired.cli import progress
 from prewired.cli.app import create_app, main
 from prewired.cli.progress import counted, duration, study_progress, time_left
-from prewired.study import GRAPHS, RATES, RUNS, Graphs, Job, Net, Step, StudyConfig, from_dict, inline, load, processes
-from prewired.study import study as run_study
+from prewired.study import StudyConfig, inline, load, processes
+from prewired.study import run as run_study
+from prewired.study.nets import Net
 from prewired.study.running import database
+from prewired.study.running.eta import Step
+from prewired.study.tasks import GRAPHS, RATES, RUNS, GraphTask, TrainingTask
 from prewired.training import data
 
 WRITTEN = {
@@ -179,7 +182,7 @@ def asked(monkeypatch):
         calls.append((config, str(folder), engine))
         raise ValueError("asked")
 
-    monkeypatch.setattr("prewired.study.study", record)
+    monkeypatch.setattr("prewired.study.run", record)
     return calls
 
 
@@ -357,7 +360,7 @@ def test_a_missing_extra_is_found_before_any_training(capsys, monkeypatch, tmp_p
 # Progress
 
 NET = Net("digits", "rotating", "", "fan_in", 0.1, (64, 8, 10))
-JOB = Job(NET, None, 0, 1e-3)
+JOB = TrainingTask(NET, None, 0, 1e-3)
 
 
 def step(phase=RUNS, *, done=1, total=9, left=600.0, task=JOB, **run):
@@ -376,7 +379,7 @@ def plain_lines(capsys, monkeypatch, steps):
 
 
 def test_lines_of_a_study(capsys, monkeypatch):
-    of_graphs = Step(GRAPHS, Graphs(NET, 3), 1, 1, 2, None, {"layers": []})
+    of_graphs = Step(GRAPHS, GraphTask(NET, 3), 1, 1, 2, None, {"layers": []})
     tuning = step(RATES, task=replace(JOB, tuning=True), test_score=math.nan, left=90)
     lines = plain_lines(capsys, monkeypatch, [(0, of_graphs), (1, tuning), (2, step(test_score=0.91234))])
     assert lines == [
@@ -447,6 +450,6 @@ def test_the_estimate_in_words():
 def test_the_config_of_a_report_is_that_of_the_study(studied):
     words, folder = studied
     summary = json.loads((folder / "summary.json").read_text())
-    assert from_dict(summary["config"]) == load(folder).config
+    assert StudyConfig.from_dict(summary["config"]) == load(folder).config
     assert load(folder).config.families == ("biregular", "rotating", "fibonacci")
     assert str(words[2]) in load(folder).config.data

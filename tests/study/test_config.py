@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prewired.study import StudyConfig, from_dict, parse_families, parse_family, read
+from prewired.study import StudyConfig, read_toml
+from prewired.study.config import parse_families, parse_family
 from prewired.study.reporting.pages import _toml
 
 CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1)
@@ -146,9 +147,9 @@ hidden = [24, 20]
 epochs = 1
 """
     )
-    values = read(path)
+    values = read_toml(path)
     assert list(values) == ["data", "families", "densities", "graph_seeds", "hidden", "epochs"]
-    assert from_dict(values, str(path)) == CONFIG
+    assert StudyConfig.from_dict(values, str(path)) == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -168,12 +169,12 @@ def test_files_that_are_no_study(tmp_path, text, message):
     path = tmp_path / "study.toml"
     path.write_bytes(text)
     with pytest.raises(ValueError, match=message):
-        read(path)
+        read_toml(path)
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / "moon.toml")
+        read_toml(tmp_path / "moon.toml")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_a_file_that_is_not_there(tmp_path):
 )  # fmt: skip
 def test_fields_that_are_no_study(values, message):
     with pytest.raises(ValueError, match=message):
-        from_dict(values, "x.toml")
+        StudyConfig.from_dict(values, "x.toml")
 
 
 rates = st.floats(1e-6, 10)
@@ -227,12 +228,12 @@ NEEDED = {name: OWN.pop(name) for name in ("data", "families")}
 
 @given(CELLS, st.fixed_dictionaries(NEEDED, optional=OWN))
 def test_configurations_go_through_dicts_json_and_toml(cells, given):
-    config = from_dict({**cells, **given})
+    config = StudyConfig.from_dict({**cells, **given})
     values = config.to_dict()
     assert set(values) <= {field.name for field in fields(config)}
-    assert from_dict(values) == config
-    assert from_dict(json.loads(json.dumps(values))) == config
+    assert StudyConfig.from_dict(values) == config
+    assert StudyConfig.from_dict(json.loads(json.dumps(values))) == config
     text = "\n".join(f"{name} = {_toml(value)}" for name, value in values.items())
-    assert from_dict(tomllib.loads(text)) == config
+    assert StudyConfig.from_dict(tomllib.loads(text)) == config
     for name, value in values.items():
         assert name in NEEDED or value != next(field.default for field in fields(config) if field.name == name)

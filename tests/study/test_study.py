@@ -15,24 +15,14 @@ import pytest
 
 from prewired import generators
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
-from prewired.study import (
-    GRAPHS,
-    RATES,
-    RUNS,
-    Graphs,
-    Net,
-    StudyConfig,
-    load,
-    module_bytes,
-    nets,
-    reporting,
-    study,
-    training_jobs,
-)
-from prewired.study.running import database, tasks
-from prewired.study.running.eta import cost
-from prewired.study.running.task_table import Ledger
+from prewired.study import StudyConfig, StudyPlan, load, reporting, run
+from prewired.study.nets import Net, list_nets
+from prewired.study.running import database, perform
+from prewired.study.running.eta import estimate_cost
+from prewired.study.running.perform import module_bytes
+from prewired.study.running.task_table import TaskTable
 from prewired.study.statistics import DENSE, DENSE_NARROW
+from prewired.study.tasks import GRAPHS, RATES, RUNS, GraphTask, list_runs
 from prewired.topology import Recipe
 from prewired.training import data
 
@@ -55,14 +45,14 @@ def plain(result):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    return folder, study(CONFIG, folder)
+def finished(finished_study):
+    assert finished_study[1].config == CONFIG
+    return finished_study
 
 
 @pytest.fixture
 def done(finished, tmp_path):
-    """A copy of the folder of the finished study, and what it gave."""
+    """A copy of the folder of the finished study, and its results."""
     shutil.copy(finished[0] / database.FILE_NAME, tmp_path)
     return tmp_path, finished[1]
 
@@ -71,18 +61,18 @@ def done(finished, tmp_path):
 
 
 def test_grid_has_each_distinct_run_once_and_balanced():
-    narrow = {"digits": {0.1: (64, 3, 2, 10), 0.3: (64, 8, 7, 10)}}
-    made = nets(CONFIG, {"digits": SIZES}, narrow)
-    jobs = training_jobs(CONFIG, made, dict.fromkeys(made, 0.01))
+    nets = list_nets(CONFIG, {"digits": SIZES})
+    narrow = [net.sizes for net in nets if net.family == DENSE_NARROW]
+    jobs = list_runs(CONFIG, nets, dict.fromkeys(nets, 0.01))
     assert len(jobs) == len(set(jobs)) == N_RUNS
     assert jobs[0].net == Net("digits", DENSE, "", "fan_in", None, SIZES)
     assert [(job.net.family, job.net.density, job.net.sizes) for job in jobs[1:7]] == [
-        *((DENSE_NARROW, density, narrow["digits"][density]) for density in (0.1, 0.3)),
+        *((DENSE_NARROW, density, sizes) for density, sizes in zip((0.1, 0.3), narrow, strict=True)),
         *((family, density, SIZES) for density in (0.1, 0.3) for family in ("biregular", "rotating")),
     ]
     assert [job.graph_seed for job in jobs] == [None] * 3 + [0, None, 0, None, 1, 1]
     assert {(job.train_seed, job.learning_rate, job.tuning) for job in jobs} == {(0, 0.01, False)}
-    more = training_jobs(replace(CONFIG, train_seeds=2), made, dict.fromkeys(made, 0.01))
+    more = list_runs(replace(CONFIG, train_seeds=2), nets, dict.fromkeys(nets, 0.01))
     assert more[:N_RUNS] == jobs
     assert more[N_RUNS:] == [replace(job, train_seed=1) for job in jobs]
 
@@ -93,11 +83,11 @@ def test_a_study_then_more_of_it(done):
     assert len(result.rows) == result.n_runs == len(first) == N_RUNS
     assert len(stored(folder, "graphs")) == N_GRAPHS
     wider = replace(CONFIG, families=("fibonacci", *CONFIG.families), train_seeds=2, graph_seeds=3)
-    more = study(wider, folder)
+    more = run(wider, folder)
     assert stored(folder)[:N_RUNS] == first
     assert len(more.rows) == len(stored(folder)) == 2 * (1 + 2 * (1 + 1 + 3 + 1))
     assert len(stored(folder, "graphs")) == 2 * (1 + 3 + 1)
-    same = study(CONFIG, folder, progress=pytest.fail)  # nothing is done
+    same = run(CONFIG, folder, progress=pytest.fail)  # nothing is done
     assert plain(same) == plain(result)
     assert same.digest == result.digest
 
@@ -123,18 +113,18 @@ def test_the_narrow_reference_is_the_same_whichever_family_comes_first(finished,
         config = replace(CONFIG, families=families[k:] + families[:k], **change)
         connection = database.open_store(tmp_path / str(k))
         for graphs in (False, True):  # before and after the graphs are there
-            ledger = Ledger(config, finished[1].facts, connection)
-            for task in ledger.missing(GRAPHS) if graphs else ():
-                ledger.add(task, tasks.perform(task, config, pytest.fail, pytest.fail))
-            jobs = ledger.tasks(RUNS).values()
-            narrow.append([job.net.sizes for job in jobs if job.net.family == DENSE_NARROW])
+            table = TaskTable(StudyPlan.build(config, finished[1].facts), connection)
+            for task in table.missing(GRAPHS) if graphs else ():
+                table.add(task, perform.perform(task, config, pytest.fail, pytest.fail))
+            table.apply_graphs()
+            narrow.append([task.net.sizes for task in table.plan.runs if task.net.family == DENSE_NARROW])
         connection.close()
     assert len(narrow[0]) == 2
     assert narrow == [narrow[0]] * 8
 
 
 def test_training_seeds_change_the_weights_and_graph_seeds_the_graphs(tmp_path):
-    rows = study(replace(CONFIG, train_seeds=2, batch_size=5000), tmp_path).rows
+    rows = run(replace(CONFIG, train_seeds=2, batch_size=5000), tmp_path).rows
     dense = [row.run.train_loss[0] for row in rows if row.family == DENSE]  # one batch: the loss of the initial weights
     assert abs(dense[0] - dense[1]) > 1e-4
     sparse = [row.run.train_loss[0] for row in rows if row.family == "rotating" and row.density == 0.1]
@@ -182,7 +172,7 @@ def test_what_is_stored_of_graphs(finished):
 def test_a_graph_of_two_families_has_the_recipe_of_the_first(tmp_path, families):
     """With 2 of 24 inputs each both are the same band."""
     config = replace(CONFIG, families=families, densities=(0.1,))
-    result = study(config, tmp_path)
+    result = run(config, tmp_path)
     second = [row.digests[1] for row in result.rows if row.digests]
     assert second[0] == second[1]
     assert json.loads(result.recipes[second[0]])["family"] == families[0]
@@ -190,7 +180,7 @@ def test_a_graph_of_two_families_has_the_recipe_of_the_first(tmp_path, families)
 
 def test_the_dead_share_counts_units_of_both_sides(tmp_path):
     config = replace(CONFIG, families=("erdos_renyi",), densities=(0.1,), graph_seeds=1)
-    row = study(config, tmp_path).rows[2]
+    row = run(config, tmp_path).rows[2]
     for layer, (n_in, n_out) in zip(row.layers, ((64, 24), (24, 20)), strict=True):
         assert layer["dead_share"] == (layer["dead_inputs"] + layer["dead_outputs"]) / (n_in + n_out)
     assert row.metrics["dead_share"] == pytest.approx(np.mean([layer["dead_share"] for layer in row.layers]))
@@ -205,27 +195,27 @@ def test_bytes_count_buffers():
 
 
 def test_a_graph_is_measured_once(done, monkeypatch):
-    monkeypatch.setattr(tasks.metrics, "measure", pytest.fail)
-    monkeypatch.setattr(tasks.metrics, "measure_network", pytest.fail)
-    assert len(study(replace(CONFIG, train_seeds=2), done[0]).rows) == 2 * N_RUNS
+    monkeypatch.setattr(perform.metrics, "measure", pytest.fail)
+    monkeypatch.setattr(perform.metrics, "measure_network", pytest.fail)
+    assert len(run(replace(CONFIG, train_seeds=2), done[0]).rows) == 2 * N_RUNS
 
 
 def test_momentum_makes_other_runs_only_with_sgd(tmp_path):
     small = replace(CONFIG, families=("rotating",), densities=(0.3,))
-    study(small, tmp_path)
-    study(replace(small, momentum=0.5), tmp_path, progress=pytest.fail)
+    run(small, tmp_path)
+    run(replace(small, momentum=0.5), tmp_path, progress=pytest.fail)
     for momentum in (0.5, 0.9):
-        study(replace(small, optimizer="sgd", momentum=momentum), tmp_path)
+        run(replace(small, optimizer="sgd", momentum=momentum), tmp_path)
     assert len(stored(tmp_path)) == 3 * 3
-    study(replace(small, patience=1), tmp_path)
+    run(replace(small, patience=1), tmp_path)
     assert len(stored(tmp_path)) == 4 * 3
     assert len(stored(tmp_path, "graphs")) == 1
 
 
 def test_other_data_under_the_same_name_are_other_runs(done, monkeypatch):
     digits = data.load("digits")
-    monkeypatch.setattr(tasks.data, "load", lambda name, **_: replace(digits, x_test=digits.x_test + 1))
-    study(CONFIG, done[0])
+    monkeypatch.setattr(perform.data, "load", lambda name, **_: replace(digits, x_test=digits.x_test + 1))
+    run(CONFIG, done[0])
     assert len(stored(done[0])) == 2 * N_RUNS
     assert len(stored(done[0], "graphs")) == N_GRAPHS
 
@@ -236,15 +226,15 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
     x = rng.normal(size=(120, 16)).astype(np.float32)
     np.savez(path, x=x, y=x[:, 0] + 0.1 * rng.normal(size=120))
     config = StudyConfig(str(path), ("rotating",), (0.5,), graph_seeds=1, hidden=(8, 8), epochs=2, timing=False)
-    result = study(config, tmp_path / "study")
+    result = run(config, tmp_path / "study")
     assert result.rows[0].run.score_name == "r2"
     text = reporting.markdown(reporting.analyse(result))
     assert "R2" in text
     assert "accuracy" not in text
     moved = path.rename(tmp_path / "other.npz")
-    study(replace(config, data=(str(moved),)), tmp_path / "study", progress=pytest.fail)
+    run(replace(config, data=(str(moved),)), tmp_path / "study", progress=pytest.fail)
     np.savez(path, x=x, y=x[:, 1])
-    study(config, tmp_path / "study")
+    run(config, tmp_path / "study")
     assert len(stored(tmp_path / "study")) == 2 * len(result.rows)
     path.unlink()
     assert load(tmp_path / "study").config == config, "a report needs no data"
@@ -261,12 +251,12 @@ def test_every_family_has_the_same_edges_and_an_unequal_one_is_named(monkeypatch
     monkeypatch.setattr("prewired.study.wiring.wire", unequal)
     message = r"rotating at density 0\.1: expected \[.*\] edges per layer as biregular has"
     with pytest.raises(ValueError, match=message):
-        study(CONFIG, tmp_path)
+        run(CONFIG, tmp_path)
     assert stored(tmp_path) == []
-    study(replace(CONFIG, families=("biregular",)), tmp_path)
+    run(replace(CONFIG, families=("biregular",)), tmp_path)
     message = r"biregular at density 0\.1: expected \[.*\] edges per layer as rotating has"
     with pytest.raises(ValueError, match=message):  # also against what is there already
-        study(replace(CONFIG, families=("rotating", "biregular")), tmp_path)
+        run(replace(CONFIG, families=("rotating", "biregular")), tmp_path)
 
 
 def moon(sizes, *, family, density, seed):
@@ -281,7 +271,7 @@ WIRE = wire
 def test_an_impossible_cell_is_found_before_any_training(monkeypatch, tmp_path):
     monkeypatch.setattr("prewired.study.wiring.wire", moon)
     with pytest.raises(ValueError, match=r"^rotating at density 0\.3: expected the moon$"):
-        study(CONFIG, tmp_path)
+        run(CONFIG, tmp_path)
     assert stored(tmp_path) == []
     assert load(tmp_path).rows == ()
 
@@ -289,7 +279,7 @@ def test_an_impossible_cell_is_found_before_any_training(monkeypatch, tmp_path):
 def test_impossible_cells_may_be_left_out_and_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("prewired.study.wiring.wire", moon)
     config = replace(CONFIG, skip_impossible=True, controls=("permuted",))
-    result = study(config, tmp_path)
+    result = run(config, tmp_path)
     assert {(row.family, row.density) for row in result.rows} == {
         (DENSE, None),
         *((family, density) for density in (0.1, 0.3) for family in (DENSE_NARROW, "biregular")),
@@ -305,20 +295,20 @@ def test_impossible_cells_may_be_left_out_and_are_named(monkeypatch, tmp_path):
 
 def test_densities_that_round_to_the_same_graphs_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"got 0\.1 and 0\.101, both with 6, 2 inputs per output; leave one out"):
-        study(replace(CONFIG, densities=(0.1, 0.101)), tmp_path)
+        run(replace(CONFIG, densities=(0.1, 0.101)), tmp_path)
     with pytest.raises(ValueError, match=r"at least one input per output, got density=0\.01 of n_in=24"):
-        study(replace(CONFIG, densities=(0.01,)), tmp_path)
+        run(replace(CONFIG, densities=(0.01,)), tmp_path)
     with pytest.raises(ValueError, match=r"got 0\.1 and 0\.101, both with \d, \d inputs per output; leave one out"):
-        study(replace(CONFIG, densities=(0.1, 0.101), budget="erdos_renyi"), tmp_path)
+        run(replace(CONFIG, densities=(0.1, 0.101), budget="erdos_renyi"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_budget_may_tell_densities_apart(tmp_path):
     """0.1 and 0.0945 are both 6 and 2 inputs of 64 and 24 by density, but not by a budget."""
     with pytest.raises(ValueError, match="both with 6, 2 inputs"):
-        study(replace(CONFIG, densities=(0.0945, 0.1)), tmp_path / "one")
+        run(replace(CONFIG, densities=(0.0945, 0.1)), tmp_path / "one")
     both = replace(CONFIG, families=("rotating",), densities=(0.0945, 0.1), budget="erdos_renyi")
-    digests = {row.digests for row in study(both, tmp_path / "two").rows if row.digests}
+    digests = {row.digests for row in run(both, tmp_path / "two").rows if row.digests}
     assert len(digests) == 2
 
 
@@ -327,23 +317,23 @@ def test_a_family_that_takes_no_density_says_what_it_takes(tmp_path):
     with pytest.raises(
         ValueError, match=r"^toeplitz:offsets=\[0,1,2\] at density 0\.1: .*follow from offsets= alone; leave"
     ):
-        study(config, tmp_path)
+        run(config, tmp_path)
     assert stored(tmp_path) == []
 
 
 def test_exact_families_join_a_study_at_one_density_by_levelling(tmp_path):
     families = tuple(f"{family}:fit=level" for family in ("projective_plane", "margulis", "de_bruijn_tower"))
     config = replace(CONFIG, families=("biregular", *families), densities=(0.25,), graph_seeds=1)
-    rows = study(config, tmp_path).rows
+    rows = run(config, tmp_path).rows
     assert [row.label for row in rows[2:]] == list(config.families)
     assert {row.run.n_parameters for row in rows[2:]} == {24 * 16 + 24 + 20 * 6 + 20 + 210}
     with pytest.raises(ValueError, match=r'margulis:fit=nearest at density 0\.25: .*fit="level" accepts any share'):
-        study(replace(config, families=("margulis:fit=nearest",)), tmp_path)
+        run(replace(config, families=("margulis:fit=nearest",)), tmp_path)
 
 
 def test_a_family_of_random_edges_is_refused_as_soon_as_its_graphs_differ(tmp_path):
     with pytest.raises(ValueError, match=r"erdos_renyi_p at density 0\.1: expected"):
-        study(replace(CONFIG, families=("erdos_renyi_p",)), tmp_path)
+        run(replace(CONFIG, families=("erdos_renyi_p",)), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +350,7 @@ def test_a_family_of_random_edges_is_refused_as_soon_as_its_graphs_differ(tmp_pa
 def test_a_foreign_row_is_one_line_with_path_and_remedy(done, table, payload):
     with sqlite3.connect(done[0] / database.FILE_NAME) as connection:
         connection.execute(f"UPDATE {table} SET payload = ? WHERE id = 4", (payload,))
-    for again in (lambda: study(CONFIG, done[0]), lambda: load(done[0])):
+    for again in (lambda: run(CONFIG, done[0]), lambda: load(done[0])):
         with pytest.raises(ValueError, match=r"runs\.sqlite, got another row .*; choose another folder"):
             again()
 
@@ -376,12 +366,12 @@ def test_an_interruption_says_how_to_go_on_and_nothing_shows_of_it(finished, tmp
 
     n = after if phase == RUNS else 0
     with pytest.raises(KeyboardInterrupt, match=f"{n} of {N_RUNS} runs are stored; run the same command again"):
-        study(CONFIG, tmp_path, progress=interrupt)
+        run(CONFIG, tmp_path, progress=interrupt)
     before = stored(tmp_path), stored(tmp_path, "graphs")
     assert [len(rows) for rows in before] == [n, 2 if phase == GRAPHS else N_GRAPHS]
     partial = load(tmp_path)
     assert (len(partial.rows), partial.n_runs) == (n, N_RUNS)
-    again = study(CONFIG, tmp_path)
+    again = run(CONFIG, tmp_path)
     assert again.digest == finished[1].digest
     assert stored(tmp_path)[:n] == before[0]
     assert stored(tmp_path, "graphs")[: len(before[1])] == before[1]
@@ -393,7 +383,7 @@ def test_an_epoch_that_is_interrupted_is_not_stored(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match=f"0 of {N_RUNS} runs are stored"):
-        study(replace(CONFIG, epochs=2), tmp_path, progress=interrupt)
+        run(replace(CONFIG, epochs=2), tmp_path, progress=interrupt)
 
 
 def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeypatch, tmp_path):
@@ -403,10 +393,12 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
 
     def progress(step):
         steps.append(step)
-        seconds[0] = sum(cost(s.task, config) for s in steps if s.payload) * 10  # if costs were tenths of seconds
+        seconds[0] = (
+            sum(estimate_cost(s.task, config) for s in steps if s.payload) * 10
+        )  # if costs were tenths of seconds
         left.append(step.left)
 
-    study(config, tmp_path, progress=progress)
+    run(config, tmp_path, progress=progress)
     results = [step for step in steps if step.payload]
     assert [(step.phase, step.done, step.total) for step in results] == [
         *((GRAPHS, k, N_GRAPHS) for k in range(1, N_GRAPHS + 1)),
@@ -415,10 +407,10 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
     of_runs = [step for step in steps if step.phase == RUNS]
     assert [step.epoch for step in of_runs] == [1, 2, 3, 3] * N_RUNS
     assert [step.done for step in of_runs] == [k for run in range(N_RUNS) for k in (run, run, run, run + 1)]
-    assert all(isinstance(step.task, Graphs) == (step.phase == GRAPHS) for step in steps)
-    total = 10 * sum(cost(step.task, config) for step in results)
+    assert all(isinstance(step.task, GraphTask) == (step.phase == GRAPHS) for step in steps)
+    total = 10 * sum(estimate_cost(step.task, config) for step in results)
     at = len(steps) - 4  # the last run has three epochs and its result to come; the time is that of all others
-    np.testing.assert_allclose(left[at - 1] / (total - 10 * cost(results[-1].task, config)), 0, atol=1)
+    np.testing.assert_allclose(left[at - 1] / (total - 10 * estimate_cost(results[-1].task, config)), 0, atol=1)
     assert left[-1] == pytest.approx(0)
     assert all(value is not None and value >= 0 for value in left)
 
@@ -469,7 +461,7 @@ def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done):
     line = f"interrupted: {len(after_interruption)} of {N_RUNS} runs are stored; run the same command again to go on"
     assert errors.splitlines()[-1] == line
 
-    assert len(study(replace(CONFIG, epochs=10), tmp_path).rows) == N_RUNS
+    assert len(run(replace(CONFIG, epochs=10), tmp_path).rows) == N_RUNS
     everything = stored(tmp_path)
     assert everything[: len(after_kill)] == after_kill
     assert everything[: len(after_interruption)] == after_interruption
@@ -497,14 +489,14 @@ def test_the_digest_is_of_what_came_out(finished):
 def test_steps_are_timed_last_once_and_only_if_asked(tmp_path):
     config = replace(CONFIG, families=("rotating",), densities=(0.3,))
     steps = []
-    assert study(config, tmp_path, progress=steps.append).timings == ()
+    assert run(config, tmp_path, progress=steps.append).timings == ()
     assert {step.phase for step in steps} == {GRAPHS, RUNS}
     steps.clear()
-    result = study(replace(config, timing=True), tmp_path, progress=steps.append)
+    result = run(replace(config, timing=True), tmp_path, progress=steps.append)
     assert {(step.phase, step.task, step.payload) for step in steps} == {("timing", None, None)}
     assert [timing.what for timing in result.timings][:3] == [DENSE, DENSE_NARROW, "rotating"]
     assert load(tmp_path).timings == result.timings
-    assert study(replace(config, timing=True), tmp_path, progress=pytest.fail).timings == result.timings
+    assert run(replace(config, timing=True), tmp_path, progress=pytest.fail).timings == result.timings
 
 
 # What is read
@@ -520,9 +512,9 @@ def test_what_is_loaded_is_what_a_study_returned(done):
 
 def test_the_grid_of_a_folder_is_the_one_it_was_last_asked_for(done):
     folder, result = done
-    study(replace(CONFIG, families=("rotating",), densities=(0.3,)), folder)
+    run(replace(CONFIG, families=("rotating",), densities=(0.3,)), folder)
     assert {row.family for row in load(folder).rows} == {DENSE, DENSE_NARROW, "rotating"}
-    study(CONFIG, folder, progress=pytest.fail)
+    run(CONFIG, folder, progress=pytest.fail)
     assert plain(load(folder)) == plain(result)
 
 
@@ -540,7 +532,7 @@ def test_an_older_store_is_refused_but_gone_on_with(tmp_path):
     with pytest.raises(ValueError, match=r"expected a study of this version in .*, got an older one; run it again"):
         load(tmp_path)
     small = replace(CONFIG, families=("rotating",), densities=(0.3,))
-    result = study(small, tmp_path)
+    result = run(small, tmp_path)
     assert len(stored(tmp_path)) == 1 + len(result.rows) == 1 + 3
     assert plain(load(tmp_path)) == plain(result)
 
@@ -556,16 +548,16 @@ def test_runs_that_fail_are_listed_and_in_no_mean(monkeypatch, tmp_path):
             raise FloatingPointError("the loss stopped being finite in epoch 1")
         return train(net, loaded, how, **options)
 
-    train = tasks.train
-    monkeypatch.setattr(tasks, "train", explode)
+    train = perform.train
+    monkeypatch.setattr(perform, "train", explode)
     config = replace(CONFIG, families=("rotating",), train_seeds=2)
-    result = study(config, tmp_path)
+    result = run(config, tmp_path)
     assert result.failed == tuple(
         f"digits, rotating, {density}, seed 1: the loss stopped being finite in epoch 1" for density in ("10 %", "30 %")
     )
     assert (len(result.rows), result.n_runs) == (6 + 2, 10)
     assert {row.train_seed for row in result.rows if row.family == "rotating"} == {0}
-    study(config, tmp_path, progress=pytest.fail)  # a run that failed is not tried again
+    run(config, tmp_path, progress=pytest.fail)  # a run that failed is not tried again
     assert plain(load(tmp_path)) == plain(result)
     text = reporting.markdown(reporting.analyse(result))
     assert f"Failed, and in no mean: {result.failed[0]}." in text

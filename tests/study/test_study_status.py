@@ -3,25 +3,20 @@
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prewired.study import RUNS, StudyConfig, study
+from prewired.study import StudyConfig, run
 from prewired.study.running import database
-from prewired.study.study_status import FINISHED, NOT_BEGUN, OLDER, RUNNING, STOPPED, lines, status
+from prewired.study.study_status import FINISHED, NOT_BEGUN, OLDER, RUNNING, STOPPED, describe, status
+from prewired.study.tasks import RUNS
 
 CONFIG = StudyConfig("digits", ["biregular", "rotating"], [0.2], graph_seeds=2, hidden=[16, 16], epochs=1, timing=False)
 N_RUNS = 5
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    study(CONFIG, folder)
-    return folder
 
 
 def stop_after(n):
@@ -32,18 +27,26 @@ def stop_after(n):
     return progress
 
 
-@pytest.fixture
-def stopped(tmp_path):
+@pytest.fixture(scope="module")
+def stopped_study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(KeyboardInterrupt, match="2 of 5 runs are stored"):
-        study(CONFIG, tmp_path, progress=stop_after(2))
+        run(CONFIG, folder, progress=stop_after(2))
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_study, tmp_path):
+    """A copy of a study that was stopped after 2 of 5 runs."""
+    shutil.copy(stopped_study / database.FILE_NAME, tmp_path)
     return tmp_path
 
 
 def change_state(folder, /, **changes):
     """Write of a study what it writes itself, but for these changes."""
     with sqlite3.connect(folder / database.FILE_NAME) as connection:
-        state = {**database.noted(connection, "state"), **changes}
-        database.note(connection, "state", state)
+        state = {**database.read_note(connection, "state"), **changes}
+        database.write_note(connection, "state", state)
 
 
 def now(**later):
@@ -54,25 +57,28 @@ def test_not_begun(tmp_path):
     assert status(tmp_path / "nowhere").state == status(tmp_path).state == NOT_BEGUN
     database.open_store(tmp_path).close()
     assert status(tmp_path).state == NOT_BEGUN
-    assert lines(status(tmp_path)) == [f"{tmp_path}: not begun"]
+    assert describe(status(tmp_path)) == [f"{tmp_path}: not begun"]
 
 
-def test_finished(finished):
-    found = status(finished)
+def test_finished(finished_study):
+    found = status(finished_study[0])
     assert (found.state, found.left, found.process) == (FINISHED, 0.0, None)
-    assert found.config == CONFIG
-    assert found.counts == {"graphs": (3, 3), "learning rates": (0, 0), "runs": (N_RUNS, N_RUNS)}
+    assert found.config == finished_study[1].config
+    assert found.counts == {"graphs": (6, 6), "learning rates": (0, 0), "runs": (9, 9)}
     assert found.began <= found.last <= datetime.now(UTC)
-    said = "\n".join(lines(found))
-    assert "runs: 5 of 5\n" in said
-    assert "asked: data digits; families biregular, rotating; densities 0.2; graph seeds 2; training seeds 1\n" in said
+    said = "\n".join(describe(found))
+    assert "runs: 9 of 9\n" in said
+    assert (
+        "asked: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
+        in said
+    )
     assert "learning rates" not in said
     assert "go on" not in said
 
 
 def test_as_the_study_itself_sees_it(tmp_path):
     seen = []
-    study(CONFIG, tmp_path, progress=lambda step: seen.append((step, status(tmp_path))))
+    run(CONFIG, tmp_path, progress=lambda step: seen.append((step, status(tmp_path))))
     assert {found.state for _, found in seen} == {RUNNING}
     assert seen[0][1].left is None  # nothing is known at first
     for step, found in seen:
@@ -85,7 +91,7 @@ def test_stopped(stopped):
     found = status(stopped)
     assert (found.state, found.counts[RUNS]) == (STOPPED, (2, N_RUNS))
     assert found.left > 0
-    assert lines(found)[-1].startswith("to go on: ")
+    assert describe(found)[-1].startswith("to go on: ")
 
 
 def test_killed(stopped):
@@ -107,7 +113,7 @@ def test_killed(stopped):
 def test_another_process_with_the_number_of_a_killed_one(stopped):
     change_state(stopped, process=os.getpid(), when=now(days=-365))
     with sqlite3.connect(stopped / database.FILE_NAME) as connection:
-        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(days=-365)})
+        database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(days=-365)})
     assert status(stopped).state == STOPPED
 
 
@@ -115,16 +121,16 @@ def test_on_another_machine_the_last_result_tells(stopped):
     change_state(stopped, process=1, host="elsewhere")
     found = status(stopped)
     assert found.state == RUNNING
-    assert "runs on elsewhere, about" in lines(found)[-1]
+    assert "runs on elsewhere, about" in describe(found)[-1]
     with sqlite3.connect(stopped / database.FILE_NAME) as connection:
-        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(hours=-2)})
+        database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(hours=-2)})
     change_state(stopped, process=1, host="elsewhere", when=now(hours=-1))
     assert status(stopped).state == STOPPED
 
 
 def test_the_time_left_goes_down_while_it_runs(stopped):
     with sqlite3.connect(stopped / database.FILE_NAME) as connection:
-        database.note(connection, "asked", {**database.noted(connection, "asked"), "when": now(hours=-2)})
+        database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(hours=-2)})
     change_state(stopped, process=os.getpid(), host=platform.node(), left=100.0, when=now(seconds=-30))
     assert 60 <= status(stopped).left <= 70
     change_state(stopped, left=10.0)
@@ -144,10 +150,10 @@ def test_the_time_left_goes_down_while_it_runs(stopped):
 def test_the_command_to_go_on_with(stopped, monkeypatch, typed, said):
     monkeypatch.chdir(stopped)
     change_state(stopped, command=typed, folder=str(stopped))
-    assert lines(status(stopped))[-1] == f"to go on: {said}"
+    assert describe(status(stopped))[-1] == f"to go on: {said}"
     change_state(stopped, folder="/else where")
     expected = said if "-c" in typed else f"cd '/else where' && {said}"
-    assert lines(status(stopped))[-1] == f"to go on: {expected}"
+    assert describe(status(stopped))[-1] == f"to go on: {expected}"
 
 
 def test_failed_and_impossible(tmp_path):
@@ -155,13 +161,13 @@ def test_failed_and_impossible(tmp_path):
         "digits", ["biregular", "butterfly"], [0.2], graph_seeds=1, hidden=[16, 16], epochs=1, timing=False
     )
     config = StudyConfig(**{**config.to_dict(), "learning_rate": 1e30, "optimizer": "sgd", "skip_impossible": True})
-    study(config, tmp_path)
+    run(config, tmp_path)
     found = status(tmp_path)
     assert found.state == FINISHED
     assert found.failed == found.counts[RUNS][0] > 0
     assert len(found.impossible) == 1
     assert "butterfly at density 0.2" in found.impossible[0]
-    said = "\n".join(lines(found))
+    said = "\n".join(describe(found))
     assert f"{found.failed} failed" in said
     assert "left out: butterfly" in said
 
@@ -172,13 +178,13 @@ def test_no_learning_rate_was_good(tmp_path):
     )
     config = StudyConfig(**{**config.to_dict(), "optimizer": "sgd"})
     with pytest.raises(RuntimeError, match="add smaller ones"):
-        study(config, tmp_path)
+        run(config, tmp_path)
     found = status(tmp_path)
     assert (found.state, RUNS in found.counts) == (STOPPED, False)
-    assert "add smaller ones" in lines(found)[-1]
+    assert "add smaller ones" in describe(found)[-1]
 
 
-def test_of_an_older_version(finished, tmp_path):
+def test_of_an_older_version(tmp_path):
     with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
         connection.executescript(
             f"PRAGMA application_id = {database.APPLICATION_ID}; PRAGMA user_version = 1;"
@@ -188,7 +194,7 @@ def test_of_an_older_version(finished, tmp_path):
     before = (tmp_path / database.FILE_NAME).read_bytes()
     found = status(tmp_path)
     assert found.state == OLDER
-    assert "begins anew" in lines(found)[-1]
+    assert "begins anew" in describe(found)[-1]
     assert (tmp_path / database.FILE_NAME).read_bytes() == before
 
 

@@ -12,11 +12,13 @@ import torch
 from prewired.metrics import spectrum
 from prewired.nn import mlp
 from prewired.random_bits import RandomBits
-from prewired.study import GRAPHS, RATES, RUNS, Facts, Job, Net, StudyConfig, load, study, wire_net
-from prewired.study.grid import TUNING_SEED, graph_seeds
-from prewired.study.results import choose, run_key
-from prewired.study.running import database, tasks
+from prewired.study import StudyConfig, load, run
+from prewired.study.nets import Net, graph_seeds
+from prewired.study.results import choose_rate
+from prewired.study.running import database, perform
 from prewired.study.statistics import DENSE, DENSE_NARROW
+from prewired.study.tasks import GRAPHS, RATES, RUNS, TUNING_SEED, Facts, TrainingTask, run_key
+from prewired.study.wiring import wire_net
 from prewired.training import data, loop
 
 SIZES = (64, 36, 20, 10)
@@ -124,7 +126,7 @@ def test_shuffled_edges_keep_only_their_number_in_each_layer():
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory):
     folder = tmp_path_factory.mktemp("varied")
-    return folder, study(replace(CONFIG, controls=("permuted", "shuffled"), inits=("n_in",)), folder)
+    return folder, run(replace(CONFIG, controls=("permuted", "shuffled"), inits=("n_in",)), folder)
 
 
 def test_a_study_with_controls(varied):
@@ -191,7 +193,7 @@ def test_learning_rates_are_chosen_by_validation_alone_with_an_equal_budget(look
         if step.payload:
             at.setdefault(step.phase, []).append((step.task, step.payload, len(looks)))
 
-    result = study(config, tmp_path, progress=progress)
+    result = run(config, tmp_path, progress=progress)
     assert list(at) == [GRAPHS, RATES, RUNS]
     tunings = [(task, payload) for task, payload, _ in at[RATES]]
     nets = list(dict.fromkeys(task.net for task, _ in tunings))
@@ -209,20 +211,20 @@ def test_learning_rates_are_chosen_by_validation_alone_with_an_equal_budget(look
     assert len(looks) == len(at[RUNS]) == len(result.rows) == result.n_runs
     for one in nets:
         scores = {task.learning_rate: payload["run"]["val_score"][-1] for task, payload in tunings if task.net == one}
-        (tuned,) = [tuned for tuned in result.tuned if tuned.net == one]
+        (tuned,) = [tuned for tuned in result.rate_choices if tuned.net == one]
         assert tuned.scores == scores
         assert tuned.chosen == max(scores, key=lambda rate: (scores[rate], -rate))
         assert {row.learning_rate for row in result.rows if row.family == one.family} == {tuned.chosen}
         assert tuned.at_the_edge == (tuned.chosen != 1e-3)
     assert {row.run.config.epochs for row in result.rows} == {3}
-    assert {row.run.config.learning_rate for row in result.rows} == {tuned.chosen for tuned in result.tuned}
-    study(config, tmp_path, progress=pytest.fail)
+    assert {row.run.config.learning_rate for row in result.rows} == {tuned.chosen for tuned in result.rate_choices}
+    run(config, tmp_path, progress=pytest.fail)
     assert database.canonical_json(asdict(load(tmp_path))) == database.canonical_json(asdict(result))
 
 
 def test_a_training_without_test_data_is_never_taken_for_a_run():
     facts = {"digits": Facts("digits", "", 64, 10, {"sha256": "x"})}
-    job = Job(net("rotating"), None, 0, 1e-3)
+    job = TrainingTask(net("rotating"), None, 0, 1e-3)
     keys = [
         run_key(one, replace(CONFIG, learning_rates=(1e-2, 1e-3)), facts) for one in (job, replace(job, tuning=True))
     ]
@@ -231,7 +233,7 @@ def test_a_training_without_test_data_is_never_taken_for_a_run():
 
 def test_each_control_and_init_has_the_same_choice(tmp_path):
     config = replace(TUNED, controls=("permuted",), inits=("n_in",), graph_seeds=1, tune_epochs=1, epochs=1)
-    tuned = study(config, tmp_path).tuned
+    tuned = run(config, tmp_path).rate_choices
     assert [(one.net.family, one.net.control, one.net.init) for one in tuned] == [
         (DENSE, "", "fan_in"),
         (DENSE_NARROW, "", "fan_in"),
@@ -244,9 +246,9 @@ def test_each_control_and_init_has_the_same_choice(tmp_path):
 
 def test_a_rate_with_which_the_loss_explodes_is_not_chosen(tmp_path):
     config = replace(TUNED, learning_rates=(1e30, 1e-2), optimizer="sgd", epochs=1, tune_epochs=1)
-    result = study(config, tmp_path)
+    result = run(config, tmp_path)
     assert len(result.rows) == 3
-    for one in result.tuned:
+    for one in result.rate_choices:
         assert (one.chosen, math.isnan(one.scores[1e30])) == (1e-2, True)
     assert result.failed == (), "what fails in tuning is no run that failed"
     assert sum("failed" in payload for payload in stored(tmp_path).values()) == 3
@@ -254,15 +256,15 @@ def test_a_rate_with_which_the_loss_explodes_is_not_chosen(tmp_path):
 
 def test_no_rate_without_an_explosion_is_an_error_that_a_smaller_one_mends(tmp_path):
     config = replace(TUNED, learning_rates=(1e30, 1e35), optimizer="sgd", epochs=1, tune_epochs=1)
-    for call in (lambda: study(config, tmp_path), lambda: study(config, tmp_path), lambda: load(tmp_path)):
+    for call in (lambda: run(config, tmp_path), lambda: run(config, tmp_path), lambda: load(tmp_path)):
         with pytest.raises(
             RuntimeError,
             match=r"^digits, dense: with every learning rate the loss .*; add smaller ones to learning_rates$",
         ):
             call()
     assert len(stored(tmp_path)) == 6
-    more = study(replace(config, learning_rates=(1e30, 1e35, 1e-2)), tmp_path)
-    assert {one.chosen for one in more.tuned} == {1e-2}
+    more = run(replace(config, learning_rates=(1e30, 1e35, 1e-2)), tmp_path)
+    assert {one.chosen for one in more.rate_choices} == {1e-2}
     assert len(stored(tmp_path)) == 6 + 3 + 3
 
 
@@ -283,11 +285,13 @@ def test_a_choice_rests_on_the_epoch_that_early_stopping_chose():
         }
 
     rates = {0.1: [payload([0.9, 0.2], 2)], 0.3: [payload([0.5, 0.1], 1)], 0.2: [payload([0.5], 1)]}
-    found = choose(net("rotating"), rates)
+    found = choose_rate(net("rotating"), rates)
     assert found.scores == {0.1: 0.2, 0.2: 0.5, 0.3: 0.5}
     assert found.chosen == 0.2, "of two that are equal the smaller"
     assert not found.at_the_edge
-    several = choose(net("rotating"), {**rates, 0.1: [payload([0.7], 1), payload([0.5], 1)], 0.4: [{"failed": "no"}]})
+    several = choose_rate(
+        net("rotating"), {**rates, 0.1: [payload([0.7], 1), payload([0.5], 1)], 0.4: [{"failed": "no"}]}
+    )
     assert (several.chosen, several.scores[0.1]) == (0.1, pytest.approx(0.6)), "the mean of several trainings counts"
 
 
@@ -299,19 +303,19 @@ def test_a_study_interrupted_while_tuning_goes_on(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="0 of 3 runs are stored"):
-        study(config, tmp_path, progress=interrupt)
+        run(config, tmp_path, progress=interrupt)
     partial = load(tmp_path)
-    assert (partial.rows, partial.n_runs, len(partial.tuned)) == ((), 3, 1)
-    result = study(config, tmp_path)
-    assert result.digest == study(config, tmp_path.parent / f"{tmp_path.name}-undisturbed").digest
+    assert (partial.rows, partial.n_runs, len(partial.rate_choices)) == ((), 3, 1)
+    result = run(config, tmp_path)
+    assert result.digest == run(config, tmp_path.parent / f"{tmp_path.name}-undisturbed").digest
     assert len(stored(tmp_path)) == 6 + 3
 
 
 def test_steps_of_a_study_that_grows_by_a_learning_rate_end_at_all_of_its_runs(tmp_path):
     config = replace(TUNED, learning_rates=(1e-4, 1e-3), epochs=1, tune_epochs=1)
-    study(config, tmp_path)
+    run(config, tmp_path)
     steps = []
-    study(replace(config, learning_rates=(1e-4, 1e-3, 1e-2)), tmp_path, progress=steps.append)
+    run(replace(config, learning_rates=(1e-4, 1e-3, 1e-2)), tmp_path, progress=steps.append)
     assert (steps[-1].phase, steps[-1].done, steps[-1].total) == (RUNS, 3, 3)
 
 
@@ -334,7 +338,7 @@ def test_several_data_sets_in_one_study(two, tmp_path):
     config = StudyConfig(
         two, ("rotating", "biregular"), (0.25,), graph_seeds=1, hidden=(12, 12), epochs=3, timing=False
     )
-    result = study(config, tmp_path / "out")
+    result = run(config, tmp_path / "out")
     assert [row.data for row in result.rows] == [name for name in two for _ in range(4)]
     assert {(row.data, row.sizes) for row in result.rows if row.family != DENSE_NARROW} == {
         (two[0], (16, 12, 12, 3)),
@@ -345,7 +349,7 @@ def test_several_data_sets_in_one_study(two, tmp_path):
         two[1]: (25, 3),
     }
     for k, name in enumerate(two):
-        alone = study(replace(config, data=name), tmp_path / str(k))
+        alone = run(replace(config, data=name), tmp_path / str(k))
         assert [row.run.val_score for row in alone.rows] == [
             row.run.val_score for row in result.rows if row.data == name
         ]
@@ -354,7 +358,7 @@ def test_several_data_sets_in_one_study(two, tmp_path):
 def test_edges_are_the_same_in_each_layer_of_each_data_set(two, tmp_path):
     families = ("biregular", "swap_ladder:swaps=0.5", "erdos_renyi")
     config = StudyConfig(two, families, edges=(144,), graph_seeds=2, hidden=(12, 12), epochs=1, timing=False)
-    rows = [row for row in study(config, tmp_path / "out").rows if row.digests]
+    rows = [row for row in run(config, tmp_path / "out").rows if row.digests]
     assert {row.density for row in rows} == {144 / (16 * 12 + 12 * 12), 144 / (25 * 12 + 12 * 12)}
     layers = [tuple(layer["density"] for layer in row.layers) for row in rows]
     assert {row.run.n_parameters for row in rows} == {144 + 24 + 13 * 3}
@@ -363,7 +367,7 @@ def test_edges_are_the_same_in_each_layer_of_each_data_set(two, tmp_path):
 
 def test_training_rows_are_cut_in_nests_and_all_else_stays():
     whole = data.load("digits")
-    small, large = (tasks.load_data(replace(CONFIG, train_rows=n), "digits") for n in (100, 400))
+    small, large = (perform.load_data(replace(CONFIG, train_rows=n), "digits") for n in (100, 400))
     order = RandomBits(0, "train rows").permutation(len(whole.x_train))
     assert (len(small.x_train), len(large.x_train)) == (100, 400)
     for part in (small, large):
@@ -373,20 +377,20 @@ def test_training_rows_are_cut_in_nests_and_all_else_stays():
         for name in ("x_val", "y_val", "x_test", "y_test"):
             assert torch.equal(getattr(part, name), getattr(whole, name))
     assert torch.equal(large.x_train[:100], small.x_train)
-    assert tasks.source(small) != tasks.source(large) != tasks.source(whole)
+    assert perform.identify_data(small) != perform.identify_data(large) != perform.identify_data(whole)
     assert len({tuple(row) for row in small.x_train.tolist()}) == 100
     assert set(small.y_train.tolist()) == set(range(10))
     with pytest.raises(
         ValueError, match=r"train_rows of at most 1079, .* of digits, got 1080; lower it or leave it out"
     ):
-        tasks.load_data(replace(CONFIG, train_rows=1080), "digits")
-    everything = tasks.load_data(replace(CONFIG, train_rows=1079), "digits")
+        perform.load_data(replace(CONFIG, train_rows=1080), "digits")
+    everything = perform.load_data(replace(CONFIG, train_rows=1079), "digits")
     torch.testing.assert_close(everything.x_train.sort(0).values, whole.x_train.sort(0).values)
 
 
 def test_fewer_rows_are_other_runs_of_the_same_graphs(tmp_path):
-    study(CONFIG, tmp_path)
-    result = study(replace(CONFIG, train_rows=100), tmp_path)
+    run(CONFIG, tmp_path)
+    result = run(replace(CONFIG, train_rows=100), tmp_path)
     assert len(stored(tmp_path)) == 2 * len(result.rows)
     assert len(stored(tmp_path, "graphs")) == 1
 
@@ -400,7 +404,7 @@ def test_a_spectrum_is_measured_for_each_layer(varied):
 def test_tuning_with_several_trainings_takes_as_many_for_each_net(tmp_path):
     config = replace(TUNED, learning_rates=(1e-2, 1e-3), epochs=1, tune_epochs=1, tune_seeds=2)
     tunings = []
-    study(config, tmp_path, progress=lambda step: step.phase == RATES and step.payload and tunings.append(step.task))
+    run(config, tmp_path, progress=lambda step: step.phase == RATES and step.payload and tunings.append(step.task))
     assert {job.train_seed for job in tunings} == {TUNING_SEED, TUNING_SEED + 1}
     per_net = {job.net: sum(other.net == job.net for other in tunings) for job in tunings}
     assert set(per_net.values()) == {4}
@@ -423,5 +427,5 @@ def test_data_of_two_tasks_are_no_study(tmp_path):
     with pytest.raises(
         ValueError, match=r"one task in a study, got .*regression.*classification; make a study of each"
     ):
-        study(StudyConfig(data, ("rotating",), (0.5,), hidden=(4,), epochs=1), tmp_path / "out")
+        run(StudyConfig(data, ("rotating",), (0.5,), hidden=(4,), epochs=1), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -153,8 +153,8 @@ def test_runs_with_tracked_metrics_go_through_json_and_the_store(digits, tmp_pat
     assert Run.from_dict(run.to_dict()) == run
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
     connection = database.open_store(tmp_path)
-    database.add(connection, database.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
-    (payload,) = database.load(connection).values()
+    database.add_result(connection, database.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
+    (payload,) = database.read_results(connection).values()
     connection.close()
     assert Run.from_dict(payload["run"]) == run
     assert isinstance(hash(run), int)

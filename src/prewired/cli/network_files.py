@@ -183,7 +183,7 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
         raise ValueError(f"expected {KINDS}, got the folder {str(folder)!r} without {database.FILE_NAME}")
     connection = database.open_to_read(folder)
     try:
-        runs = database.load(connection)
+        runs = database.read_results(connection)
     finally:
         connection.close()
     topologies: dict[str, Topology] = {}

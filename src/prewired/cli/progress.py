@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from ..study import Step
+from ..study.running.eta import Step
 
 SECONDS_BETWEEN_LINES = 20
 

@@ -13,6 +13,7 @@ from .. import study as studies
 from ..nn.edge_budgets import BUDGETS
 from ..nn.mlp import SCALES
 from ..study import reporting, study_status
+from ..study.config import CONTROLS
 from ..study.running import engines, ray_engine
 from ..training import TrainConfig
 from .options import OPTIMIZERS, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
@@ -22,7 +23,7 @@ WHERE = Parameter(group=Group("Where it runs", sort_key=2))
 OPTIONS = {"families": "family", "densities": "density", "controls": "control", "inits": "init"}
 CHOICES = {
     "budget": tuple(BUDGETS),
-    "controls": studies.CONTROLS,
+    "controls": CONTROLS,
     "inits": [scale for scale in SCALES if scale != "fan_in"],
     "optimizer": OPTIMIZERS,
     "task": TASKS,
@@ -67,16 +68,16 @@ def study(
         worker_threads: Threads of each process.
     """
     _need_report_packages()
-    values = {} if file is None else studies.read(file)
+    values = {} if file is None else studies.read_toml(file)
     # densities and edges exclude each other, so an option of one kind replaces the file's values of the other
     for name, other in (("densities", "edges"), ("edges", "densities")):
         if name in options:
             values.pop(other, None)
-    config = studies.from_dict({**values, **options}, "prewired study" if file is None else str(file))
+    config = studies.StudyConfig.from_dict({**values, **options}, "prewired study" if file is None else str(file))
     folder = output or Path("study" if file is None else file.stem)
     run_tasks = _engine(engine, address, workers, worker_threads)
     with study_progress() as progress:
-        result = studies.study(config, folder, engine=run_tasks, progress=progress)
+        result = studies.run(config, folder, engine=run_tasks, progress=progress)
     _write_report(result, folder, pictures=True, tables=True)
 
 
@@ -108,7 +109,7 @@ def status(study: Path, /) -> None:
     Args:
         study: Folder of the study.
     """
-    for line in study_status.lines(study_status.status(study)):
+    for line in study_status.describe(study_status.status(study)):
         print(line)
 
 
@@ -116,7 +117,7 @@ def _need_report_packages() -> None:
     need_packages("matplotlib", "plotly", "sklearn", "statsmodels")
 
 
-def _engine(engine: str, address: str | None, workers: int | None, worker_threads: int | None) -> studies.Engine:
+def _engine(engine: str, address: str | None, workers: int | None, worker_threads: int | None) -> engines.Engine:
     threads = 1 if worker_threads is None else worker_threads
     n_workers = max(1, engines.default_workers() // max(1, threads)) if workers is None else workers
     if n_workers < 1 or threads < 1:

@@ -15,7 +15,7 @@ from ..io import atomic_write
 from ..metrics import WEIGHTED_METRICS
 from ..nn import mlp
 from ..nn.edge_budgets import BUDGETS
-from ..study import parse_family
+from ..study.config import parse_family
 from ..training import TrainConfig, data, loop
 from ..training.run import Run
 from .options import (

@@ -1,11 +1,11 @@
-"""What a study asks: a frozen dataclass, also from a TOML file whose keys are its fields."""
+"""The configuration of a study: a frozen dataclass, also from a TOML file whose keys are its fields."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -35,30 +35,30 @@ class StudyConfig:
     """What a study compares. Graph seeds are 0..graph_seeds-1, training seeds 0..train_seeds-1.
 
     Args:
-        data: names that `data.load` knows, or paths of .npz or .csv files; one name may stand alone.
-        families: names from GENERATORS or STAGES other than "dense", which is always there as the reference; with a
-            family's own parameters behind it, such as "butterfly:fit=nearest" or "swap_ladder:swaps=0.1"; or a family
-            for each sparse layer, the last one for all that follow, such as "window2d+biregular". With fit=level those
-            of one layer that exist for some sizes only join at any size, see `generators.share_changed`.
-        densities: shares of the edges, each in (0, 1].
-        edges: instead of densities, numbers of edges over all sparse layers, which every cell has exactly.
-        budget: how the edges are divided among the layers, a name in BUDGETS; without one every layer has the density.
+        data: names that `data.load` accepts, or paths of .npz or .csv files; a single name need not be in a list.
+        families: names from GENERATORS or NETWORK_FAMILIES, except "dense", which always runs as the reference. A
+            family's own parameters follow its name: "butterfly:fit=nearest" or "swap_ladder:swaps=0.1". A family for
+            each sparse layer is "window2d+biregular"; the last family counts for all further layers. With fit=level,
+            families that exist for some sizes only can be used at any size, see `generators.share_changed`.
+        densities: densities of the sparse layers, each in (0, 1].
+        edges: instead of densities, numbers of edges of all sparse layers together; every net has exactly so many.
+        budget: how the edges are divided among the layers, a name in BUDGETS; by default all layers have one density.
         graph_seeds: graphs per family and density; a family without randomness has one.
-        train_seeds: trainings per graph: initial weights and order of the batches.
-        reference_seeds: trainings of each dense reference; as many as train_seeds if not given. A dense net has no
-            graphs to average over, so more make the comparison sharper.
+        train_seeds: trainings per graph; the seed gives the initial weights and the order of the batches.
+        reference_seeds: trainings of each dense reference, by default train_seeds. A dense net has no graphs to
+            average over, so more trainings make the comparison sharper.
         hidden: widths of the sparse layers; the output layer is dense.
-        controls: besides each family as it is, "permuted": with its inputs in random order, which takes away what it
-            owes to reading neighbouring inputs together and leaves its spectrum; "shuffled": with the edges of each
-            layer anywhere in it, which leaves its density alone.
-        inits: besides initial weights by true fan-in, "n_in": those of sparse layers as if these were dense.
-        train_rows: rows of the training data to use, drawn once at random; all if not given.
+        controls: variants of each family. "permuted" puts its inputs in random order: the spectrum stays, but
+            neighbouring inputs are no longer read together. "shuffled" puts the edges of each layer anywhere in the
+            layer: only the density stays.
+        inits: variants of the initial weights. "n_in" scales those of sparse layers as if the layers were dense.
+        train_rows: number of training rows to use, drawn once at random; all by default.
         learning_rate: of every training, unless learning_rates are given.
-        learning_rates: at least two, among which every family at every density, with each control and init, and every
-            dense net chooses by validation scores, of trainings with seeds, and random graphs, used nowhere else.
-        tune_seeds: trainings of each learning rate, whose mean counts. One is cheap, and noisy: a family that draws a
-            better rate by luck then looks like a better family.
-        tune_epochs: of those trainings; as many as `epochs` if not given.
+        learning_rates: at least two rates. Every net (family, density, control and init, or dense net) takes the rate
+            with the best validation score, of trainings whose seeds and random graphs are used nowhere else.
+        tune_seeds: trainings of each learning rate; their mean score counts. A single training is cheap and noisy:
+            a family that gets a better rate by luck then looks like a better family.
+        tune_epochs: epochs of these trainings, by default `epochs`.
         epochs, batch_size, optimizer, momentum, weight_decay, patience: as in TrainConfig.
         skip_impossible: leave out nets whose graphs do not exist, and name them in the report, instead of stopping.
         timing: time training steps after the runs, with nothing else of the study running.
@@ -104,15 +104,16 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            given = getattr(self, field.name)
-            value = _as_tuple(field.name, given) if field.name in _LISTS else _plain(given)
+            value = getattr(self, field.name)
+            value = _as_tuple(field.name, value) if field.name in _LISTS else _plain(value)
             object.__setattr__(self, field.name, value)
-        for told, (kind, names) in _KINDS.items():
+        for description, (kind, names) in _KINDS.items():
             for name in names:
                 value = getattr(self, name)
-                for one in value if isinstance(value, tuple) else (value,):
-                    if one is not None and (not isinstance(one, kind) or (isinstance(one, bool) and kind is not bool)):
-                        raise ValueError(f"expected {name} {told}, got {one!r}; write it as that")
+                for item in value if isinstance(value, tuple) else (value,):
+                    is_kind = isinstance(item, kind) and (kind is bool or not isinstance(item, bool))
+                    if item is not None and not is_kind:
+                        raise ValueError(f"expected {name} {description}, got {item!r}; write it as that")
         if self.densities and self.edges:
             raise ValueError("expected densities or edges, got both; leave one out")
         for name in ("data", "families", "edges" if self.edges else "densities", "hidden"):
@@ -129,9 +130,9 @@ class StudyConfig:
                 raise ValueError(f"expected edges as integers >= 1, got {n!r}; a share of the edges goes in densities")
         if self.budget is not None and self.budget not in BUDGETS:
             raise ValueError(f"expected a budget among {', '.join(BUDGETS)}, got {self.budget!r}")
-        for name, known in (("controls", CONTROLS), ("inits", [scale for scale in SCALES if scale != "fan_in"])):
-            if unknown := set(getattr(self, name)) - set(known):
-                raise ValueError(f"expected {name} among {', '.join(known)}, got {', '.join(sorted(unknown))}")
+        for name, choices in (("controls", CONTROLS), ("inits", [scale for scale in SCALES if scale != "fan_in"])):
+            if unknown := set(getattr(self, name)) - set(choices):
+                raise ValueError(f"expected {name} among {', '.join(choices)}, got {', '.join(sorted(unknown))}")
         counts = {name: getattr(self, name) for name in _COUNTS}
         counts |= {f"hidden[{k}]": width for k, width in enumerate(self.hidden)}
         for name, value in counts.items():
@@ -145,7 +146,7 @@ class StudyConfig:
             self.training(0, rate)
 
     def training(self, train_seed: int, learning_rate: float, *, tuning: bool = False) -> TrainConfig:
-        """How a net is trained with this seed and learning rate, to be reported or to choose the learning rate."""
+        """The TrainConfig of a training with this seed and learning rate, to report or to choose the learning rate."""
         return TrainConfig(
             epochs=self.tune_epochs or self.epochs if tuning else self.epochs,
             batch_size=self.batch_size,
@@ -165,35 +166,39 @@ class StudyConfig:
             {'data': ['digits'], 'families': ['biregular'], 'densities': [0.1]}
         """
         default = {field.name: field.default for field in fields(self)}
-        asked = {name: value for name, value in asdict(self).items() if value != default[name]}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
+        changed = {name: value for name, value in asdict(self).items() if value != default[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "a study") -> StudyConfig:
+        """The config with these fields.
+
+        Args:
+            values: field -> value, as `to_dict` returns them or `read_toml` reads them.
+            where: what error messages name as the origin of the values.
+
+        Raises:
+            ValueError: for an unknown or missing field, with the nearest name there is, or for an impossible value.
+
+        Example:
+            >>> StudyConfig.from_dict({"data": "digits", "families": ["biregular"], "densities": [0.1]}).data
+            ('digits',)
+        """
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                raise ValueError(
+                    f"{where}: expected fields among {', '.join(names)}; got {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else "")
+                )
+        if missing := [name for name in ("data", "families") if name not in values]:
+            raise ValueError(f"{where}: expected the field {missing[0]!r}, got none; add it")
+        return cls(**values)
 
 
-def from_dict(values: dict[str, Any], where: str = "a study") -> StudyConfig:
-    """The config with these fields.
-
-    Raises:
-        ValueError: for an unknown or missing field, with the nearest name there is, or for an impossible value.
-
-    Example:
-        >>> from_dict({"data": "digits", "families": ["biregular"], "densities": [0.1]}).data
-        ('digits',)
-    """
-    known = [field.name for field in fields(StudyConfig)]
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise ValueError(
-                f"{where}: expected fields among {', '.join(known)}; got {name!r}"
-                + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-    if missing := [name for name in ("data", "families") if name not in values]:
-        raise ValueError(f"{where}: expected the field {missing[0]!r}, got none; add it")
-    return StudyConfig(**values)
-
-
-def read(path: str | Path) -> dict[str, Any]:
-    """The fields of a study as a TOML file has them.
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read the fields of a study from a TOML file.
 
     Raises:
         ValueError: if the file is not TOML, or has a table where a value is expected.
@@ -235,13 +240,13 @@ def parse_family(text: str) -> tuple[str, dict[str, Any]]:
             parameters[parameter] = value
     if unknown := sorted(set(parameters) - generators.parameters(name).keys()):
         own = sorted(generators.parameters(name).keys() - set(RESERVED))
-        known = f"among {', '.join(own)}" if own else "of its own: it has none"
-        raise ValueError(f"expected parameters of {name} {known}; got {', '.join(unknown)}")
+        choices = f"among {', '.join(own)}" if own else "of its own: it has none"
+        raise ValueError(f"expected parameters of {name} {choices}; got {', '.join(unknown)}")
     return name, parameters
 
 
 def canonical_family(text: str) -> str:
-    """The one way to write a family of a study.
+    """Write a family of a study in its canonical form.
 
     Example:
         >>> canonical_family("swap_ladder:swaps=0.10"), canonical_family("butterfly:fit=nearest")
@@ -271,17 +276,17 @@ def parse_families(text: str) -> list[tuple[str, dict[str, Any]]]:
     return parsed
 
 
-def _as_tuple(name: str, given: Any) -> tuple[Any, ...]:
-    if name == "data" and isinstance(given, str | Path):
-        given = (given,)
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValueError(f"expected {name} as a list, got {given!r}; put it in brackets")
-    values = tuple(map(_plain, given))
+def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
+    if name == "data" and isinstance(value, str | Path):
+        value = (value,)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"expected {name} as a list, got {value!r}; put it in brackets")
+    values = tuple(map(_plain, value))
     return values if name == "hidden" else tuple(dict.fromkeys(values))
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of NumPy as those of Python, paths as text."""
+    """A number of NumPy as a number of Python, a path as text."""
     if isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""How far a study is, from its store alone: what was asked, what is done, whether it runs, how to go on."""
+"""The status of a study, from its store alone: its config, its progress, whether it runs, how to go on."""
 
 from __future__ import annotations
 
@@ -13,37 +13,55 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .config import StudyConfig, from_dict
-from .results import Facts
+from .config import StudyConfig
+from .plan import StudyPlan
 from .running import database, step_timing
-from .running.task_table import PHASES, RUNS, Ledger
+from .running.task_table import TaskTable
+from .tasks import GRAPHS, RATES, RUNS, Facts
 
 NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped", "finished", "of an older version"
-_GAPS, _RECENT = 5, 20  # on another machine a study runs if its last result is at most that many gaps between recent
-_START = 60.0  # ones old, and this many seconds
+# On another machine a study counts as running if its last sign of life is at most _START seconds, and _GAPS times the
+# median gap between its last _RECENT results, ago.
+_GAPS, _RECENT, _START = 5, 20, 60.0
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is; times are in UTC."""
+    """The progress of a study; times are in UTC.
+
+    Args:
+        folder: of the study.
+        state: "not begun", "running", "stopped", "finished" or "of an older version".
+        config: the config of the last call, None before any call.
+        counts: phase -> (results stored, tasks in all).
+        failed: runs whose loss stopped being finite.
+        impossible: why nets are left out, with skip_impossible.
+        began: when the study began.
+        last: when the last result was stored.
+        left: seconds to the end, None while unknown; of a stopped study, once it goes on.
+        host: the machine on which the study runs or last ran.
+        process: its process id there, None if the process ended by itself.
+        command: the command that last started the study, "" if unknown.
+        trouble: why the study cannot go on, "" if it can.
+    """
 
     folder: str
-    state: str  # one of the five above
+    state: str
     config: StudyConfig | None = None
-    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # phase -> (results stored, tasks in all)
-    failed: int = 0  # runs whose loss stopped being finite
-    impossible: tuple[str, ...] = ()  # why nets are left out, with skip_impossible
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    failed: int = 0
+    impossible: tuple[str, ...] = ()
     began: datetime | None = None
-    last: datetime | None = None  # when the last result came
-    left: float | None = None  # seconds to the end, None while unknown; of a stopped study, once it goes on
-    host: str = ""  # where it runs or last ran
-    process: int | None = None  # there, None where it ended by itself
-    command: str = ""  # by which it was last started, where that is known
-    trouble: str = ""  # why it cannot go on
+    last: datetime | None = None
+    left: float | None = None
+    host: str = ""
+    process: int | None = None
+    command: str = ""
+    trouble: str = ""
 
 
 def status(folder: str | Path) -> Status:
-    """How far a study is, which may be running meanwhile, here or elsewhere. The data are not needed.
+    """Read the status of a study, which may be running meanwhile, here or elsewhere. The data are not needed.
 
     Args:
         folder: of the study.
@@ -61,24 +79,27 @@ def status(folder: str | Path) -> Status:
         return Status(where, NOT_BEGUN)
     connection = database.open_to_read(folder)
     try:
-        asked, noted = database.noted(connection, "asked"), database.noted(connection, "state") or {}
-        results = {**database.load(connection, "graphs"), **database.load(connection, "runs")}
-        if asked is None:
-            return Status(where, OLDER if results else NOT_BEGUN)
-        config = from_dict(asked["config"], where)
-        ledger = Ledger(config, {name: Facts(**values) for name, values in asked["facts"].items()}, connection)
-        untimed = config.timing and not step_timing.kept(connection, config, ledger.nets())
+        request = database.read_note(connection, "asked")
+        note = database.read_note(connection, "state") or {}
+        if request is None:
+            has_results = any(database.read_results(connection, table) for table in database.TABLES)
+            return Status(where, OLDER if has_results else NOT_BEGUN)
+        config = StudyConfig.from_dict(request["config"], where)
+        facts = {name: Facts(**values) for name, values in request["facts"].items()}
+        table = TaskTable(StudyPlan.build(config, facts), connection)
+        trouble = _choose_rates(table)
+        untimed = config.timing and not step_timing.read_timings(connection, table.plan)
     finally:
         connection.close()
-    keys, trouble = _keys(ledger)
-    payloads = [results[key] for phase in keys.values() for key in phase if key in results]
-    counts = {phase: (sum(key in results for key in asked_for), len(asked_for)) for phase, asked_for in keys.items()}
-    finished = sorted(datetime.fromisoformat(payload["finished"]) for payload in payloads)
-    heard = datetime.fromisoformat(max(asked["when"], noted.get("when", "")))
+    phases = (GRAPHS, RATES) if trouble else (GRAPHS, RATES, RUNS)
+    counts = {phase: table.count(phase) for phase in phases}
+    payloads = [payload for phase in phases for payload in table.payloads(phase)]
+    finished = sorted(_times(payloads, "finished"))
+    last_sign = datetime.fromisoformat(max(request["when"], note.get("when", "")))
     now = datetime.now(UTC)
-    state, left = STOPPED, noted.get("left")
-    if _runs(noted, heard, finished, now):
-        state, left = RUNNING, left and max(0.0, left - (now - heard).total_seconds())
+    state, left = STOPPED, note.get("left")
+    if _is_running(note, last_sign, finished, now):
+        state, left = RUNNING, left and max(0.0, left - (now - last_sign).total_seconds())
     elif not trouble and not untimed and all(done == total for done, total in counts.values()):
         state, left = FINISHED, 0.0
     return Status(
@@ -86,72 +107,70 @@ def status(folder: str | Path) -> Status:
         state,
         config,
         counts,
-        failed=sum("failed" in results[key] for key in keys.get(RUNS, ()) if key in results),
-        impossible=tuple(dict.fromkeys(ledger.impossible().values())),
-        began=min([datetime.fromisoformat(asked["when"]), *_times(payloads, "started")]),
+        failed=sum("failed" in payload for payload in table.payloads(RUNS)) if RUNS in phases else 0,
+        impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
+        began=min([datetime.fromisoformat(request["when"]), *_times(payloads, "started")]),
         last=finished[-1] if finished else None,
         left=left,
-        host=noted.get("host", ""),
-        process=noted.get("process"),
-        command=_command(noted),
+        host=note.get("host", ""),
+        process=note.get("process"),
+        command=_command(note),
         trouble=trouble,
     )
 
 
-def lines(found: Status) -> list[str]:
-    """A status in words.
+def describe(status: Status) -> list[str]:
+    """Describe a status in lines of text.
 
     Example:
-        >>> lines(Status("study", NOT_BEGUN))
+        >>> describe(Status("study", NOT_BEGUN))
         ['study: not begun']
     """
-    said = [f"{found.folder}: {found.state}"]
-    if found.state == OLDER:
-        said.append("its results are not counted by this version, which begins anew in the same folder")
-    if found.config is not None:
-        said.append(f"asked: {_asked(found.config)}")
-    for phase, (done, total) in found.counts.items():
-        failed = f", {found.failed} failed: their loss stopped being finite" if phase == RUNS and found.failed else ""
+    lines = [f"{status.folder}: {status.state}"]
+    if status.state == OLDER:
+        lines.append("its results are not counted by this version, which begins anew in the same folder")
+    if status.config is not None:
+        lines.append(f"asked: {_describe_config(status.config)}")
+    for phase, (done, total) in status.counts.items():
+        failed = f", {status.failed} failed: their loss stopped being finite" if phase == RUNS and status.failed else ""
         if total:
-            said.append(f"{phase}: {done} of {total}{failed}")
-    said += [f"left out: {reason}" for reason in found.impossible]
-    if found.began is not None:
-        last = f", last result {_local(found.last)}" if found.last else ", no result so far"
-        said.append(f"begun {_local(found.began)}{last}")
-    left = "an unknown time" if found.left is None else f"about {_span(found.left)}"
-    if found.state == RUNNING:
-        said.append(f"runs on {found.host or 'a machine unknown'}, {left} left")
-    if found.state == STOPPED:
-        said.append(f"last ran on {found.host or 'a machine unknown'}, {left} left once it goes on")
-        said.append(found.trouble or f"to go on: {found.command or 'run the same command again'}")
-    return said
+            lines.append(f"{phase}: {done} of {total}{failed}")
+    lines += [f"left out: {reason}" for reason in status.impossible]
+    if status.began is not None:
+        last = f", last result {_local_time(status.last)}" if status.last else ", no result so far"
+        lines.append(f"begun {_local_time(status.began)}{last}")
+    left = "an unknown time" if status.left is None else f"about {_duration(status.left)}"
+    if status.state == RUNNING:
+        lines.append(f"runs on {status.host or 'a machine unknown'}, {left} left")
+    if status.state == STOPPED:
+        lines.append(f"last ran on {status.host or 'a machine unknown'}, {left} left once it goes on")
+        lines.append(status.trouble or f"to go on: {status.command or 'run the same command again'}")
+    return lines
 
 
-def _keys(ledger: Ledger) -> tuple[dict[str, list[str]], str]:
-    """The keys of every phase, and why there are no further ones."""
-    keys = {}
+def _choose_rates(table: TaskTable) -> str:
+    """Choose the learning rates as far as possible; returns why the study cannot go on, "" if it can."""
     try:
-        for phase in PHASES:
-            keys[phase] = list(ledger.tasks(phase))
+        table.choose_rates()
     except RuntimeError as error:  # no learning rate was good
-        return keys, str(error)
-    return keys, ""
+        return str(error)
+    return ""
 
 
-def _runs(noted: Mapping[str, Any], heard: datetime, finished: Sequence[datetime], now: datetime) -> bool:
-    """Whether a study runs that was last heard of then: by its process if that is here, else by its last results."""
-    process = noted.get("process")
+def _is_running(note: Mapping[str, Any], last_sign: datetime, finished: Sequence[datetime], now: datetime) -> bool:
+    """Whether a study runs: judged by its process if the process is on this machine, else by its last results."""
+    process = note.get("process")
     if process is None:
         return False
-    if noted["host"] == platform.node() and os.name == "posix":
-        return _alive(process, heard)
+    if note["host"] == platform.node() and os.name == "posix":
+        return _is_alive(process, last_sign)
     recent = finished[-_RECENT:]
     gap = median((b - a).total_seconds() for a, b in pairwise(recent)) if len(recent) > 1 else 0.0
-    return now - heard < timedelta(seconds=_START + _GAPS * gap)
+    return now - last_sign < timedelta(seconds=_START + _GAPS * gap)
 
 
-def _alive(process: int, heard: datetime) -> bool:
-    """Whether a process of this machine that was heard of then is still there, and no later one has its number."""
+def _is_alive(process: int, last_sign: datetime) -> bool:
+    """Whether a process of this machine still runs, and its number was not given to a process that began later."""
     try:
         os.kill(process, 0)
         state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -163,20 +182,20 @@ def _alive(process: int, heard: datetime) -> bool:
     except FileNotFoundError:  # not every system has /proc
         return not Path("/proc/self/stat").exists()
     begun = int(boot.split()[1]) + int(rest[18]) / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and begun < heard.timestamp() + _START
+    return state not in "ZX" and begun < last_sign.timestamp() + _START
 
 
-def _command(noted: Mapping[str, Any]) -> str:
-    words = noted.get("command") or ["-c"]
+def _command(note: Mapping[str, Any]) -> str:
+    words = note.get("command") or ["-c"]
     if "-c" in words[:2]:
         return ""
-    named = [k for k, word in enumerate(words[1:3], 1) if Path(word).name == "prewired"]
-    typed = shlex.join(["prewired", *words[named[0] + 1 :]] if named else words)
-    return typed if noted["folder"] == str(Path.cwd()) else f"cd {shlex.quote(noted['folder'])} && {typed}"
+    positions = [k for k, word in enumerate(words[1:3], 1) if Path(word).name == "prewired"]
+    typed = shlex.join(["prewired", *words[positions[0] + 1 :]] if positions else words)
+    return typed if note["folder"] == str(Path.cwd()) else f"cd {shlex.quote(note['folder'])} && {typed}"
 
 
-def _asked(config: StudyConfig) -> str:
-    many = {
+def _describe_config(config: StudyConfig) -> str:
+    lists = {
         "data": config.data,
         "families": config.families,
         "densities": config.densities,
@@ -185,23 +204,23 @@ def _asked(config: StudyConfig) -> str:
         "inits": config.inits,
         "learning rates": config.learning_rates,
     }
-    listed = [f"{name} {', '.join(map(str, values))}" for name, values in many.items() if values]
-    return "; ".join([*listed, f"graph seeds {config.graph_seeds}", f"training seeds {config.train_seeds}"])
+    parts = [f"{name} {', '.join(map(str, values))}" for name, values in lists.items() if values]
+    return "; ".join([*parts, f"graph seeds {config.graph_seeds}", f"training seeds {config.train_seeds}"])
 
 
 def _times(payloads: Sequence[Mapping[str, Any]], name: str) -> list[datetime]:
     return [datetime.fromisoformat(payload[name]) for payload in payloads]
 
 
-def _local(time: datetime) -> str:
+def _local_time(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _span(seconds: float) -> str:
-    """A time as people say it.
+def _duration(seconds: float) -> str:
+    """A duration in words.
 
     Example:
-        >>> _span(40), _span(600), _span(9000), _span(200_000)
+        >>> _duration(40), _duration(600), _duration(9000), _duration(200_000)
         ('40 s', '10 min', '2.5 h', '2.3 days')
     """
     for most, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):

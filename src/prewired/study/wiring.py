@@ -1,4 +1,4 @@
-"""The graphs of a study: the sparse layers of a net, with its control."""
+"""The graphs of a study: the sparse layers of a net, with the net's control."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from ..nn.edge_budgets import layer_shapes
 from ..random_bits import derive_seed
 from ..topology import Topology
 from .config import StudyConfig, parse_families
-from .grid import Net, layer_fan_ins, room
+from .nets import Net, layer_fan_ins, request_edges
 
 
 def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology]:
-    """The sparse layers of one net; an impossible request names the net.
+    """Generate the sparse layers of a net.
 
     Raises:
-        ValueError, RuntimeError: as the generator does.
+        ValueError, RuntimeError: as the generator does, with the family and the density before the message.
     """
     seed = graph_seed or 0
     families = parse_families(net.family)
     try:
-        made = _one_family(config, net, seed) if len(families) == 1 else _family_per_layer(config, net, seed)
+        topologies = _wire_network(config, net, seed) if len(families) == 1 else _wire_each_layer(config, net, seed)
     except (ValueError, RuntimeError) as error:
         raise type(error)(f"{net.family} at density {net.density:g}: {error}") from error
     if net.control == "permuted":
-        made[0] = permute_inputs(made[0], seed=derive_seed(seed, "control"))
+        topologies[0] = permute_inputs(topologies[0], seed=derive_seed(seed, "control"))
     elif net.control == "shuffled":
-        made = [
-            shuffle_within_layer(t, seed=derive_seed(seed, f"control {k} of {net.family}")) for k, t in enumerate(made)
+        topologies = [
+            shuffle_within_layer(t, seed=derive_seed(seed, f"control {k} of {net.family}"))
+            for k, t in enumerate(topologies)
         ]
-    return made
+    return topologies
 
 
-def _one_family(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
-    asked: dict[str, Any] = {"density": net.density}
+def _wire_network(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
+    request: dict[str, Any] = {"density": net.density}
     if config.edges:
-        asked = {"n_edges": round((net.density or 0) * room(net.sizes))}
-        asked["whole_fan_ins"] = whole_fan_ins(config)
+        n_edges = request_edges(config, net.density or 0, net.sizes)
+        request = {"n_edges": n_edges, "whole_fan_ins": whole_fan_ins(config)}
     if config.budget is not None:
-        asked["budget"] = config.budget
+        request["budget"] = config.budget
     (name, parameters), *_ = parse_families(net.family)
-    return wire(list(net.sizes), family=name, seed=seed, **asked, **parameters)
+    return wire(list(net.sizes), family=name, seed=seed, **request, **parameters)
 
 
-def _family_per_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
+def _wire_each_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
     if config.edges:
         raise ValueError("expected densities for a family per layer, got edges; give densities")
     families = parse_families(net.family)
-    made = []
+    topologies = []
     shapes = layer_shapes(net.sizes[:-1])
     if len(families) > len(shapes):
         raise ValueError(f"expected at most {len(shapes)} families, one for each sparse layer, got {len(families)}")
@@ -59,12 +60,12 @@ def _family_per_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology
     ):
         name, parameters = families[min(k, len(families) - 1)]
         seeded = {"seed": derive_seed(seed, f"layer {k}")} if generators.takes_seed(name) else {}
-        made.append(generators.make(name, n_in=a, n_out=b, fan_in=fan_in, **parameters, **seeded))
-    return made
+        topologies.append(generators.make(name, n_in=a, n_out=b, fan_in=fan_in, **parameters, **seeded))
+    return topologies
 
 
 def whole_fan_ins(config: StudyConfig) -> bool:
-    """Whether edges are divided into whole fan-ins because some family of the study needs that."""
+    """Whether edges are divided into whole fan-ins, because some family of the study accepts nothing else."""
     return not all(map(_takes_any_edges, config.families))
 
 

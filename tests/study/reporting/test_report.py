@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prewired.study import Facts, Net, Study, StudyConfig, Tuned, from_dict, load, reporting, study
+from prewired.study import Study, StudyConfig, load, reporting, run
+from prewired.study.nets import Net
 from prewired.study.reporting import controls, references, relations, results
 from prewired.study.reporting.analysed import TESTED
 from prewired.study.reporting.files import NAMES
 from prewired.study.reporting.pages import command
+from prewired.study.results import RateChoice
 from prewired.study.running.database import canonical_json
 from prewired.study.statistics import Row
+from prewired.study.tasks import Facts
 from prewired.training.loop import Run, TrainConfig
 
 SIZES = (16, 10, 2)
@@ -265,11 +268,11 @@ def test_epochs_as_text(made):
 
 def test_the_table_of_learning_rates():
     tuned = (
-        Tuned(Net("mine", "dense", "", "fan_in", None, SIZES), {0.001: 0.5, 0.01: 0.75, 0.1: math.nan}, 0.01),
-        Tuned(Net("mine", "rotating", "permuted", "fan_in", 0.1, SIZES), {0.001: 0.9, 0.01: 0.8, 0.1: 0.1}, 0.001),
+        RateChoice(Net("mine", "dense", "", "fan_in", None, SIZES), {0.001: 0.5, 0.01: 0.75, 0.1: math.nan}, 0.01),
+        RateChoice(Net("mine", "rotating", "permuted", "fan_in", 0.1, SIZES), {0.001: 0.9, 0.01: 0.8, 0.1: 0.1}, 0.001),
     )
     config = replace(CONFIG, learning_rates=(0.001, 0.01, 0.1), patience=3, train_rows=500)
-    found = analysed(*ROWS, tuned=tuned, config=config)
+    found = analysed(*ROWS, rate_choices=tuned, config=config)
     (table,) = [table for table in reporting.tables(found) if table.title == "Learning rates"]
     assert table.header == ("net", "chosen", "0.001", "0.01", "0.1")
     assert table.lines == (
@@ -367,7 +370,7 @@ def real(tmp_path_factory):
         train_rows=300,
         timing=False,
     )
-    return folder, reporting.analyse(study(config, folder))
+    return folder, reporting.analyse(run(config, folder))
 
 
 def test_each_run_is_a_line(real, tmp_path):
@@ -411,7 +414,7 @@ def test_the_summary_is_strict_json_and_whole(real, tmp_path):
     reporting.write(real[1], tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     result = real[1].study
-    assert from_dict(summary["config"]) == result.config
+    assert StudyConfig.from_dict(summary["config"]) == result.config
     assert (summary["digest"], summary["n_runs"]) == (result.digest, result.n_runs)
     assert summary["findings"] == reporting.sentences(real[1])
     assert [(line["label"], line["density"]) for line in summary["table"]][:3] == [
@@ -422,7 +425,7 @@ def test_the_summary_is_strict_json_and_whole(real, tmp_path):
     assert {(one["cell"]["control"], one["cell"]["init"]) for one in summary["cells"]} == {
         ("", "fan_in"), ("permuted", "fan_in"), ("", "n_in")
     }  # fmt: skip
-    assert len(summary["learning_rates"]) == len(result.tuned) == 1 + 2 * (1 + 3 * 3)
+    assert len(summary["learning_rates"]) == len(result.rate_choices) == 1 + 2 * (1 + 3 * 3)
     for one in summary["learning_rates"]:
         assert set(one["scores"]) == {"0.01", "0.001"}
 
@@ -470,7 +473,7 @@ def reproduced(text, folder):
     script = 'prewired() { echo "$@"; }\n' + text
     done = subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     (file,) = folder.glob("*.toml")
-    return from_dict(tomllib.loads(file.read_text(encoding="utf-8"))), file.stem, done.stdout.splitlines()
+    return StudyConfig.from_dict(tomllib.loads(file.read_text(encoding="utf-8"))), file.stem, done.stdout.splitlines()
 
 
 def test_the_lines_of_a_page_make_the_same_study(real, tmp_path):
@@ -539,7 +542,7 @@ def test_a_report_on_what_is_there_so_far(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study(config, tmp_path, progress=interrupt)
+        run(config, tmp_path, progress=interrupt)
     found = reporting.analyse(load(tmp_path))
     assert len(found.study.rows) == 6
     reporting.write(found, tmp_path)

@@ -19,23 +19,23 @@ def payload(value):
 
 def test_what_is_added_is_there_after_reopening(tmp_path):
     connection = database.open_store(tmp_path / "new" / "folder")
-    database.add(connection, key(seed=1, density=0.1), payload([1.5, math.nan]))
+    database.add_result(connection, key(seed=1, density=0.1), payload([1.5, math.nan]))
     connection.close()
     again = database.open_store(tmp_path / "new" / "folder")
-    assert database.load(again) == {'{"density":0.1,"seed":1}': payload([1.5, None])}
+    assert database.read_results(again) == {'{"density":0.1,"seed":1}': payload([1.5, None])}
 
 
 def test_another_connection_sees_a_run_at_once(tmp_path):
     writer, reader = database.open_store(tmp_path), database.open_store(tmp_path)
-    database.add(writer, key(seed=1), payload(1))
-    assert len(database.load(reader)) == 1
+    database.add_result(writer, key(seed=1), payload(1))
+    assert len(database.read_results(reader)) == 1
 
 
 def test_the_first_result_of_a_key_stays(tmp_path):
     connection = database.open_store(tmp_path)
-    database.add(connection, key(a=1, b=2), payload("first"))
-    database.add(connection, key(b=2, a=1), payload("second"))
-    assert [p["value"] for p in database.load(connection).values()] == ["first"]
+    database.add_result(connection, key(a=1, b=2), payload("first"))
+    database.add_result(connection, key(b=2, a=1), payload("second"))
+    assert [p["value"] for p in database.read_results(connection).values()] == ["first"]
 
 
 def test_canonical_json_is_strict():
@@ -69,33 +69,33 @@ def test_a_newer_format_is_refused(tmp_path):
 
 def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
     (tmp_path / database.FILE_NAME).touch()
-    database.add(database.open_store(tmp_path), key(seed=1), payload(1))
-    assert len(database.load(database.open_store(tmp_path))) == 1
+    database.add_result(database.open_store(tmp_path), key(seed=1), payload(1))
+    assert len(database.read_results(database.open_store(tmp_path))) == 1
 
 
 def test_a_damaged_database_is_one_line(tmp_path):
     connection = database.open_store(tmp_path)
-    for seed in range(200):
-        database.add(connection, key(seed=seed), payload("x" * 500))
+    for seed in range(50):
+        database.add_result(connection, key(seed=seed), payload("x" * 500))
     connection.close()
     path = tmp_path / database.FILE_NAME
     content = bytearray(path.read_bytes())
     content[8192:-4096] = b"\xff" * (len(content) - 12288)
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"runs\.sqlite .*move that file away"):
-        database.load(database.open_store(tmp_path))
+        database.read_results(database.open_store(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["no json", None, b"\xff\xfe"])
 def test_a_row_that_is_no_json_is_one_line(tmp_path, text):
     connection = database.open_store(tmp_path)
-    database.add(connection, key(seed=1), payload(1))
+    database.add_result(connection, key(seed=1), payload(1))
     connection.execute("CREATE TABLE other (id, key, payload, finished)")
     connection.execute("INSERT INTO other VALUES (1, 'k', ?, '')", (text,))
     connection.execute("DROP TABLE runs")
     connection.execute("ALTER TABLE other RENAME TO runs")
     with pytest.raises(ValueError, match=r"runs\.sqlite .*move that file away"):
-        database.load(connection)
+        database.read_results(connection)
 
 
 @pytest.mark.parametrize("name", ["results.csv", "table.md", "summary.json", "report.html", "holiday.png"])
@@ -114,12 +114,12 @@ def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
 
 def test_a_store_is_read_while_it_is_written(tmp_path):
     writing = database.open_store(tmp_path)
-    database.add(writing, key(a=1), {"finished": "now", "x": 2})
+    database.add_result(writing, key(a=1), {"finished": "now", "x": 2})
     writing.execute("BEGIN IMMEDIATE")
     reading = database.open_to_read(tmp_path)
-    assert database.load(reading) == {'{"a":1}': {"finished": "now", "x": 2}}
+    assert database.read_results(reading) == {'{"a":1}': {"finished": "now", "x": 2}}
     with pytest.raises(OSError, match="readonly"):
-        database.add(reading, key(a=2), {"finished": "now"})
+        database.add_result(reading, key(a=2), {"finished": "now"})
     reading.close()
     writing.close()
     with pytest.raises(
@@ -133,13 +133,13 @@ def test_a_store_is_read_while_it_is_written(tmp_path):
 
 def test_tables_are_apart_and_only_those_there_are(tmp_path):
     connection = database.open_store(tmp_path)
-    database.add(connection, "k", payload(1))
-    database.add(connection, "k", payload(2), "graphs")
-    assert database.load(connection) == database.load(connection, "runs") == {"k": payload(1)}
-    assert database.load(connection, "graphs") == {"k": payload(2)}
+    database.add_result(connection, "k", payload(1))
+    database.add_result(connection, "k", payload(2), "graphs")
+    assert database.read_results(connection) == database.read_results(connection, "runs") == {"k": payload(1)}
+    assert database.read_results(connection, "graphs") == {"k": payload(2)}
     for call in (
-        lambda: database.load(connection, "notes"),
-        lambda: database.add(connection, "k", payload(1), "notes; --"),
+        lambda: database.read_results(connection, "notes"),
+        lambda: database.add_result(connection, "k", payload(1), "notes; --"),
     ):
         with pytest.raises(ValueError, match="expected a table among runs, graphs, got 'notes"):
             call()
@@ -148,15 +148,15 @@ def test_tables_are_apart_and_only_those_there_are(tmp_path):
 
 def test_the_last_note_of_a_name_stays_and_is_there_after_reopening(tmp_path):
     connection = database.open_store(tmp_path)
-    assert database.noted(connection, "asked") is None
-    database.note(connection, "asked", {"a": [1, math.nan]})
-    database.note(connection, "state", "begun")
-    database.note(connection, "state", "done")
+    assert database.read_note(connection, "asked") is None
+    database.write_note(connection, "asked", {"a": [1, math.nan]})
+    database.write_note(connection, "state", "begun")
+    database.write_note(connection, "state", "done")
     connection.close()
     again = database.open_to_read(tmp_path)
-    assert (database.noted(again, "asked"), database.noted(again, "state")) == ({"a": [1, None]}, "done")
+    assert (database.read_note(again, "asked"), database.read_note(again, "state")) == ({"a": [1, None]}, "done")
     with pytest.raises(OSError, match="readonly"):
-        database.note(again, "state", "changed")
+        database.write_note(again, "state", "changed")
     again.close()
 
 
@@ -176,13 +176,16 @@ def old_store(folder):
 def test_a_store_of_the_format_before_is_read_and_taken_over(tmp_path):
     old_store(tmp_path)
     reading = database.open_to_read(tmp_path)
-    assert database.load(reading) == {"k": {"x": 2}}
-    assert database.load(reading, "graphs") == {}
-    assert database.noted(reading, "asked") is None
+    assert database.read_results(reading) == {"k": {"x": 2}}
+    assert database.read_results(reading, "graphs") == {}
+    assert database.read_note(reading, "asked") is None
     reading.close()
     writing = database.open_store(tmp_path)
-    database.add(writing, "g", payload(3), "graphs")
-    database.note(writing, "asked", 1)
-    assert (database.load(writing), database.load(writing, "graphs")) == ({"k": {"x": 2}}, {"g": payload(3)})
+    database.add_result(writing, "g", payload(3), "graphs")
+    database.write_note(writing, "asked", 1)
+    assert (database.read_results(writing), database.read_results(writing, "graphs")) == (
+        {"k": {"x": 2}},
+        {"g": payload(3)},
+    )
     assert writing.execute("PRAGMA user_version").fetchone() == (database.FORMAT_VERSION,)
     writing.close()

@@ -18,20 +18,22 @@ import numpy as np
 import pytest
 import torch
 
-from prewired.study import RUNS, Job, Net, StudyConfig, inline, load, processes, study
+from prewired.study import StudyConfig, StudyPlan, inline, load, processes, run
+from prewired.study.nets import Net
 from prewired.study.running import database, engines
-from prewired.study.running.engines import Setup, default_workers
-from prewired.study.running.tasks import load_data, source
+from prewired.study.running.engines import default_workers
+from prewired.study.running.perform import gather_facts
+from prewired.study.tasks import RUNS, TrainingTask
 
 N_RUNS = 4  # dense, narrow dense, two graphs
 SCRIPT = """
 import sys
 from functools import partial
-from prewired.study import from_dict, processes, study
+from prewired.study import StudyConfig, processes, run
 
 if __name__ == "__main__":
     try:
-        study(from_dict({config}), sys.argv[1], engine=partial(processes, workers=2))
+        run(StudyConfig.from_dict({config}), sys.argv[1], engine=partial(processes, workers=2))
     except KeyboardInterrupt as interruption:
         sys.exit(f"interrupted: {{interruption}}")
 """
@@ -59,7 +61,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    study(config, folder)
+    run(config, folder)
     return folder
 
 
@@ -73,14 +75,14 @@ def begun(undisturbed, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def setup(config):
-    return Setup(config, {name: source(load_data(config, name)) for name in config.data})
+def plan(config):
+    return StudyPlan.build(config, gather_facts(config))
 
 
 @pytest.fixture(scope="module")
 def jobs(config):
     net = Net(config.data[0], "dense", "", "fan_in", None, (20, 8, 2))
-    return [Job(net, None, seed, 1e-3) for seed in range(2)]
+    return [TrainingTask(net, None, seed, 1e-3) for seed in range(2)]
 
 
 def stored(folder):
@@ -94,28 +96,28 @@ def stored(folder):
     return results
 
 
-class Deadly(Job):
+class Deadly(TrainingTask):
     """A task that kills whatever process unpacks it."""
 
     def __reduce__(self):
         return signal.raise_signal, (signal.SIGKILL,)
 
 
-class Late(Job):
+class Late(TrainingTask):
     """A task that halts the process which is the first to unpack it."""
 
     def __reduce__(self):
         if "sent" in vars(self):
-            return Job, tuple(getattr(self, field.name) for field in fields(Job))
+            return TrainingTask, tuple(getattr(self, field.name) for field in fields(TrainingTask))
         vars(self)["sent"] = True
         return time.sleep, (600,)
 
 
 def like(job, kind):
-    return kind(*(getattr(job, field.name) for field in fields(Job)))
+    return kind(*(getattr(job, field.name) for field in fields(TrainingTask)))
 
 
-def told(task, epoch):
+def ignore_epoch(task, epoch):
     pass
 
 
@@ -131,7 +133,7 @@ def test_killed_workers_are_replaced_and_nothing_shows_of_it(config, begun, undi
                 environments.append(Path(f"/proc/{process.pid}/environ").read_text().split("\0"))
                 os.kill(process.pid, signal.SIGKILL)
 
-    found = study(config, begun, engine=partial(processes, workers=2), progress=progress)
+    found = run(config, begun, engine=partial(processes, workers=2), progress=progress)
     assert steps.count((killed[0], 1)) == 2  # begun again
     assert stored(begun) == stored(undisturbed)
     assert len(found.rows) == N_RUNS
@@ -142,25 +144,25 @@ def test_killed_workers_are_replaced_and_nothing_shows_of_it(config, begun, undi
     assert all(row.machine.endswith(", 1 thread") for row in found.rows)
 
 
-def test_a_deadly_task_is_given_up_and_the_others_are_done(setup, jobs, monkeypatch):
+def test_a_deadly_task_is_given_up_and_the_others_are_done(plan, jobs, monkeypatch):
     monkeypatch.setattr(engines, "ATTEMPTS", 2)
     results = []
     with pytest.raises(RuntimeError, match=r"linear.npz, dense, seed 0: its process died 2 times, .* by signal 9; all"):
-        results.extend(processes(setup, [like(jobs[0], Deadly), jobs[1]], told, workers=1))
+        results.extend(processes(plan, [like(jobs[0], Deadly), jobs[1]], ignore_epoch, workers=1))
     assert [task for task, _ in results] == jobs[1:]
     assert multiprocessing.active_children() == []
 
 
-def test_several_deadly_tasks_stop_a_study(setup, jobs, monkeypatch):
+def test_several_deadly_tasks_stop_a_study(plan, jobs, monkeypatch):
     monkeypatch.setattr(engines, "ATTEMPTS", 1)
     with pytest.raises(RuntimeError, match="seed 0: its process died"):
-        next(processes(setup, [like(jobs[0], Deadly), jobs[1]], told, workers=1))
+        next(processes(plan, [like(jobs[0], Deadly), jobs[1]], ignore_epoch, workers=1))
 
 
-def test_an_idle_worker_that_is_killed_is_not_the_next_tasks_fault(setup, jobs, monkeypatch):
+def test_an_idle_worker_that_is_killed_is_not_the_next_tasks_fault(plan, jobs, monkeypatch):
     monkeypatch.setattr(engines, "ATTEMPTS", 2)
     late = like(jobs[1], Late)
-    results = processes(setup, [late, jobs[0]], told, workers=2)
+    results = processes(plan, [late, jobs[0]], ignore_epoch, workers=2)
     assert next(results)[0] == jobs[0]
     for process in multiprocessing.active_children():  # one is idle, the other halted
         process.kill()
@@ -168,25 +170,25 @@ def test_an_idle_worker_that_is_killed_is_not_the_next_tasks_fault(setup, jobs, 
     assert [task for task, _ in results] == [late]
 
 
-def test_no_more_workers_than_tasks(setup, jobs):
+def test_no_more_workers_than_tasks(plan, jobs):
     seen = []
     tell = lambda *_: seen.append(len(multiprocessing.active_children()))  # noqa: E731
-    ((task, payload),) = processes(setup, jobs[:1], tell, workers=9)
+    ((task, payload),) = processes(plan, jobs[:1], tell, workers=9)
     assert set(seen) == {1}
-    ((same, expected),) = inline(setup, jobs[:1], told)
+    ((same, expected),) = inline(plan, jobs[:1], ignore_epoch)
     assert (task, payload["run"]["train_loss"]) == (same, expected["run"]["train_loss"])
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": 1, "threads": 0}])
-def test_there_is_at_least_one_worker_with_one_thread(setup, jobs, wrong):
+def test_there_is_at_least_one_worker_with_one_thread(plan, jobs, wrong):
     with pytest.raises(ValueError, match="expected at least one worker"):
-        next(processes(setup, jobs, told, **wrong))
+        next(processes(plan, jobs, ignore_epoch, **wrong))
 
 
 def test_an_impossible_cell_is_named_and_nothing_runs_on(config, tmp_path):
     config = replace(config, families=("butterfly",))
     with pytest.raises(ValueError, match=r"butterfly at density 0\.2: ") as caught:
-        study(config, tmp_path, engine=partial(processes, workers=2))
+        run(config, tmp_path, engine=partial(processes, workers=2))
     assert "in perform" in caught.value.__notes__[0]  # where it arose, in the worker
     assert multiprocessing.active_children() == []
     assert stored(tmp_path) == {}
@@ -207,15 +209,15 @@ def test_a_disk_that_can_no_longer_be_written_to_stops_a_study(config, begun, mo
             connections[0].execute(trouble)
 
     with pytest.raises(OSError, match=message):
-        study(replace(config, train_seeds=9, epochs=1), begun, engine=partial(processes, workers=1), progress=progress)
+        run(replace(config, train_seeds=9, epochs=1), begun, engine=partial(processes, workers=1), progress=progress)
     assert multiprocessing.active_children() == []
     assert 1 <= len(stored(begun)) < 9 * N_RUNS
 
 
-def test_a_worker_that_cannot_start_is_an_error_at_once(setup, jobs, monkeypatch):
+def test_a_worker_that_cannot_start_is_an_error_at_once(plan, jobs, monkeypatch):
     monkeypatch.setattr(engines, "serve", sys.exit)  # called with three arguments it fails
     with pytest.raises(RuntimeError, match=r"expected a worker process to start, got exit code 1; .*__main__"):
-        list(processes(setup, jobs, told, workers=1))
+        list(processes(plan, jobs, ignore_epoch, workers=1))
     assert multiprocessing.active_children() == []
 
 
@@ -227,7 +229,14 @@ def start():
 
     def start(script, folder):
         command = [sys.executable, script, folder]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+        process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
+        )
         started.append(process)
         return process
 
@@ -298,7 +307,7 @@ def test_interrupted_and_killed_studies_leave_no_process_and_go_on(start, config
     assert 1 <= len(kept) < N_RUNS
     assert len(load(begun).rows) == len(kept)
     steps = []
-    study(config, begun, progress=steps.append)
+    run(config, begun, progress=steps.append)
     assert sum(step.payload is not None for step in steps) == N_RUNS - len(kept)
     assert {step.phase for step in steps} == {RUNS}
     assert list(stored(begun))[: len(kept)] == kept
@@ -307,17 +316,19 @@ def test_interrupted_and_killed_studies_leave_no_process_and_go_on(start, config
 
 HALTED = """
 import sys
-from prewired.study import Job, Net, StudyConfig, processes
-from prewired.study.running.worker import Setup
+from prewired.study import StudyConfig, StudyPlan, processes
+from prewired.study.nets import Net
+from prewired.study.tasks import Facts, TrainingTask
 
-class Halting(Job):
+class Halting(TrainingTask):
     def __reduce__(self):
         return exec, (f"import time; open({sys.argv[1] + '/halted'!r}, 'w').close(); time.sleep(600)",)
 
 if __name__ == "__main__":
     net = Net("digits", "dense", "", "fan_in", None, (64, 8, 10))
-    setup = Setup(StudyConfig("digits", ["biregular"], [0.1]), {})
-    list(processes(setup, [Halting(net, None, 0, 1e-3)], print, workers=1))
+    facts = {"digits": Facts("digits", "", 64, 10, {})}
+    plan = StudyPlan.build(StudyConfig("digits", ["biregular"], [0.1]), facts)
+    list(processes(plan, [Halting(net, None, 0, 1e-3)], print, workers=1))
 """
 
 

@@ -10,14 +10,15 @@ from torch import nn
 
 from prewired.nn import mlp
 from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, gather_bytes, replace_layers
-from prewired.study import StudyConfig, nets
+from prewired.study import StudyConfig, StudyPlan
 from prewired.study.running import database, step_timing
-from prewired.study.running.step_timing import Timing, carrier, from_dict, keep, kept, time_steps
+from prewired.study.running.step_timing import Timing, carrier, read_timings, time_steps, update_timings
+from prewired.study.tasks import Facts
 from prewired.training import data
 
 CONFIG = StudyConfig("digits", ["rotating", "biregular"], [0.1, 0.5], hidden=[32, 32], controls=["permuted"])
-SIZES = (64, 32, 32, 10)
-NETS = nets(CONFIG, {"digits": SIZES}, {"digits": {0.1: (64, 4, 4, 10), 0.5: (64, 15, 15, 10)}})
+FACTS = {"digits": Facts("digits", "", 64, 10, {})}
+PLAN = StudyPlan.build(CONFIG, FACTS)
 EVERYONE = ["dense", "dense narrow", "rotating", "biregular", "masked dense", "torch CSR", "gather"]
 
 
@@ -94,7 +95,7 @@ def test_gathering_needs_a_constant_fan_in_and_memory():
 
 def test_a_step_of_everyone_at_every_density():
     told = []
-    found = time_steps(CONFIG, NETS, data.load, rounds=2, steps=2, progress=lambda *step: told.append(step))
+    found = time_steps(PLAN, data.load, rounds=2, steps=2, progress=lambda *step: told.append(step))
     assert [one.what for one in found if one.density == 0.1] == EVERYONE
     assert [one.what for one in found if one.density == 0.5] == EVERYONE
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -118,7 +119,7 @@ def test_a_step_of_everyone_at_every_density():
 def test_what_cannot_be_timed_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr("prewired.nn.reference_layers.GATHER_LIMIT", 700_000)
     monkeypatch.setitem(COMPARATORS, "torch CSR", lambda layer: nn.Linear(1, 1))
-    found = {(one.what, one.density): one for one in time_steps(CONFIG, NETS, data.load, rounds=1, steps=1)}
+    found = {(one.what, one.density): one for one in time_steps(PLAN, data.load, rounds=1, steps=1)}
     assert found["gather", 0.1].problem == ""
     assert "at most 0.7 MB to gather, got 2 MB" in found["gather", 0.5].problem
     assert all(map(math.isnan, found["gather", 0.5].ms))
@@ -130,7 +131,7 @@ def test_a_training_step_is_that_of_training():
     few = replace(loaded, x_train=loaded.x_train[:100], y_train=loaded.y_train[:100])
     config = replace(CONFIG, batch_size=100, learning_rates=(1e-2, 1e-3))
     net, twin = (mlp([64, 16, 10], family="dense", init_seed=0) for _ in range(2))
-    step = step_timing._step(net, config, few)
+    step = step_timing._make_step(net, config, few)
     optimizer = torch.optim.AdamW(twin.parameters(), 1e-3, weight_decay=0.0)
     for _ in range(3):
         step()
@@ -148,7 +149,7 @@ def test_steps_have_whole_batches_of_rows_in_random_order(n_rows, seen):
     few = replace(loaded, x_train=loaded.x_train[:n_rows], y_train=loaded.y_train[:n_rows])
     net, batches = mlp([64, 16, 10], family="dense"), []
     net.register_forward_pre_hook(lambda _, given: batches.append(given[0]))
-    step = step_timing._step(net, CONFIG, few)
+    step = step_timing._make_step(net, CONFIG, few)
     for _ in seen:
         step()
     assert list(map(len, batches)) == seen
@@ -164,7 +165,7 @@ def test_comparators_carry_the_random_biregular_graph(monkeypatch):
         return replace_layers(name, net, batch)
 
     monkeypatch.setattr(step_timing, "replace_layers", carried)
-    time_steps(CONFIG, NETS, data.load, rounds=1, steps=1)
+    time_steps(PLAN, data.load, rounds=1, steps=1)
     assert {net[0].topology.recipe.family for net in nets_carried} == {"biregular"}
     assert len(nets_carried) == 2 * len(COMPARATORS)
 
@@ -178,30 +179,32 @@ def test_the_comparators_graph():
 def test_timings_are_kept_and_taken_again_only_where_something_changed(tmp_path, monkeypatch):
     calls = []
 
-    def taken(config, nets, load, *, progress=None):
-        calls.append(config)
+    def time_nothing(plan, load, *, progress=None):
+        calls.append(plan)
         return [made("dense", 2.0), made("gather", math.nan, problem="too large")]
 
-    monkeypatch.setattr(step_timing, "time_steps", taken)
+    monkeypatch.setattr(step_timing, "time_steps", time_nothing)
     connection = database.open_store(tmp_path)
     try:
-        assert kept(connection, CONFIG, NETS) == ()
-        found = keep(connection, CONFIG, NETS, data.load)
+        assert read_timings(connection, PLAN) == ()
+        found = update_timings(connection, PLAN, data.load)
         assert [one.what for one in found] == ["dense", "gather"]
         assert found[0] == made("dense", 2.0)
         assert all(map(math.isnan, found[1].ms))
-        more_seeds = replace(CONFIG, graph_seeds=9, epochs=99)
-        assert keep(connection, more_seeds, NETS, data.load)[0] == found[0]
+        more_seeds = StudyPlan.build(replace(CONFIG, graph_seeds=9, epochs=99), FACTS)
+        assert update_timings(connection, more_seeds, data.load)[0] == found[0]
         assert len(calls) == 1
-        keep(connection, replace(CONFIG, batch_size=64), NETS, data.load)
+        update_timings(connection, StudyPlan.build(replace(CONFIG, batch_size=64), FACTS), data.load)
         assert len(calls) == 2
-        assert kept(connection, CONFIG, NETS) == ()  # of another study by now
-        keep(connection, CONFIG, NETS[:-1], data.load)  # without one net with a control
-        keep(connection, CONFIG, NETS, data.load)
+        assert read_timings(connection, PLAN) == ()  # of another study by now
+        update_timings(
+            connection, replace(PLAN, all_nets=PLAN.all_nets[:-1]), data.load
+        )  # without one net with a control
+        update_timings(connection, PLAN, data.load)
         assert len(calls) == 3
-        monkeypatch.setattr(step_timing, "machine", lambda: "another")
-        assert len(kept(connection, CONFIG, NETS)) == 2
-        keep(connection, CONFIG, NETS, data.load)
+        monkeypatch.setattr(step_timing, "describe_machine", lambda: "another")
+        assert len(read_timings(connection, PLAN)) == 2
+        update_timings(connection, PLAN, data.load)
         assert len(calls) == 4
     finally:
         connection.close()
@@ -209,4 +212,4 @@ def test_timings_are_kept_and_taken_again_only_where_something_changed(tmp_path,
 
 def test_a_timing_survives_json():
     one = made("biregular", 0.3, kernel="sparse, dense")
-    assert from_dict(json.loads(json.dumps(asdict(one)))) == one
+    assert Timing.from_dict(json.loads(json.dumps(asdict(one)))) == one

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import Study, shares
+from ..nets import list_densities
+from ..results import Study
 from ..statistics import CONTROLS_FOR, Analysis, Row, Summary, graphs, summarise, target_score
 from ..statistics import analyse as analyse_graphs
 
@@ -73,7 +74,7 @@ def analyse(study: Study) -> Report:
 
 def densities(study: Study) -> dict[str, list[float]]:
     """The densities of each data set, ascending."""
-    return {name: sorted(shares(study.config, sizes(study, name))) for name in study.config.data}
+    return {name: sorted(list_densities(study.config, sizes(study, name))) for name in study.config.data}
 
 
 def sizes(study: Study, data: str) -> tuple[int, ...]:

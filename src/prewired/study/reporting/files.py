@@ -110,7 +110,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "timings": [asdict(one) for one in study.timings],
         "learning_rates": [
             {"net": str(one.net), "chosen": one.chosen, "scores": {f"{r:g}": s for r, s in one.scores.items()}}
-            for one in study.tuned
+            for one in study.rate_choices
         ],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from .. import layer_fan_ins
+from ..nets import layer_fan_ins
 from ..statistics import REFERENCES, Summary, coinciding, percent
 from .analysed import PRIMARY_METRIC, Report, machines, sizes, versions
 from .table import Table

@@ -28,7 +28,7 @@ def tables(report: Report) -> list[Table]:
 
 def tuning_table(report: Report) -> Table:
     """The choice of learning rates: validation scores of each, per net."""
-    tuned = report.study.tuned
+    tuned = report.study.rate_choices
     rates = sorted({rate for one in tuned for rate in one.scores})
     lines = tuple(
         (

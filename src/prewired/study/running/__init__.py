@@ -1,1 +1,1 @@
-"""How a study runs: its tasks, the engines that do them, the database that keeps what they find."""
+"""How a study runs: its tasks, the engines that do them, and the database that stores the results."""

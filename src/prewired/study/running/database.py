@@ -1,4 +1,4 @@
-"""What a study has found so far: one SQLite file, one committed row per result, safe against being killed any time."""
+"""The store of a study: one SQLite file with one committed row per result, safe even if the process is killed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from ..._version import __version__
 
 FILE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
@@ -40,7 +42,7 @@ def canonical_json(value: object) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The same nest of dicts, lists and numbers with None for each number that is not finite."""
+    """A nest of dicts, lists and numbers with None for each number that is not finite."""
     if isinstance(value, Mapping):
         return {str(name): finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -51,7 +53,7 @@ def finite(value: Any) -> Any:
 
 
 def open_store(folder: str | Path) -> Connection:
-    """Open the store in a study's folder, making both when they are not there yet.
+    """Open the store in a study's folder; create the folder and the store if they do not exist.
 
     Raises:
         ValueError: when the file there is no study store, or one of a newer format, or when files that a report would
@@ -69,13 +71,13 @@ def open_store(folder: str | Path) -> Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"cannot make the folder {folder}: {error.strerror}; {WRITABLE}") from error
-    with _clear_errors(path):
+    with _explain_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    return _closed_on_error(_check_or_create, connection, path)
+    return _check_or_close(_check_or_create, connection, path)
 
 
 def open_to_read(folder: str | Path) -> Connection:
-    """Open the store of a study that is there without writing: it may run on meanwhile, or be read-only.
+    """Open the store of a study for reading only; the study may be running, or its file be read-only.
 
     Raises:
         ValueError: when the file there is no study store, or one of a newer format.
@@ -86,14 +88,14 @@ def open_to_read(folder: str | Path) -> Connection:
         raise OSError(
             f"expected a study in {folder}, got no {FILE_NAME} there; correct the folder, or run the study first"
         )
-    with _clear_errors(path):
+    with _explain_errors(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
-    return _closed_on_error(_check, connection, path)
+    return _check_or_close(_check, connection, path)
 
 
-def _closed_on_error(check: Callable[[Connection, Path], None], connection: Connection, path: Path) -> Connection:
+def _check_or_close(check: Callable[[Connection, Path], None], connection: Connection, path: Path) -> Connection:
     try:
-        with _clear_errors(path):
+        with _explain_errors(path):
             check(connection, path)
     except (OSError, ValueError):
         connection.close()
@@ -102,8 +104,8 @@ def _closed_on_error(check: Callable[[Connection, Path], None], connection: Conn
 
 
 @contextmanager
-def _clear_errors(path: str | Path) -> Iterator[None]:
-    """SQLite's errors as an OSError (locked, read-only, disk full) or a ValueError (damaged) with path and remedy."""
+def _explain_errors(path: str | Path) -> Iterator[None]:
+    """Raise SQLite's errors as OSError (locked, read-only, disk full) or ValueError (damaged), with path and remedy."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -149,76 +151,74 @@ def _check(connection: Connection, path: Path) -> None:
         )
 
 
-def add(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
-    """Store one result, in one transaction that is on disk when this returns; a key that is there stays as it is.
+def add_result(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
+    """Store a result; it is on disk when this function returns. A result that is already stored under the key stays.
 
     Args:
         key: what determines the result, as canonical JSON.
-        payload: what came out of it; `payload["finished"]` is the time it ended.
+        payload: the result; `payload["finished"]` is the time when its task ended.
         table: "runs" or "graphs".
 
     Raises:
         ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    with _clear_errors(path_of(connection)):
+    with _explain_errors(path_of(connection)):
         connection.execute(
-            f"INSERT INTO {_known(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            f"INSERT INTO {_check_table(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (key, json.dumps(finite(payload), allow_nan=False), payload["finished"]),
         )
 
 
-def load(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
-    """All results: canonical JSON of the key -> payload, in the order they finished; none from a table not yet there.
+def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
+    """All results of a table: key as canonical JSON -> payload, in the order in which they were stored.
 
     Raises:
         ValueError: when the file is damaged.
     """
-    with _clear_errors(path_of(connection)):
-        if not _has(connection, _known(table)):
+    with _explain_errors(path_of(connection)):
+        if not _has_table(connection, _check_table(table)):
             return {}
         rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
         return {key: json.loads(payload) for key, payload in rows}
 
 
-def note(connection: Connection, name: str, value: object) -> None:
-    """Keep one value under a name, instead of what was there; on disk when this returns.
+def write_note(connection: Connection, name: str, value: object) -> None:
+    """Store a value under a name, in place of the last value; it is on disk when this function returns.
 
     Raises:
         ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    with _clear_errors(path_of(connection)):
+    with _explain_errors(path_of(connection)):
         connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(finite(value))))
 
 
-def noted(connection: Connection, name: str) -> Any:
-    """The value kept under a name, None where there is none.
+def read_note(connection: Connection, name: str) -> Any:
+    """The value that `write_note` stored under a name, None if there is none.
 
     Raises:
         ValueError: when the file is damaged.
     """
-    with _clear_errors(path_of(connection)):
-        if not _has(connection, "notes"):
+    with _explain_errors(path_of(connection)):
+        if not _has_table(connection, "notes"):
             return None
         row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
 
-def _has(connection: Connection, table: str) -> bool:
+def _has_table(connection: Connection, table: str) -> bool:
     found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
     return found.fetchone()[0] == 1
 
 
-def _known(table: str) -> str:
+def _check_table(table: str) -> str:
     if table not in TABLES:
         raise ValueError(f"expected a table among {', '.join(TABLES)}, got {table!r}")
     return table
 
 
 def versions() -> dict[str, str]:
-    """The versions that figures depend on, to be stored beside them."""
-    from ..._version import __version__
-
+    """The versions on which results depend; they are stored with each result."""
     installed = {name: metadata.version(name) for name in ("torch", "numpy")}
     return {"python": platform.python_version(), **installed, "prewired": __version__}

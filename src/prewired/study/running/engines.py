@@ -1,4 +1,4 @@
-"""Where tasks are done: in this process, or in worker processes that may die without any harm to the others."""
+"""Engines that do tasks: in this process, or in worker processes that may die without harm to the others."""
 
 from __future__ import annotations
 
@@ -15,45 +15,50 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
-from .tasks import Task, perform
-from .worker import Setup, loader, serve
+from ..plan import StudyPlan
+from ..tasks import Task
+from .perform import perform
+from .worker import make_loader, serve
 
-ATTEMPTS = 3  # of a task whose process dies, and tasks given up for that before the study stops
+ATTEMPTS = 3  # tries of a task whose process dies; also the number of given-up tasks that stops the study
 STORED = "all other results so far are stored; run again with fewer workers if memory is short"
 _NO_START = (
     "expected a worker process to start, got exit code {code}; its own error stands above. "
     'A script that runs a study in processes does so under `if __name__ == "__main__":`'
 )
-Told = Callable[[Task, int], None]
+OnEpoch = Callable[[Task, int], None]
 Result = tuple[Task, dict[str, Any]]
+Engine = Callable[[StudyPlan, Sequence[Task], OnEpoch], Iterator[Result]]
 
 
-def inline(setup: Setup, tasks: Sequence[Task], told: Told) -> Iterator[Result]:
-    """Do the tasks here, one after the other, with the threads that torch has.
+def inline(plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch) -> Iterator[Result]:
+    """Do the tasks in this process, in order, with the threads that torch has.
 
     Args:
-        setup: the study.
+        plan: the study.
         tasks: in the order in which to do them.
-        told: called with a task and the number of epochs it has done.
+        on_epoch: called with a task and the number of its epochs that are done.
 
     Yields:
         (task, payload) as each is done.
     """
-    load = loader(setup)
+    load = make_loader(plan.config, plan.sources)
     for task in tasks:
-        yield task, perform(task, setup.config, load, lambda epoch, task=task: told(task, epoch))
+        yield task, perform(task, plan.config, load, lambda epoch, task=task: on_epoch(task, epoch))
 
 
-def processes(setup: Setup, tasks: Sequence[Task], told: Told, *, workers: int, threads: int = 1) -> Iterator[Result]:
-    """Do the tasks in worker processes; one that dies is replaced, and its task tried again after the others.
+def processes(
+    plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch, *, workers: int, threads: int = 1
+) -> Iterator[Result]:
+    """Do the tasks in worker processes; a worker that dies is replaced, and its task tried again after the others.
 
-    A task whose process dies ATTEMPTS times is given up, and the others are done all the same. When this ends, in
-    whatever way, its processes have ended too; they also end by themselves when this process is killed.
+    A task whose process dies ATTEMPTS times is given up, and the other tasks are still done. When this generator ends,
+    in whatever way, its processes have ended too; they also end by themselves when this process is killed.
 
     Args:
-        setup: the study.
+        plan: the study.
         tasks: in the order in which they are handed out.
-        told: as of `inline`.
+        on_epoch: as in `inline`.
         workers: processes, >= 1; see `default_workers`.
         threads: of torch and of the linear algebra, in each.
 
@@ -63,51 +68,53 @@ def processes(setup: Setup, tasks: Sequence[Task], told: Told, *, workers: int, 
     Raises:
         ValueError: if there is not at least one worker with one thread.
         RuntimeError: if a task was given up, in the end or as soon as it is the ATTEMPTS-th; if no process can start.
-        Exception: what a task itself raised.
+        Exception: the error that a task raised.
     """
     if workers < 1 or threads < 1:
         raise ValueError(f"expected at least one worker with one thread, got workers={workers}, threads={threads}")
     waiting, deaths, given_up = deque(tasks), Counter[Task](), list[str]()
-    team: dict[Connection, BaseProcess] = {}  # by the line to each
+    team: dict[Connection, BaseProcess] = {}  # pipe to a worker -> its process
     busy: dict[Connection, Task] = {}
     ready: set[Connection] = set()
     try:
         while (waiting or busy) and len(given_up) < ATTEMPTS:
             while waiting and len(busy) < workers:
-                link = _free(team, busy) or _start(team, setup, threads)
+                link = _free(team, busy) or _start(team, plan, threads)
                 busy[link] = waiting.popleft()
-                with suppress(OSError):  # dead already: its end of the line says so in the next round
+                with suppress(OSError):  # dead already: its end of the pipe says so in the next round
                     link.send(busy[link])
             for link in cast("list[Connection]", wait(list(busy))):
-                kind, value = _heard(link)
+                kind, value = _receive(link)
                 if kind == "ready":
                     ready.add(link)
                 elif kind == "epoch":
-                    told(busy[link], value)
+                    on_epoch(busy[link], value)
                 elif kind == "error":
                     raise value
                 elif kind == "done":
                     yield busy.pop(link), value
                 else:
-                    task, code = busy.pop(link), _dismissed(team, link)
+                    task, code = busy.pop(link), _dismiss(team, link)
                     if link not in ready and code > 0:
                         raise RuntimeError(_NO_START.format(code=code))
                     deaths[task] += 1
                     if deaths[task] < ATTEMPTS:
                         waiting.append(task)
                     else:
-                        given_up.append(f"{task}: its process died {ATTEMPTS} times, the last time {_how(code)}")
+                        given_up.append(
+                            f"{task}: its process died {ATTEMPTS} times, the last time {_death_cause(code)}"
+                        )
         if given_up:
             raise RuntimeError("; ".join([*given_up, STORED]))
     finally:
         for process in team.values():
             process.kill()  # at once, even where a signal to end is ignored or the process is halted
         for link in list(team):
-            _dismissed(team, link)
+            _dismiss(team, link)
 
 
 def default_workers() -> int:
-    """The processors that this process may use: those it is bound to, or what its control group allows where less.
+    """The number of processors that this process may use: its affinity, or the limit of its control group if lower.
 
     Example:
         >>> 1 <= default_workers() <= (os.cpu_count() or 1)
@@ -118,7 +125,7 @@ def default_workers() -> int:
 
 
 def _quota(own: Path, root: Path, most: float) -> float:
-    """Processors that the control groups (version 2) of a process leave it, at most that many."""
+    """Processors that the control groups (version 2) allow a process, at most `most`."""
     lines = own.read_text().splitlines() if own.exists() else []
     for path in [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]:
         for folder in (root / path, *(root / path).parents):
@@ -128,39 +135,39 @@ def _quota(own: Path, root: Path, most: float) -> float:
     return most
 
 
-def _heard(link: Connection) -> tuple[str, Any]:
+def _receive(link: Connection) -> tuple[str, Any]:
     try:
         return link.recv()
     except (EOFError, OSError):
         return "died", None
 
 
-def _how(code: int) -> str:
+def _death_cause(code: int) -> str:
     return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
 
 def _free(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> Connection | None:
-    """A worker that has nothing to do; those that died while they had nothing to do are forgotten."""
+    """The pipe to a worker without a task, None if there is none; workers that died without a task are removed."""
     for link in [link for link in team if link not in busy]:
         if team[link].is_alive():
             return link
-        _dismissed(team, link)
+        _dismiss(team, link)
     return None
 
 
-def _dismissed(team: dict[Connection, BaseProcess], link: Connection) -> int:
-    """The exit code of a worker that has ended, or is about to."""
+def _dismiss(team: dict[Connection, BaseProcess], link: Connection) -> int:
+    """Remove a worker that has ended, or is about to end, and return its exit code."""
     process = team.pop(link)
     process.join()
     link.close()
     return process.exitcode or 0
 
 
-def _start(team: dict[Connection, BaseProcess], setup: Setup, threads: int) -> Connection:
+def _start(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, setup, threads), daemon=True)
-    with _threads_of_libraries(threads), _interrupts_later():
+    process = context.Process(target=serve, args=(theirs, plan.config, plan.sources, threads), daemon=True)
+    with _set_library_threads(threads), _delay_interrupts():
         process.start()
         team[ours] = process
     theirs.close()
@@ -168,27 +175,28 @@ def _start(team: dict[Connection, BaseProcess], setup: Setup, threads: int) -> C
 
 
 @contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """A Ctrl-C that comes meanwhile is heard afterwards, and never by what is started meanwhile."""
+def _delay_interrupts() -> Iterator[None]:
+    """Delay an interrupt (Ctrl-C) until the block ends, and keep it from processes that the block starts."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # if it were started meanwhile, that would end the blocking
-    heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))  # other threads may let it through
+    resource_tracker.ensure_running()  # its start would unblock the signal
+    interrupts: list[int] = []
+    # The mask holds for this thread only: an interrupt that another thread receives comes to this handler.
+    handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
-        if heard:
+        if interrupts:
             signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
-def _threads_of_libraries(threads: int) -> Iterator[None]:
-    """Environment variables that count when a process starts: for OpenMP, and for the BLAS that NumPy came with."""
+def _set_library_threads(threads: int) -> Iterator[None]:
+    """Set the environment variables that OpenMP and NumPy's BLAS read when a process starts."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config import StudyConfig
-from ..grid import is_reference, room
-from .engines import Told
-from .task_table import PHASES, Ledger
-from .tasks import Graphs, Task
+from ..nets import is_reference, room
+from ..tasks import PHASES, GraphTask, Task
+from .engines import OnEpoch
+from .task_table import TaskTable
 
-# Rough seconds, by which the parts of a study are weighed against each other; only their ratios count.
+# Rough seconds of the parts of a study; only their ratios matter for the estimate.
 _PER_GRAPH, _PER_ROW, _PER_ROW_AND_WEIGHT = 1.0, 7e-6, 7e-11
 _TYPICAL_ROWS = 50_000
 TIMING = "timing"
@@ -27,11 +27,11 @@ TIMING = "timing"
 
 @dataclass(frozen=True)
 class Step:
-    """Where a study stands: after each epoch of a training, and (with `payload`) when a result is stored."""
+    """The progress of a study: after each epoch of a training, and (with `payload`) when a result is stored."""
 
-    phase: str  # one of PHASES, or TIMING
+    phase: str  # a name in PHASES, or TIMING
     task: Task | None  # None while training steps are timed
-    epoch: int  # of this task
+    epoch: int  # epochs of this task that are done
     done: int  # results of this phase that are stored
     total: int
     left: float | None  # seconds to the end of the study, None while unknown
@@ -41,41 +41,46 @@ class Step:
 Progress = Callable[[Step], None]
 
 
-class Clock:
-    """Counts the work that is done, and calls `progress` with every step."""
+class Eta:
+    """Counts finished work, estimates the time that is left, and calls `progress` with every step.
 
-    def __init__(self, ledger: Ledger, progress: Progress | None) -> None:
-        self._ledger, self._config, self._progress = ledger, ledger.config, progress
-        self._counts = {phase: ledger.count(phase) for phase in PHASES}
-        self._todo = sum(cost(task, self._config) for phase in PHASES for task in ledger.missing(phase))
+    Args:
+        table: the tasks of the study.
+        progress: called with every step.
+    """
+
+    def __init__(self, table: TaskTable, progress: Progress | None) -> None:
+        self._table, self._config, self._progress = table, table.plan.config, progress
+        self._counts = {phase: table.count(phase) for phase in PHASES}
+        self._todo = sum(estimate_cost(task, self._config) for phase in PHASES for task in table.missing(phase))
         self._start, self._done = time.monotonic(), 0.0
         self._under_way: dict[Task, float] = {}
 
-    def told(self, phase: str) -> Told:
-        """What an engine calls after each epoch of a task of a phase that begins."""
-        self._counts[phase] = self._ledger.count(phase)  # what came out of the one before may have changed its tasks
+    def begin(self, phase: str) -> OnEpoch:
+        """Begin a phase, and return the function that its engine calls after each epoch of a task."""
+        self._counts[phase] = self._table.count(phase)  # the results of the phase before may have changed its tasks
 
-        def told(task: Task, epoch: int) -> None:
-            self._under_way[task] = cost(task, self._config) * epoch / epochs(task, self._config)
-            self._tell(phase, task, epoch, None)
+        def on_epoch(task: Task, epoch: int) -> None:
+            self._under_way[task] = estimate_cost(task, self._config) * epoch / n_epochs(task, self._config)
+            self._report(phase, task, epoch, None)
 
-        return told
+        return on_epoch
 
-    def stored(self, phase: str, task: Task, payload: Mapping[str, Any]) -> None:
-        """Take a result into account."""
+    def add_result(self, phase: str, task: Task, payload: Mapping[str, Any]) -> None:
+        """Count a result that is stored."""
         self._under_way.pop(task, None)
-        self._done += cost(task, self._config)
+        self._done += estimate_cost(task, self._config)
         done, total = self._counts[phase]
         self._counts[phase] = done + 1, total
-        self._tell(phase, task, epochs(task, self._config), payload)
+        self._report(phase, task, n_epochs(task, self._config), payload)
 
-    def timed(self, done: int, total: int) -> None:
-        """What the timing of training steps calls with (turns taken, turns in all)."""
+    def report_timing(self, done: int, total: int) -> None:
+        """Report the timing of training steps: turns done, turns in all."""
         if self._progress is not None:
             self._progress(Step(TIMING, None, 0, done, total, None))
 
     def state(self, phase: str) -> dict[str, Any]:
-        """What `prewired status` shows of a study that is running."""
+        """The note from which `prewired status` describes a study that is running."""
         return {
             "phase": phase,
             "counts": self._counts,
@@ -83,7 +88,7 @@ class Clock:
             "process": os.getpid(),
             "host": platform.node(),
             "command": sys.orig_argv,
-            "folder": str(Path.cwd()),  # in which that was typed
+            "folder": str(Path.cwd()),  # the folder in which the command was typed
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -91,25 +96,25 @@ class Clock:
         done = self._done + sum(self._under_way.values())
         return (time.monotonic() - self._start) * (self._todo - done) / done if done else None
 
-    def _tell(self, phase: str, task: Task, epoch: int, payload: Mapping[str, Any] | None) -> None:
+    def _report(self, phase: str, task: Task, epoch: int, payload: Mapping[str, Any] | None) -> None:
         if self._progress is not None:
             done, total = self._counts[phase]
             self._progress(Step(phase, task, epoch, done, total, self._left(), payload))
 
 
-def epochs(task: Task, config: StudyConfig) -> int:
-    """The epochs of a task, at least one."""
-    if isinstance(task, Graphs):
+def n_epochs(task: Task, config: StudyConfig) -> int:
+    """The number of epochs of a task, at least 1."""
+    if isinstance(task, GraphTask):
         return 1
     return config.training(task.train_seed, task.learning_rate, tuning=task.tuning).epochs
 
 
-def cost(task: Task, config: StudyConfig) -> float:
-    """Roughly how long a task takes, in a unit of its own."""
-    if isinstance(task, Graphs):
+def estimate_cost(task: Task, config: StudyConfig) -> float:
+    """Estimate how long a task takes, in an arbitrary unit."""
+    if isinstance(task, GraphTask):
         return _PER_GRAPH
     sizes = task.net.sizes
     dense = sum(a * b for a, b in pairwise(sizes))
     weights = dense if is_reference(task.net) else (task.net.density or 1) * room(sizes) + sizes[-1] * sizes[-2]
     rows = config.train_rows or _TYPICAL_ROWS
-    return epochs(task, config) * rows * (_PER_ROW + _PER_ROW_AND_WEIGHT * weights)
+    return n_epochs(task, config) * rows * (_PER_ROW + _PER_ROW_AND_WEIGHT * weights)

@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster: nodes may come and go meanwhile; their results come back here, into the one store."""
+"""An engine that does tasks on a Ray cluster, whose nodes may come and go; results go into the one local store."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from ..._version import __version__
 from ...training.data import Data
-from ..grid import Job
-from ..results import RUN_VERSION
-from .engines import ATTEMPTS, STORED, Result, Told
-from .tasks import Task, perform
-from .worker import Setup, loader, plain
+from ..plan import StudyPlan
+from ..tasks import RUN_VERSION, Task, TrainingTask
+from .engines import ATTEMPTS, STORED, OnEpoch, Result
+from .perform import perform
+from .worker import make_loader, portable_error
 
 PER_PROCESSOR = 3  # tasks that are sent ahead, so that no worker waits for its next one
 _PATIENCE = 5.0  # seconds between two looks at how large the cluster is by now
@@ -29,19 +30,20 @@ _ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "
 
 
 def cluster(
-    setup: Setup, tasks: Sequence[Task], told: Told, *, address: str = "auto", threads: int = 1
+    plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch, *, address: str = "auto", threads: int = 1
 ) -> Iterator[Result]:
-    """Do the tasks on a Ray cluster; those of a node or a worker that dies are done elsewhere.
+    """Do the tasks on a Ray cluster; the tasks of a node or a worker that dies are done elsewhere.
 
-    Every node needs this version of prewired; the data are sent there once and held in shared memory. Epochs are not
-    told: progress comes with each result. When this ends, in whatever way, what is still being done is cancelled.
+    Every node needs this version of prewired; the data are sent there once and kept in shared memory. Epochs are not
+    reported: progress comes with each result. When this generator ends, in whatever way, unfinished tasks are
+    cancelled.
 
     Args:
-        setup: the study.
+        plan: the study.
         tasks: in the order in which they are handed out.
-        told: not called.
-        address: "auto" for the cluster this machine belongs to, "host:port" of another, "local" for one that is started
-            on this machine and ends with this call. A connection that is there already is used, and left open.
+        on_epoch: not called.
+        address: "auto" for the cluster this machine belongs to, "host:port" of another cluster, "local" for a cluster
+            that is started on this machine and ends with this call. An open connection is used, and left open.
         threads: of torch and of the linear algebra for each task, and the processors that Ray sets aside for it.
 
     Yields:
@@ -52,11 +54,11 @@ def cluster(
         ValueError: if no node has that many processors.
         OSError: if there is no cluster at the address.
         RuntimeError: if a task's worker died more than ATTEMPTS times, or a node has another version of prewired.
-        Exception: what a task itself raised.
+        Exception: the error that a task raised.
 
     Example:
         >>> from functools import partial
-        >>> engine = partial(cluster, address="auto")  # for study(config, folder, engine=engine)
+        >>> engine = partial(cluster, address="auto")  # for run(config, folder, engine=engine)
     """
     ray = _ray(address)
     connected = not ray.is_initialized()
@@ -66,13 +68,14 @@ def cluster(
     sent: dict[Any, Task] = {}
     try:
         _check_processors(ray, threads)
-        remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(_by_value())
-        held = {name: ray.put(_arrays(loader(setup)(name))) for name in _needed(tasks)}
+        remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(_node_function())
+        load = make_loader(plan.config, plan.sources)
+        arrays = {name: ray.put(_to_arrays(load(name))) for name in _data_names(tasks)}
         while (waiting or sent) and len(given_up) < ATTEMPTS:
             processors = ray.cluster_resources().get("CPU", 1)
             while waiting and len(sent) < max(1, PER_PROCESSOR * processors // threads):
                 task = waiting.popleft()
-                sent[remote.remote(pickle.dumps((task, setup.config)), held, threads, _version())] = task
+                sent[remote.remote(pickle.dumps((task, plan.config)), arrays, threads, _version())] = task
             for done in ray.wait(list(sent), timeout=_PATIENCE)[0]:
                 task = sent.pop(done)
                 try:
@@ -86,48 +89,46 @@ def cluster(
         if given_up:
             raise RuntimeError("; ".join([*given_up, STORED]))
     finally:
-        for one in sent:
+        for reference in sent:
             with suppress(Exception):  # the cluster itself may be gone
-                ray.cancel(one, force=True)
+                ray.cancel(reference, force=True)
         if connected:
             ray.shutdown()
 
 
-def here(task: bytes, held: Mapping[str, Any], threads: int) -> tuple[str, Any]:
-    """On a node: do a task that was pickled with its config; ("done", payload), or ("error", what it raised)."""
+def perform_on_node(pickled: bytes, arrays: Mapping[str, Any], threads: int) -> tuple[str, Any]:
+    """Do a task that was pickled with its config, on a node; ("done", payload), or ("error", the exception)."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
-    what, config = pickle.loads(task)
+    task, config = pickle.loads(pickled)
     try:
-        return "done", perform(what, config, lambda name: _fetched(held[name]), lambda epoch: None)
+        return "done", perform(task, config, lambda name: _fetch_data(arrays[name]), lambda epoch: None)
     except Exception as error:
-        return "error", plain(error, what)
+        return "error", portable_error(error, task)
 
 
-def _by_value() -> Callable[..., tuple[str, Any]]:
-    """What Ray runs: a function that it copies to the nodes, so that one without prewired can say so."""
+def _node_function() -> Callable[..., tuple[str, Any]]:
+    """The function that Ray copies to the nodes by value, so that a node without prewired can say so."""
 
-    def run(task: bytes, held: Mapping[str, Any], threads: int, expected: str) -> tuple[str, Any]:
+    def run(pickled: bytes, arrays: Mapping[str, Any], threads: int, expected: str) -> tuple[str, Any]:
         import platform
 
-        here = None
+        perform_on_node = None
         try:
-            from .ray_engine import _version, here
+            from .ray_engine import _version, perform_on_node
 
-            found = _version()
+            version = _version()
         except ImportError as error:
-            found = f"none ({error})"
-        if here is not None and found == expected:
-            return here(task, held, threads)
-        text = f"expected {expected} on every node of the cluster, got {found} on {platform.node()}; install it there"
+            version = f"none ({error})"
+        if perform_on_node is not None and version == expected:
+            return perform_on_node(pickled, arrays, threads)
+        text = f"expected {expected} on every node of the cluster, got {version} on {platform.node()}; install it there"
         return "error", RuntimeError(text)
 
     return run
 
 
 def _version() -> str:
-    from ..._version import __version__
-
     return f"prewired {__version__}, results of version {RUN_VERSION}"
 
 
@@ -157,7 +158,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _check_listens(address: str) -> None:
-    """OSError where nothing is at host:port, for which Ray would look for minutes."""
+    """Raise an OSError where nothing listens at host:port; Ray itself would try for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
@@ -169,24 +170,24 @@ def _check_processors(ray: Any, threads: int) -> None:
         raise ValueError(f"expected threads of 1 to {most:g}, the processors of the largest node, got {threads}")
 
 
-def _needed(tasks: Sequence[Task]) -> list[str]:
-    return list(dict.fromkeys(task.net.data for task in tasks if isinstance(task, Job)))
+def _data_names(tasks: Sequence[Task]) -> list[str]:
+    return list(dict.fromkeys(task.net.data for task in tasks if isinstance(task, TrainingTask)))
 
 
-def _arrays(data: Data) -> dict[str, Any]:
-    """The fields of a data set with arrays for tensors: of arrays the workers of a node all see the same memory."""
+def _to_arrays(data: Data) -> dict[str, Any]:
+    """The fields of a data set with arrays for tensors: all workers of a node share the memory of arrays."""
     values = {field.name: getattr(data, field.name) for field in fields(data)}
     return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
 @lru_cache(maxsize=8)
-def _fetched(reference: Any) -> Data:
-    """The data set that was put into the cluster, in this worker."""
+def _fetch_data(reference: Any) -> Data:
+    """Get a data set from the shared memory of the cluster, in a worker."""
     import ray
 
     values: dict[str, Any] = cast("Any", ray).get(reference)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # and nobody writes to it
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # the tensors are only read
         tensors = {name: torch.from_numpy(value) for name, value in values.items() if isinstance(value, np.ndarray)}
     return Data(**{**values, **tensors})
 

@@ -1,4 +1,4 @@
-"""How long training steps take, timed with nothing else of the study running; its runs share the machine."""
+"""The time of training steps, measured with nothing else of the study running: its runs share the machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from ...training import data
 from ...training.evaluation import loss_of
 from ...training.loop import optimizer_of
 from ..config import StudyConfig, parse_families
-from ..grid import Net, graph_seeds, is_reference
+from ..nets import Net, graph_seeds, is_reference
+from ..plan import StudyPlan
 from ..statistics import DENSE
 from ..wiring import wire_net
 from . import database
-from .tasks import machine
+from .perform import describe_machine
 
 TURN_SECONDS = 0.06
-"""Seconds of a turn, where that does not take more steps than were asked for."""
+"""Seconds of a turn, unless `steps` steps take less."""
 _NO_MS = (math.nan, math.nan, math.nan)
-TIMING_VERSION = 1  # goes up when timings are taken in another way
-USUAL = "biregular"  # the family whose graph the comparators carry, where the study has it
+TIMING_VERSION = 1  # goes up when the way of timing changes
+USUAL = "biregular"  # if the study has this family, the comparators carry its graph
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class Timing:
     """The training steps of one net, in milliseconds.
 
     Args:
-        data, density: where nets are compared; the dense net is timed beside the others at each density.
+        data, density: the nets of a data set and a density are compared; the dense net is timed at each density.
         what: the family, "dense" (equal width), "dense narrow" (equal parameters), or a name in COMPARATORS.
         ms: lower quartile, median and upper quartile over the rounds of the mean time of a step; NaN if left out.
         threads: of torch.
         n_parameters: weights and biases that the optimiser changes.
-        machine: the processor and the threads, in words.
-        kernel: of its sparse layers, "sparse" or "dense", or both if they differ; "" where there are none.
+        machine: the processor and the number of threads.
+        kernel: kernel of the sparse layers, "sparse" or "dense", or both if layers differ; "" without sparse layers.
         steps_per_epoch: batches in the training rows.
-        problem: why it was left out, "" where it was not.
+        problem: why the net was left out, "" if it was timed.
     """
 
     data: str
@@ -62,103 +63,100 @@ class Timing:
     steps_per_epoch: int
     problem: str = ""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Timing:
+        """A Timing from its fields, also after a passage through JSON."""
+        low, middle, high = (math.nan if value is None else value for value in values["ms"])
+        return cls(**{**values, "ms": (low, middle, high)})
 
-def keep(
+
+def update_timings(
     connection: database.Connection,
-    config: StudyConfig,
-    nets: Sequence[Net],
+    plan: StudyPlan,
     load: Callable[[str], data.Data],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Timing, ...]:
-    """The timings of a study, taken and stored where there are none of these nets, this machine and these versions.
+    """Time the nets of a study and store the timings, unless the store has them for this machine and these versions.
 
     Args:
         connection: to the study's store.
-        config, nets, load, progress: as of `time_steps`.
+        plan, load, progress: as in `time_steps`.
     """
-    stored = database.noted(connection, "timings") or {}
-    if stored.get("key") != key(config, nets) or stored.get("where") != _where():
-        timings = [asdict(timing) for timing in time_steps(config, nets, load, progress=progress)]
-        database.note(connection, "timings", {"key": key(config, nets), "where": _where(), "timings": timings})
-    return kept(connection, config, nets)
+    note = database.read_note(connection, "timings") or {}
+    if note.get("key") != timing_key(plan) or note.get("where") != _where():
+        timings = [asdict(timing) for timing in time_steps(plan, load, progress=progress)]
+        database.write_note(connection, "timings", {"key": timing_key(plan), "where": _where(), "timings": timings})
+    return read_timings(connection, plan)
 
 
-def kept(connection: database.Connection, config: StudyConfig, nets: Sequence[Net]) -> tuple[Timing, ...]:
-    """The stored timings of these nets, whatever machine they were taken on; none where there are none."""
-    stored = database.noted(connection, "timings") or {}
-    if stored.get("key") != key(config, nets):
+def read_timings(connection: database.Connection, plan: StudyPlan) -> tuple[Timing, ...]:
+    """The stored timings of the nets of a study, taken on any machine; () if there are none."""
+    note = database.read_note(connection, "timings") or {}
+    if note.get("key") != timing_key(plan):
         return ()
-    return tuple(from_dict(values) for values in stored["timings"])
+    return tuple(Timing.from_dict(values) for values in note["timings"])
 
 
-def from_dict(values: Mapping[str, Any]) -> Timing:
-    """A Timing from its fields, also after a passage through JSON."""
-    low, middle, high = (math.nan if value is None else value for value in values["ms"])
-    return Timing(**{**values, "ms": (low, middle, high)})
-
-
-def key(config: StudyConfig, nets: Sequence[Net]) -> str:
-    """What timings depend on, besides the machine: a study of more seeds or epochs does not time again."""
-    timed = [asdict(net) for net in nets if _is_timed(net)]
-    how = {name: getattr(config, name) for name in ("batch_size", "optimizer", "train_rows", "edges", "budget")}
-    return database.canonical_json({"version": TIMING_VERSION, "nets": timed, **how})
+def timing_key(plan: StudyPlan) -> str:
+    """What timings depend on, besides the machine: with more seeds or epochs a study is not timed again."""
+    nets = [asdict(net) for net in plan.nets if _is_timed(net)]
+    fields = {name: getattr(plan.config, name) for name in ("batch_size", "optimizer", "train_rows", "edges", "budget")}
+    return database.canonical_json({"version": TIMING_VERSION, "nets": nets, **fields})
 
 
 def time_steps(
-    config: StudyConfig,
-    nets: Sequence[Net],
+    plan: StudyPlan,
     load: Callable[[str], data.Data],
     *,
     rounds: int = 5,
     steps: int = 20,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Timing]:
-    """Time whole training steps of the nets of a study and of what one could run instead, on the data's own rows.
+    """Time whole training steps of the nets of a study and of their comparators, on the study's own training rows.
 
-    A step is that of `training.train`: rows drawn, forward, loss, backward, the study's optimiser at its batch size.
-    The nets of one data set and density take turns, so that a busy moment of the machine meets them all; torch keeps
-    the threads it has.
+    A step is a step of `training.train`: rows, forward, loss, backward, the study's optimiser at its batch size. The
+    nets of a data set and a density take turns, so that a busy moment of the machine affects all of them. Nets with a
+    control or other initial weights compute the same and are not timed. Torch keeps the threads that it has.
 
     Args:
-        config: the study.
-        nets: of its grid; those with a control or other initial weights compute the same and are not timed.
+        plan: the study.
         load: gives a data set by its name in the config.
-        rounds: turns of each.
-        steps: of a turn, at most; fewer where they take long, see `time_in_turns`.
-        progress: called after each turn of all with (turns done, turns in all).
+        rounds: turns of each net.
+        steps: at most so many steps in a turn; fewer where steps take long, see `time_in_turns`.
+        progress: called after each round with (rounds done, rounds in all).
 
     Returns:
-        For each data set and density: the dense net, the narrow one, every family, every comparator.
+        For each data set and density: the dense net, the narrow dense net, every family, every comparator.
 
     Example:
-        >>> from prewired.study import nets
+        >>> from prewired.study.tasks import Facts
         >>> config = StudyConfig("digits", ["biregular"], [0.1], hidden=[16])
-        >>> made = nets(config, {"digits": (64, 16, 10)}, {"digits": {0.1: (64, 3, 10)}})
-        >>> [timing.what for timing in time_steps(config, made, data.load, rounds=1, steps=1)]
+        >>> plan = StudyPlan.build(config, {"digits": Facts("digits", "", 64, 10, {})})
+        >>> [timing.what for timing in time_steps(plan, data.load, rounds=1, steps=1)]
         ['dense', 'dense narrow', 'biregular', 'masked dense', 'torch CSR', 'gather']
     """
-    found = []
-    cells = list(dict.fromkeys((net.data, net.density) for net in nets if net.density is not None))
-    for k, (name, density) in enumerate(cells):
+    timings, config, nets = [], plan.config, plan.nets
+    groups = list(dict.fromkeys((net.data, net.density) for net in nets if net.density is not None))
+    for k, (name, density) in enumerate(groups):
         loaded = load(name)
         dense = [net for net in nets if net.data == name and net.family == DENSE]
-        inside = [net for net in nets if net.data == name and net.density == density and _is_timed(net)]
-        modules, problems = _contestants(config, [*dense, *inside], loaded)
-        calls = {what: _step(module, config, loaded) for what, module in modules.items()}
+        others = [net for net in nets if net.data == name and net.density == density and _is_timed(net)]
+        modules, problems = _build_modules(config, [*dense, *others], loaded)
+        steppers = {what: _make_step(module, config, loaded) for what, module in modules.items()}
 
-        def after(done: int, before: int = k * rounds, total: int = len(cells) * rounds) -> None:
+        def after(done: int, before: int = k * rounds, total: int = len(groups) * rounds) -> None:
             if progress is not None:
                 progress(before + done, total)
 
-        timings = time_in_turns(calls, rounds=rounds, turn_seconds=TURN_SECONDS, most_calls=steps, after_round=after)
-        found += [
-            _timing(name, density, what, module, timings[what], config, loaded) for what, module in modules.items()
+        seconds = time_in_turns(steppers, rounds=rounds, turn_seconds=TURN_SECONDS, most_calls=steps, after_round=after)
+        timings += [
+            _timing(name, density, what, module, seconds[what], config, loaded) for what, module in modules.items()
         ]
-        found += [
-            Timing(name, density, what, _NO_MS, torch.get_num_threads(), 0, machine(), "", 0, problem)
+        timings += [
+            Timing(name, density, what, _NO_MS, torch.get_num_threads(), 0, describe_machine(), "", 0, problem)
             for what, problem in problems.items()
         ]
-    return found
+    return timings
 
 
 def carrier(families: Sequence[str]) -> str:
@@ -177,32 +175,32 @@ def carrier(families: Sequence[str]) -> str:
     return [*random, *families][0]
 
 
-def _contestants(
+def _build_modules(
     config: StudyConfig, nets: Sequence[Net], loaded: data.Data
 ) -> tuple[dict[str, nn.Sequential], dict[str, str]]:
-    """What is timed, by name, and what is the matter with each comparator that is not."""
-    modules: dict[str, nn.Sequential] = {net.family: _module(config, net) for net in nets}
+    """The networks to time, by name, and the problem of each comparator that cannot be timed."""
+    modules: dict[str, nn.Sequential] = {net.family: _build_module(config, net) for net in nets}
     problems: dict[str, str] = {}
     families = [net.family for net in nets if not is_reference(net)]
     for name in COMPARATORS if families else ():
         try:
-            made = replace_layers(name, modules[carrier(families)], config.batch_size)
-            _step(made, config, loaded)()
-            modules[name] = made
+            module = replace_layers(name, modules[carrier(families)], config.batch_size)
+            _make_step(module, config, loaded)()
+            modules[name] = module
         except (ValueError, RuntimeError) as error:  # PyTorch lacks its sparse products on some platforms
             problems[name] = str(error).partition("\n")[0]
     return modules, problems
 
 
-def _module(config: StudyConfig, net: Net) -> nn.Sequential:
+def _build_module(config: StudyConfig, net: Net) -> nn.Sequential:
     if is_reference(net):
         return mlp(list(net.sizes), family="dense", init_seed=0)
     topologies = wire_net(config, net, graph_seeds(net, config)[0])
     return mlp(list(net.sizes), topologies=topologies, init_seed=0)
 
 
-def _step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Callable[[], None]:
-    """One training step after the other, on rows that come in random order."""
+def _make_step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Callable[[], None]:
+    """A function that does the next training step; the rows come in random order."""
     module.train()
     optimizer = optimizer_of(module, config.training(0, min(config.learning_rates or (config.learning_rate,))))
     loss_between = loss_of(loaded.task)
@@ -239,7 +237,7 @@ def _timing(
         ms=(low, middle, high),
         threads=torch.get_num_threads(),
         n_parameters=count_parameters(module),
-        machine=machine(),
+        machine=describe_machine(),
         kernel=", ".join(kernels),
         steps_per_epoch=math.ceil(len(loaded.x_train) / config.batch_size),
     )
@@ -250,4 +248,4 @@ def _is_timed(net: Net) -> bool:
 
 
 def _where() -> dict[str, Any]:
-    return {"machine": machine(), "versions": database.versions()}
+    return {"machine": describe_machine(), "versions": database.versions()}

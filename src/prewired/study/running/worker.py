@@ -1,4 +1,4 @@
-"""A worker process of a study: what it is given, what it sends back, and when it ends."""
+"""A worker process of a study: what the process receives, what it sends back, and when it ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 
@@ -16,86 +15,84 @@ import torch
 
 from ...training import data
 from ..config import StudyConfig
-from .tasks import Task, load_data, perform, source
+from ..tasks import Task
+from .perform import identify_data, load_data, perform
 
-_CHECKED = 5.0  # seconds between two looks whether the parent is still there, should the line to it be held by others
+_PARENT_CHECK = 5.0  # seconds between two checks that the parent lives, for where the pipe to it is held by others too
 
-
-@dataclass(frozen=True)
-class Setup:
-    """What every worker needs beside its tasks."""
-
-    config: StudyConfig
-    sources: Mapping[str, Mapping[str, str]]  # what identifies the data, see `work.source`
+Sources = Mapping[str, Mapping[str, str]]  # data set -> what identifies it, see `identify_data`
 
 
-def serve(link: Connection, setup: Setup, threads: int) -> None:
-    """Do what comes through a line until it is closed; never outlive the parent.
+def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int) -> None:
+    """Do the tasks that come through a pipe until it is closed; never outlive the parent.
 
     Args:
         link: tasks come in; out go ("ready", None), then for each task ("epoch", n), ..., ("done", payload) or
             ("error", exception).
-        setup: the study.
+        config: the study.
+        sources: what identifies its data sets.
         threads: of torch.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 
-    def say(kind: str, value: object) -> None:
+    def send(kind: str, value: object) -> None:
         try:
             link.send((kind, value))
-        except OSError:  # nobody listens any more
+        except OSError:  # the parent no longer listens
             os._exit(1)
 
-    load = loader(setup)
-    say("ready", None)
+    load = make_loader(config, sources)
+    send("ready", None)
     while True:
         try:
             task = link.recv()
         except (EOFError, OSError):
             return
         try:
-            done = "done", perform(task, setup.config, load, lambda epoch: say("epoch", epoch))
+            result = "done", perform(task, config, load, lambda epoch: send("epoch", epoch))
         except Exception as error:
-            done = "error", plain(error, task)
-        say(*done)
+            result = "error", portable_error(error, task)
+        send(*result)
 
 
-def loader(setup: Setup) -> Callable[[str], data.Data]:
-    """Loads each data set once, and sees that it is the one the study began with."""
+def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.Data]:
+    """A function that loads each data set once, and checks that it is still as it was when the study began."""
 
     @lru_cache
     def load(name: str) -> data.Data:
-        loaded = load_data(setup.config, name)
-        if source(loaded) != setup.sources[name]:
+        loaded = load_data(config, name)
+        if identify_data(loaded) != sources[name]:
             raise ValueError(f"expected the data set {name} as it was when the study began, got other data; run again")
         return loaded
 
     return load
 
 
-def plain(error: Exception, task: Task) -> Exception:
-    """The error as one that surely survives the way to another process: it names the task, and says where it arose.
+def portable_error(error: Exception, task: Task) -> Exception:
+    """An error that can be sent to another process: it names the task, and its note has the traceback.
 
     Example:
-        >>> from prewired.study import Job, Net
-        >>> plain(KeyError("x"), Job(Net("digits", "dense", "", "fan_in", None, (64, 8, 10)), None, 0, 1e-3))
+        >>> from prewired.study.nets import Net
+        >>> from prewired.study.tasks import TrainingTask
+        >>> task = TrainingTask(Net("digits", "dense", "", "fan_in", None, (64, 8, 10)), None, 0, 1e-3)
+        >>> portable_error(KeyError("x"), task)
         RuntimeError("digits, dense, seed 0: KeyError: 'x'")
     """
-    known = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
-    kind = next((kind for kind in known if isinstance(error, kind)), RuntimeError)
+    portable = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
+    kind = next((kind for kind in portable if isinstance(error, kind)), RuntimeError)
     text = (
         str(error) if kind in (ValueError, RuntimeError) and type(error) is kind else f"{type(error).__name__}: {error}"
     )
-    found = kind(text if task.net.family in text else f"{task}: {text}")
-    found.add_note("".join(traceback.format_exception(error)))
-    return found
+    copy = kind(text if task.net.family in text else f"{task}: {text}")
+    copy.add_note("".join(traceback.format_exception(error)))
+    return copy
 
 
 def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        while not wait([parent.sentinel], _CHECKED) and os.getppid() == parent.pid:
+        while not wait([parent.sentinel], _PARENT_CHECK) and os.getppid() == parent.pid:
             pass
         os._exit(1)

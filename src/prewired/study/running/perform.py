@@ -1,10 +1,10 @@
-"""The two things that workers do: measure the graphs of a net, and train it once. What comes back can go into JSON."""
+"""What workers do: measure the graphs of a net, or train the net once. The results can be written as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from ...training import data
 from ...training.loop import train
 from ...training.signal_strength import measure_signals
 from ..config import StudyConfig
-from ..grid import Job, Net, is_reference
+from ..nets import is_reference
+from ..tasks import Facts, GraphTask, Task, TrainingTask
 from ..wiring import wire_net
 from . import database
 
@@ -50,37 +51,28 @@ LAYER_METRICS = (
 NETWORK_METRICS = tuple(metrics.NETWORK_METRICS)
 
 
-@dataclass(frozen=True)
-class Graphs:
-    """A task: to make and measure the layers of a net with one graph seed."""
-
-    net: Net
-    graph_seed: int | None
-
-    def __str__(self) -> str:
-        return f"graphs of {self.net}" + ("" if self.graph_seed is None else f", graph {self.graph_seed}")
+OnTaskEpoch = Callable[[int], None]
 
 
-Task = Graphs | Job
-Tell = Callable[[int], None]
-
-
-def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], tell: Tell) -> dict[str, Any]:
-    """Do a task and return what the store keeps of it.
+def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], on_epoch: OnTaskEpoch) -> dict[str, Any]:
+    """Do a task and return the result to store.
 
     Args:
         task: what to do.
         config: the study.
         load: gives a data set by its name in the config.
-        tell: called after each epoch of a training.
+        on_epoch: called with the number of epochs done, after each epoch of a training.
 
     Raises:
-        ValueError, RuntimeError: for a graph that cannot be made; the message names the net.
+        ValueError, RuntimeError: for a graph that cannot be generated; the message names the net.
     """
     started = datetime.now(UTC)
-    found = _measured(task, config) if isinstance(task, Graphs) else _trained(task, config, load(task.net.data), tell)
+    if isinstance(task, GraphTask):
+        result = _measure_graphs(task, config)
+    else:
+        result = _train(task, config, load(task.net.data), on_epoch)
     return {
-        **found,
+        **result,
         "versions": database.versions(),
         "started": started.isoformat(timespec="milliseconds"),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -88,7 +80,7 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], t
 
 
 def load_data(config: StudyConfig, name: str) -> data.Data:
-    """A data set of the study, cut to train_rows rows of training.
+    """Load a data set of the study, with train_rows training rows where the study sets their number.
 
     Raises:
         ValueError: where there are fewer rows than that, and as `data.load` does.
@@ -105,8 +97,21 @@ def load_data(config: StudyConfig, name: str) -> data.Data:
     return replace(loaded, x_train=loaded.x_train[rows], y_train=loaded.y_train[rows])
 
 
-def source(loaded: data.Data) -> dict[str, str]:
-    """What identifies the data: the task, and one hash over everything a run sees of them."""
+def gather_facts(config: StudyConfig) -> dict[str, Facts]:
+    """Load each data set of a study, and return what the study has to know of it.
+
+    Raises:
+        ValueError, OSError: as `load_data` does.
+    """
+    facts = {}
+    for name in config.data:
+        loaded = load_data(config, name)
+        facts[name] = Facts(loaded.name, loaded.note, loaded.n_features, loaded.n_outputs, identify_data(loaded))
+    return facts
+
+
+def identify_data(loaded: data.Data) -> dict[str, str]:
+    """What identifies a data set: its task, and one hash over everything that a run reads."""
     digest = hashlib.sha256()
     for part in ("train", "val", "test"):
         for tensor in (getattr(loaded, f"x_{part}"), getattr(loaded, f"y_{part}")):
@@ -115,19 +120,19 @@ def source(loaded: data.Data) -> dict[str, str]:
     return {"sha256": digest.hexdigest(), "task": loaded.task}
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """The processor and the number of threads torch uses, in one line."""
     threads = torch.get_num_threads()
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def module_bytes(module: torch.nn.Module) -> int:
-    """Bytes that a module holds: weights, biases and the index arrays in its buffers."""
-    held = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+    """Bytes of a module: weights, biases and the index arrays in its buffers."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:
+def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:
     try:
         topologies = wire_net(config, task.net, task.graph_seed)
     except (ValueError, RuntimeError) as error:
@@ -138,25 +143,25 @@ def _measured(task: Graphs, config: StudyConfig) -> dict[str, Any]:
     return {"layers": layers, "network": metrics.measure_network(topologies, NETWORK_METRICS)}
 
 
-def _trained(job: Job, config: StudyConfig, loaded: data.Data, tell: Tell) -> dict[str, Any]:
-    sizes, seed = list(job.net.sizes), job.train_seed
+def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:
+    sizes, seed = list(task.net.sizes), task.train_seed
     topologies: list[Topology] = []
-    if is_reference(job.net):
+    if is_reference(task.net):
         net = mlp(sizes, family="dense", init_seed=seed)
     else:
-        topologies = wire_net(config, job.net, job.graph_seed)
-        net = mlp(sizes, topologies=topologies, init_seed=seed, scale=job.net.init)
-    start: Mapping[str, Any] = {} if job.tuning else measure_signals(net, loaded)
-    how = config.training(seed, job.learning_rate, tuning=job.tuning)
+        topologies = wire_net(config, task.net, task.graph_seed)
+        net = mlp(sizes, topologies=topologies, init_seed=seed, scale=task.net.init)
+    start: Mapping[str, Any] = {} if task.tuning else measure_signals(net, loaded)
+    training = config.training(seed, task.learning_rate, tuning=task.tuning)
     about = {
         "layers": [_layer(t) for t in topologies],
         "n_parameters": count_parameters(net),
         "bytes": module_bytes(net),
-        "machine": machine(),
+        "machine": describe_machine(),
         "start": start,
     }
     try:
-        run = train(net, loaded, how, progress=lambda epoch, _: tell(epoch), test=not job.tuning)
+        run = train(net, loaded, training, progress=lambda epoch, _: on_epoch(epoch), test=not task.tuning)
     except FloatingPointError as error:
         return {**about, "failed": str(error)}
     return {**about, "run": run.to_dict()}

@@ -1,0 +1,158 @@
+"""The plan of a study: every net, every task and every key, built once and passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .config import StudyConfig
+from .nets import Net, check_densities, dense_sizes, graph_seeds, is_reference, list_densities, list_nets
+from .statistics import DENSE_NARROW
+from .tasks import (
+    GRAPHS,
+    RATES,
+    Facts,
+    GraphTask,
+    Task,
+    TrainingTask,
+    graph_key,
+    list_graph_tasks,
+    list_runs,
+    list_tuning_tasks,
+    run_key,
+)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All nets and tasks of a study, with the keys under which results are stored; see `StudyPlan.build`.
+
+    Two things are determined while the study runs: the graphs (`with_graphs`) and the learning rates (`with_rates`).
+
+    Args:
+        config: the study.
+        facts: data set -> what the study knows of it.
+        sizes: data set -> units per layer of the sparse nets, inputs first.
+        densities: data set -> the densities that are compared.
+        all_nets: every net, in the order of the report.
+        graph_tasks: graphs to measure.
+        tuning_tasks: trainings to choose learning rates.
+        runs: trainings to report; while a net's learning rate is not chosen, with the first rate.
+        keys: task -> key of its result.
+        rates: net -> chosen learning rate.
+        impossible: net -> why its graphs do not exist.
+    """
+
+    config: StudyConfig
+    facts: Mapping[str, Facts]
+    sizes: Mapping[str, tuple[int, ...]]
+    densities: Mapping[str, tuple[float, ...]]
+    all_nets: tuple[Net, ...]
+    graph_tasks: tuple[GraphTask, ...]
+    tuning_tasks: tuple[TrainingTask, ...] = ()
+    runs: tuple[TrainingTask, ...] = ()
+    keys: Mapping[Task, str] = field(default_factory=dict, repr=False)
+    rates: Mapping[Net, float] = field(default_factory=dict)
+    impossible: Mapping[Net, str] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, config: StudyConfig, facts: Mapping[str, Facts]) -> StudyPlan:
+        """The plan of a study of which nothing has run yet.
+
+        Args:
+            config: the study.
+            facts: data set -> what the study has to know of it.
+
+        Raises:
+            ValueError: for densities that round to the same graphs, or data sets of different tasks.
+
+        Example:
+            >>> config = StudyConfig("digits", ["biregular"], [0.1], graph_seeds=2, hidden=[32])
+            >>> plan = StudyPlan.build(config, {"digits": Facts("digits", "", 64, 10, {})})
+            >>> len(plan.nets), len(plan.graph_tasks), len(plan.runs)
+            (3, 2, 4)
+        """
+        tasks = {name: facts[name].source.get("task", "") for name in config.data}
+        if len(set(tasks.values())) > 1:
+            listing = ", ".join(f"{name}: {task}" for name, task in tasks.items())
+            raise ValueError(f"expected data sets of one task in a study, got {listing}; make a study of each")
+        sizes = {name: (facts[name].n_features, *config.hidden, facts[name].n_outputs) for name in config.data}
+        for units in sizes.values():
+            check_densities(config, units)
+        densities = {name: list_densities(config, units) for name, units in sizes.items()}
+        nets = tuple(list_nets(config, sizes))
+        graph_tasks = tuple(list_graph_tasks(config, nets))
+        keys: dict[Task, str] = {task: graph_key(task, config) for task in graph_tasks}
+        return cls(config, facts, sizes, densities, nets, graph_tasks, keys=keys)._with_trainings()
+
+    @property
+    def nets(self) -> list[Net]:
+        """The nets to train: all nets but those that are left out because their graphs do not exist."""
+        return [net for net in self.all_nets if not (self.config.skip_impossible and net in self.impossible)]
+
+    @property
+    def sources(self) -> dict[str, Mapping[str, str]]:
+        """Data set -> what identifies it, by which a worker sees whether the data have changed."""
+        return {name: facts.source for name, facts in self.facts.items()}
+
+    @property
+    def rates_are_chosen(self) -> bool:
+        """Whether every net has its learning rate."""
+        return not self.config.learning_rates or all(net in self.rates for net in self.nets)
+
+    def tasks(self, phase: str) -> dict[str, Task]:
+        """Key -> task of a phase, in order; where two tasks have the same key, the first task."""
+        tasks = self.graph_tasks if phase == GRAPHS else self.tuning_tasks if phase == RATES else self.runs
+        first: dict[str, Task] = {}
+        for task in tasks:
+            first.setdefault(self.keys[task], task)
+        return first
+
+    def graph_key(self, net: Net, graph_seed: int | None) -> str:
+        """The key of a net's graphs, which nets with other initial weights share."""
+        return self.keys[GraphTask(replace(net, init="fan_in"), graph_seed)]
+
+    def with_graphs(self, results: Mapping[str, Mapping[str, Any]]) -> StudyPlan:
+        """The plan once graphs are measured: narrow dense nets as large as the graphs, and the impossible nets named.
+
+        Args:
+            results: key -> result of the graph tasks so far.
+        """
+        nets = {net: self._resize(net, results) for net in self.all_nets}
+        impossible = {}
+        for net in self.all_nets:
+            for seed in graph_seeds(net, self.config) if not is_reference(net) else ():
+                result = results.get(self.graph_key(net, seed), {})
+                if "impossible" in result:
+                    impossible[net] = result["impossible"]
+        if all(net == size for net, size in nets.items()) and impossible == self.impossible:
+            return self
+        return replace(self, all_nets=tuple(nets.values()), impossible=impossible)._with_trainings()
+
+    def with_rates(self, rates: Mapping[Net, float]) -> StudyPlan:
+        """The plan with these learning rates chosen; its runs have their final keys once all rates are chosen."""
+        return self if rates == self.rates else replace(self, rates=dict(rates))._with_trainings()
+
+    def _resize(self, net: Net, results: Mapping[str, Mapping[str, Any]]) -> Net:
+        """A narrow dense net with as many parameters as the measured graphs; any other net as it is."""
+        if net.family != DENSE_NARROW:
+            return net
+        # Any family will do: all graphs of a density have equally many edges.
+        sparse = replace(net, family=self.config.families[0], sizes=self.sizes[net.data])
+        result = results.get(self.graph_key(sparse, graph_seeds(sparse, self.config)[0]), {})
+        if "layers" not in result:
+            return net
+        return replace(net, sizes=dense_sizes(sparse.sizes, sum(layer["n_edges"] for layer in result["layers"])))
+
+    def _with_trainings(self) -> StudyPlan:
+        """The plan with its trainings listed anew; keys of tasks that it already had are not computed again."""
+        config, nets = self.config, self.nets
+        provisional = (config.learning_rates or (config.learning_rate,))[0]
+        tuning_tasks = tuple(list_tuning_tasks(config, nets))
+        runs = tuple(list_runs(config, nets, {net: self.rates.get(net, provisional) for net in nets}))
+        keys = dict(self.keys)
+        for task in (*tuning_tasks, *runs):
+            if task not in keys:
+                keys[task] = run_key(task, config, self.facts)
+        return replace(self, tuning_tasks=tuning_tasks, runs=runs, keys=keys)
