@@ -52,15 +52,18 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
 
     Source: Schuirmann, "A comparison of the two one-sided tests procedure", 1987; Welch, 1947.
     """
+    from statsmodels.stats.weightstats import CompareMeans
+
     _check(margin)
     left, right = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
     if min(len(left), len(right)) < 2:
         difference = float(left.mean() - right.mean()) if len(left) and len(right) else math.nan
         return _judge(difference, math.nan, math.nan, margin)
-    variances = left.var(ddof=1) / len(left), right.var(ddof=1) / len(right)
-    error = math.sqrt(sum(variances))
-    shares = [variance**2 / (len(side) - 1) for variance, side in zip(variances, (left, right), strict=True)]
-    return _judge(float(left.mean() - right.mean()), error, error**4 / sum(shares) if error else math.nan, margin)
+    difference = float(left.mean() - right.mean())
+    if not (left.var() or right.var()):  # without any spread there is no standard error to judge by
+        return _judge(difference, math.nan, math.nan, margin)
+    welch = CompareMeans.from_data(left, right)
+    return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
 
 
 def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:

@@ -170,12 +170,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    for place, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - place) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p_values, float)
+    is_test = ~np.isnan(adjusted)
+    if is_test.any():
+        adjusted[is_test] = multipletests(adjusted[is_test], method="holm")[1]
+    return adjusted.tolist()
 
 
 def _orthonormal(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
