@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prewired.study import StudyConfig, from_dict, parse_families, parse_family, read
-from prewired.study.reporting.pages import _toml
+from prewired.study.reporting.html_page import _toml
 
 CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1)
 

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 from prewired.study import Facts, Net, Study, StudyConfig, Tuned, from_dict, load, reporting, study
-from prewired.study.reporting import controls, references, relations, results
-from prewired.study.reporting.analysed import TESTED
-from prewired.study.reporting.files import NAMES
-from prewired.study.reporting.pages import command
+from prewired.study.reporting import control_effects, correlation_tables, dense_comparison, result_table
+from prewired.study.reporting.html_page import command
+from prewired.study.reporting.report_data import TESTED
+from prewired.study.reporting.table_files import NAMES
 from prewired.study.running.database import canonical_json
 from prewired.study.statistics import Row
 from prewired.training.loop import Run, TrainConfig
@@ -167,7 +167,9 @@ def test_a_star_is_for_the_adjusted_p(made):
         replace(one, interval=replace(one.interval, low=-0.5, high=0.25, p_value=p_value))
         for one, p_value in zip(cells, (0.03, 0.0001), strict=True)
     )
-    table = relations.correlation_table(replace(made, analysis=replace(made.analysis, cells=cells)), "", "fan_in")
+    table = correlation_tables.correlation_table(
+        replace(made, analysis=replace(made.analysis, cells=cells)), "", "fan_in"
+    )
     assert table.lines == (
         ("normalized_spectral_gap", "+0.90 [-0.50, +0.25], 0.03 (0.06)"),
         ("algebraic_connectivity", "-0.95 [-0.50, +0.25], <0.001 (0.04), n = 5 *"),
@@ -179,11 +181,11 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
     again = [replace(row, train_seed=1, run=replace(row.run, test_score=row.run.test_score + 0.004)) for row in ROWS]
     rows = [*ROWS, *again]
     biregular, rotating, dense = ([row for row in rows if row.family == f] for f in ("biregular", "rotating", "dense"))
-    found = references.against(biregular, dense, made)
+    found = dense_comparison.against(biregular, dense, made)
     expected = stats.ttest_ind([0.902, 0.922, 0.942], [0.95, 0.954], equal_var=False)
     assert found.difference == pytest.approx(0.922 - 0.952)
     np.testing.assert_allclose([found.low, found.high], expected.confidence_interval(0.9))
-    found = references.against(rotating, dense, made)
+    found = dense_comparison.against(rotating, dense, made)
     expected = stats.ttest_ind([0.8, 0.804], [0.95, 0.954], equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([found.low, found.high], expected)
     assert found.verdict == "different"
@@ -191,7 +193,7 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
 
 def test_the_best_family_is_not_chosen_by_the_test_data():
     better = replace(ROWS[3], run=replace(ROWS[3].run, test_score=0.99))
-    table = references.reference_table(analysed(*ROWS[:3], better, *ROWS[4:]))
+    table = dense_comparison.reference_table(analysed(*ROWS[:3], better, *ROWS[4:]))
     assert [line[1:4] for line in table.lines] == [
         ("best by validation", "biregular", "92.00 %"),
         ("biregular", "biregular", "92.00 %"),
@@ -238,7 +240,7 @@ def test_speed_is_claimed_where_quartiles_are_apart(biregular, rotating, words):
 
 def test_notes_name_families_that_coincide_and_different_versions():
     same = replace(ROWS[3], digests=ROWS[2].digests, versions="prewired 2, torch 2", machine="another")
-    notes = results.results_table(analysed(*ROWS[:3], same), "mine").notes
+    notes = result_table.results_table(analysed(*ROWS[:3], same), "mine").notes
     assert "At 10 % biregular and rotating make the same graphs; these count once in correlations." in notes
     assert "Runs come from 2 versions: prewired 1, torch 2; prewired 2, torch 2." in notes
     assert "Seconds come from 2 machines or numbers of threads: a CPU; another." in notes
@@ -247,7 +249,7 @@ def test_notes_name_families_that_coincide_and_different_versions():
 def test_notes_name_what_is_missing_failed_or_impossible():
     more = {"n_runs": 9, "failed": ("a run: exploded",), "impossible": ("no such graph",)}
     facts = {"mine": replace(FACTS["mine"], note="made up")}
-    notes = results.results_table(analysed(*ROWS, facts=facts, **more), "mine").notes
+    notes = result_table.results_table(analysed(*ROWS, facts=facts, **more), "mine").notes
     for note in (
         "Not finished: 6 of 9 runs are there.",
         "Left out, for there is no such graph: no such graph.",
@@ -259,8 +261,8 @@ def test_notes_name_what_is_missing_failed_or_impossible():
 
 def test_epochs_as_text(made):
     summary = replace(made.summaries[0], epochs_to_target=112.5, n_reached=3, n_runs=4)
-    assert results._epochs(summary, 200) == "112.5 (3/4)"
-    assert results._epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
+    assert result_table._epochs(summary, 200) == "112.5 (3/4)"
+    assert result_table._epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
 
 
 def test_the_table_of_learning_rates():
@@ -402,7 +404,7 @@ def test_the_parquet_file_is_the_same(real, tmp_path):
 
 
 def test_without_pyarrow_there_is_no_parquet_file(made, monkeypatch, tmp_path):
-    monkeypatch.setattr("prewired.study.reporting.files.find_spec", lambda name: None)
+    monkeypatch.setattr("prewired.study.reporting.table_files.find_spec", lambda name: None)
     reporting.write(made, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(NAMES) - {"results.parquet"}
 
@@ -491,8 +493,8 @@ def test_odd_words_survive_the_shell_and_toml(made, tmp_path):
 
 
 def test_a_thousand_graphs_are_not_all_drawn(real, monkeypatch):
-    monkeypatch.setattr(reporting.pages, "MOST_PICTURES", 5)
-    drawn = reporting.pages.pictures(real[1])
+    monkeypatch.setattr(reporting.html_page, "MOST_PICTURES", 5)
+    drawn = reporting.html_page.pictures(real[1])
     wanted = {d for row in real[1].study.rows if row.digests and not row.graph_seed for d in row.digests}
     assert set(drawn) == wanted
     assert len(wanted) < len({d for row in real[1].study.rows for d in row.digests})
@@ -564,10 +566,10 @@ def test_what_a_control_takes_away(made):
         for k, row in enumerate(plain)
     ]
     both = replace(made, study=replace(made.study, config=config, rows=(*ROWS, *permuted)))
-    (line,) = controls.control_table(both).lines
+    (line,) = control_effects.control_table(both).lines
     assert line[:4] == ("biregular", "mine", "10 %", "permuted inputs")
     assert line[4].startswith("+2.00 [")
-    assert controls.control_sentences(both) == [
+    assert control_effects.control_sentences(both) == [
         "With permuted inputs instead of as it is, a family's mean accuracy over all cells changes by -2.00 points on "
         "the average."
     ]

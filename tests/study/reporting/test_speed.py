@@ -4,8 +4,8 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
-from prewired.study.reporting.speed import speed_table, time_to_target_table
-from prewired.study.reporting.speed_words import speed_sentence
+from prewired.study.reporting.speed_sentences import speed_sentence
+from prewired.study.reporting.speed_tables import speed_table, time_to_target_table
 from prewired.study.running.step_timing import Timing
 from prewired.study.statistics import Summary
 

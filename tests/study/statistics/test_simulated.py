@@ -10,13 +10,13 @@ from scipy import stats
 
 from prewired.random_bits import RandomBits
 from prewired.study.statistics.analysis import analyse
+from prewired.study.statistics.bootstrap_intervals import bootstrap, interval, replicates
 from prewired.study.statistics.equivalence import equivalent_means, equivalent_slope
-from prewired.study.statistics.intervals import bootstrap, interval, replicates
-from prewired.study.statistics.pooled import pool, pool_families
-from prewired.study.statistics.ranks import family_spearman, holm, partial_spearman, spearman
+from prewired.study.statistics.pooling import pool, pool_families
+from prewired.study.statistics.rank_correlations import family_spearman, holm, partial_spearman, spearman
+from prewired.study.statistics.regression import leave_one_family_out, quadratic
 from prewired.study.statistics.reliability import disattenuated, reliability
-from prewired.study.statistics.rows import Cell, Graph
-from prewired.study.statistics.shape import leave_one_family_out, quadratic
+from prewired.study.statistics.study_rows import Cell, Graph
 
 N_FAMILIES, EACH = 12, 8
 FAMILIES = [f"family {number:02d}" for number in range(N_FAMILIES) for _ in range(EACH)]

@@ -1,12 +1,12 @@
 """What a study found: tables and sentences, printed, and written beside its runs as files and as a page."""
 
-from .analysed import LEVEL, MARGIN, PRIMARY_METRIC, TESTED, Report, analyse
-from .files import markdown, write
-from .pages import write_page
-from .pictures import draw
+from .all_tables import tables
+from .html_page import write_page
+from .report_data import LEVEL, MARGIN, PRIMARY_METRIC, TESTED, Report, analyse
+from .report_pictures import draw
 from .sentences import sentences
-from .tables import tables
-from .terminal import show
+from .table_files import markdown, write
+from .terminal_report import show
 
 __all__ = [
     "LEVEL",

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, base_family, percent
-from .analysed import LEVEL, PRIMARY_METRIC, Report, densities
-from .controls import control_sentences
-from .relations import is_test
-from .speed_words import speed_sentence
-from .texts import count, difference, p, pooled, score, setting
+from .control_effects import control_sentences
+from .correlation_tables import is_test
+from .number_format import count, difference, p, pooled, score, setting
+from .report_data import LEVEL, PRIMARY_METRIC, Report, densities
+from .speed_sentences import speed_sentence
 
 WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...plots.style import panels, picture, shared_legend, style
 from ..statistics import DENSE, DENSE_NARROW, Correlation, Row, mean_and_sd, percent
-from ..statistics.rows import groups
+from ..statistics.study_rows import groups
 
 REFERENCE_STYLES = {DENSE: ("black", "*", "-"), DENSE_NARROW: ("#777777", "d", "--")}
 """Colour, marker and line of the dense references."""

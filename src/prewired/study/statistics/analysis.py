@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .cells import pool_cells, reliability_of, study_cell, values
+from .cell_findings import pool_cells, reliability_of, study_cell, values
 from .equivalence import equivalent_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
-from .ranks import holm
-from .rows import base_family, groups
-from .shape import leave_one_family_out
+from .rank_correlations import holm
+from .regression import leave_one_family_out
+from .study_rows import base_family, groups
 
 if TYPE_CHECKING:
-    from .rows import Graph
+    from .study_rows import Graph
 
 PRIMARY = "normalized_spectral_gap"
 MARGIN = 0.002

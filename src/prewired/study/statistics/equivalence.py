@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranks import Values, complete_cases
-from .shape import clustered_fit
+from .rank_correlations import Values, complete_cases
+from .regression import clustered_fit
 
 LEVEL = 0.05
 

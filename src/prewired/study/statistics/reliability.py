@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranks import Values
+from .rank_correlations import Values
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rows import DENSE, Row, cell, groups, mean_and_sd
+from .study_rows import DENSE, Row, cell, groups, mean_and_sd
 
 TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
 

@@ -3,7 +3,7 @@
 from . import figures
 from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, Layer, Paragraph, Table
 from .document import html
-from .specs import pick, resolve
+from .figure_spec import pick, resolve
 from .thumbnails import thumbnail
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .specs import check
+from .figure_spec import check
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Figure:
     Args:
         title: a short one.
         description: what the plot shows, in words; it also names the plot to screen readers.
-        spec: a Plotly figure, {"data": [...], "layout": {...}}; values that depend on choices are made by `specs.pick`.
+        spec: a Plotly figure, {"data": [...], "layout": {...}}; values that depend on choices are made by `figure_spec.pick`.
             The colours "ink", "muted", "accent" and "surface" are those of the page; others are kept legible in both
             its themes.
         table: the same numbers.

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .bootstrap_intervals import Interval, enlarged, estimate, interval, replicates
 from .equivalence import equivalent_slope
 from .findings import CellFinding, PooledFinding, ReliabilityFinding
-from .intervals import Interval, enlarged, estimate, interval, replicates
-from .pooled import Pooled, pool, pool_families
-from .ranks import Correlation, family_spearman, partial_spearman, spearman
+from .pooling import Pooled, pool, pool_families
+from .rank_correlations import Correlation, family_spearman, partial_spearman, spearman
+from .regression import quadratic
 from .reliability import disattenuated, reliability
-from .shape import quadratic
 
 if TYPE_CHECKING:
-    from .rows import Graph
+    from .study_rows import Graph
 
 
 class Studied(NamedTuple):

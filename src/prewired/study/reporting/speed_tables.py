@@ -11,7 +11,7 @@ import numpy as np
 from ...nn.reference_layers import COMPARATORS
 from ..running.step_timing import Timing, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Summary, percent
-from .analysed import Report
+from .report_data import Report
 from .table import Table
 
 Summaries = Mapping[tuple[str, float | None, str], Summary]

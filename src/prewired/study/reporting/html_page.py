@@ -13,12 +13,12 @@ from ...generators import from_recipe
 from ...topology import Recipe
 from ..statistics import Row
 from . import page
-from .analysed import PRIMARY_METRIC, Report
-from .files import setup
+from .all_tables import tables
 from .page import Block, Bullets, Code, Heading, Paragraph, figures
+from .report_data import PRIMARY_METRIC, Report
 from .sentences import sentences
 from .table import Table
-from .tables import tables
+from .table_files import setup
 
 FILE_NAME = "report.html"
 MOST_PICTURES = 600  # of layers; for more only the first graph of each family in a cell is drawn

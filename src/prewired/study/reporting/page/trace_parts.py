@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent
 from .blocks import Choice
-from .looks import Look
+from .family_styles import Look
 
 if TYPE_CHECKING:
     from ...statistics import Row

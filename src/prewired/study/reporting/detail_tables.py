@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..statistics import CellFinding, Row, percent
-from ..statistics.rows import groups
-from .analysed import Report
+from ..statistics.study_rows import groups
+from .number_format import difference, interval, number, p
+from .report_data import Report
 from .table import Table
-from .texts import difference, interval, number, p
 
 
 def primary_table(report: Report) -> Table:

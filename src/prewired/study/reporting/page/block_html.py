@@ -6,8 +6,8 @@ import re
 from html import escape
 
 from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph, Table
-from .cells import cell, numeric_columns
-from .specs import embedded
+from .figure_spec import embedded
+from .table_cells import cell, numeric_columns
 
 
 def inline(text: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-from .analysed import Report
-from .controls import control_table
-from .details import primary_table, signals_table
-from .references import reference_table
-from .relations import contrast_table, correlation_table, pooled_table
-from .results import results_table
-from .speed import speed_table, time_to_target_table
+from .control_effects import control_table
+from .correlation_tables import contrast_table, correlation_table, pooled_table
+from .dense_comparison import reference_table
+from .detail_tables import primary_table, signals_table
+from .number_format import count, score
+from .report_data import Report
+from .result_table import results_table
+from .speed_tables import speed_table, time_to_target_table
 from .table import Table
-from .texts import count, score
 
 
 def tables(report: Report) -> list[Table]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .analysed import Report
-from .references import reference_table
-from .relations import pooled_table
-from .results import results_table
+from .correlation_tables import pooled_table
+from .dense_comparison import reference_table
+from .report_data import Report
+from .result_table import results_table
 from .sentences import sentences
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .ranks import Values, complete_cases, rounded
+from .rank_correlations import Values, complete_cases, rounded
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import Equivalence, Row, equivalent_means, mean_and_sd, percent
-from ..statistics.rows import groups
-from .analysed import Report
-from .references import units
+from ..statistics.study_rows import groups
+from .dense_comparison import units
+from .number_format import difference, setting
+from .report_data import Report
 from .table import Table
-from .texts import difference, setting
 
 
 def control_table(report: Report) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
-from .ranks import Values, complete_cases, rounded
+from .rank_correlations import Values, complete_cases, rounded
 
 STRONGEST = 0.999  # a rho of 1 has no Fisher z; it counts as this
 _TINY = 1e-9

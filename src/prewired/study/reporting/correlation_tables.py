@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from ..statistics import CellFinding, percent
-from .analysed import LEVEL, Report
+from .number_format import count, difference, interval, p, pooled, setting
+from .report_data import LEVEL, Report
 from .table import Table
-from .texts import count, difference, interval, p, pooled, setting
 
 
 def pooled_table(report: Report, control: str, init: str) -> Table:

@@ -8,8 +8,18 @@ from collections.abc import Mapping
 from ...nn.reference_layers import COMPARATORS
 from ..running.step_timing import Timing, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
-from .analysed import Report
-from .speed import Summaries, all_reach, by_net, cells, families, seconds_of_dense, seconds_to_target, summary_of, times
+from .report_data import Report
+from .speed_tables import (
+    Summaries,
+    all_reach,
+    by_net,
+    cells,
+    families,
+    seconds_of_dense,
+    seconds_to_target,
+    summary_of,
+    times,
+)
 
 _FEW = 3  # families that a sentence names
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent, target_score
-from . import groups
+from . import row_groups
 from .blocks import Figure, Table
-from .groups import SETTING
-from .looks import looks, order
-from .parts import MARGIN, METHOD, axis, choices, curve, density_axis, dodge, hover, reference_curve
-from .specs import pick
+from .family_styles import looks, order
+from .figure_spec import pick
+from .row_groups import SETTING
+from .trace_parts import MARGIN, METHOD, axis, choices, curve, density_axis, dodge, hover, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
@@ -40,22 +40,22 @@ def score_by_density(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    labels = pick(SETTING, {name: groups.score_label(inside, "test") for name, inside in settings.items()})
+    settings = row_groups.sparse_settings(rows)
+    labels = pick(SETTING, {name: row_groups.score_label(inside, "test") for name, inside in settings.items()})
 
     def test(inside: Sequence[Row]) -> Value:
-        factor = groups.scale(inside)
+        factor = row_groups.scale(inside)
         return lambda row: factor * row.run.test_score
 
     tables = [_density_lines(name, rows, inside, test(inside)) for name, inside in settings.items()]
     traces = {name: _by_density(rows, inside, test(inside)) for name, inside in settings.items()}
-    layout = {"xaxis": density_axis(groups.densities(rows)), "yaxis": axis(labels)}
+    layout = {"xaxis": density_axis(row_groups.densities(rows)), "yaxis": axis(labels)}
     return Figure(
         "Score by density",
         f"A line is a family: the mean over its graphs, with one standard deviation over them. {METHOD} "
         "The level line is the dense net of equal width, the dashed curve the dense net of equal parameters.",
         {"data": pick(SETTING, traces), "layout": layout},
-        _density_table("Mean test score, and sd over graphs", tables, groups.densities(rows)),
+        _density_table("Mean test score, and sd over graphs", tables, row_groups.densities(rows)),
         choices({SETTING: list(settings)}),
     )
 
@@ -78,18 +78,18 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    target = {name: target_score(groups.references(rows, inside), SHARE) for name, inside in settings.items()}
+    settings = row_groups.sparse_settings(rows)
+    target = {name: target_score(row_groups.references(rows, inside), SHARE) for name, inside in settings.items()}
     measures: dict[str, Callable[[Sequence[Row]], Value]] = {
-        "epochs": lambda inside: lambda row: row.run.epochs_to(target[groups.setting(inside[0])]),
-        "seconds of training": lambda inside: lambda row: row.run.seconds_to(target[groups.setting(inside[0])]),
+        "epochs": lambda inside: lambda row: row.run.epochs_to(target[row_groups.setting(inside[0])]),
+        "seconds of training": lambda inside: lambda row: row.run.seconds_to(target[row_groups.setting(inside[0])]),
     }
     traces, tables = {}, []
     for name, inside in settings.items():
         traces[name] = pick(MEASURE, {m: _by_density(rows, inside, of(inside)) for m, of in measures.items()})
         tables += [_density_lines(f"{name}, {m}", rows, inside, of(inside)) for m, of in measures.items()]
     layout = {
-        "xaxis": density_axis(groups.densities(rows)),
+        "xaxis": density_axis(row_groups.densities(rows)),
         "yaxis": axis(pick(MEASURE, {m: f"{m} to {percent(SHARE)} of dense" for m in measures}), rangemode="tozero"),
     }
     return Figure(
@@ -97,20 +97,20 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         f"How long it takes to {percent(SHARE)} of the final validation score of the dense net of equal width: the "
         "mean over the graphs of a family that get there. Lower is faster.",
         {"data": pick(SETTING, traces), "layout": layout},
-        _density_table(f"Mean time to {percent(SHARE)} of the dense score, and sd", tables, groups.densities(rows)),
+        _density_table(f"Mean time to {percent(SHARE)} of the dense score, and sd", tables, row_groups.densities(rows)),
         choices({MEASURE: list(measures), SETTING: list(settings)}),
     )
 
 
 def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[dict[str, Any]]:
     """A line per family and for each of the dense nets."""
-    look = looks(row.family for row in rows if groups.is_sparse(row))
-    found, by_family = groups.densities(inside), groups.grouped(inside, lambda row: row.family)
-    dense = groups.grouped(groups.references(rows, inside), lambda row: row.family)
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
+    found, by_family = row_groups.densities(inside), row_groups.grouped(inside, lambda row: row.family)
+    dense = row_groups.grouped(row_groups.references(rows, inside), lambda row: row.family)
     traces = []
     if DENSE in dense:
         ends = [found[0] * 10**-MARGIN, found[-1] * 10**MARGIN]
-        traces.append(reference_curve(DENSE, ends, [groups.mean(map(value, dense[DENSE]))] * 2))
+        traces.append(reference_curve(DENSE, ends, [row_groups.mean(map(value, dense[DENSE]))] * 2))
     if DENSE_NARROW in dense:
         x, y, _, _ = _means(dense[DENSE_NARROW], value)
         traces.append(reference_curve(DENSE_NARROW, x, y))
@@ -127,34 +127,34 @@ def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> lis
 def _means(rows: Sequence[Row], value: Value) -> tuple[list[float], list[float], list[float], list[str]]:
     """Per density: it, the mean over graphs, the sd over graphs, and how many."""
     columns = []
-    for density in groups.densities(rows):
-        graphs = groups.grouped((row for row in rows if row.density == density), groups.graph_of).values()
-        means = [groups.mean(value(row) for row in graph) for graph in graphs]
+    for density in row_groups.densities(rows):
+        graphs = row_groups.grouped((row for row in rows if row.density == density), row_groups.graph_of).values()
+        means = [row_groups.mean(value(row) for row in graph) for graph in graphs]
         n = len(means)
         text = f"{percent(density)}, {n} graph{'' if n == 1 else 's'}"
-        columns.append((density, groups.mean(means), groups.sd(means), text))
+        columns.append((density, row_groups.mean(means), row_groups.sd(means), text))
     x, y, spread, texts = (list(column) for column in zip(*columns, strict=True))
     return x, y, spread, texts
 
 
 def _density_lines(name: str, rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[tuple[str, ...]]:
     """A line of texts per family, with a cell for each density of the rows."""
-    dense, lines = groups.references(rows, inside), []
-    by_family = groups.grouped([*dense, *inside], lambda row: row.family)
+    dense, lines = row_groups.references(rows, inside), []
+    by_family = row_groups.grouped([*dense, *inside], lambda row: row.family)
     for family in [*(ref for ref in (DENSE, DENSE_NARROW) if ref in by_family), *order(row.family for row in inside)]:
         if family == DENSE:
-            text = groups.number_text(groups.mean(value(row) for row in by_family[family]))
-            cells = [text for _ in groups.densities(rows)]
+            text = row_groups.number_text(row_groups.mean(value(row) for row in by_family[family]))
+            cells = [text for _ in row_groups.densities(rows)]
         else:
             x, y, spread, _ = _means(by_family[family], value)
             told = {d: _told(mean, sd) for d, mean, sd in zip(x, y, spread, strict=True)}
-            cells = [told.get(density, "-") for density in groups.densities(rows)]
+            cells = [told.get(density, "-") for density in row_groups.densities(rows)]
         lines.append((family, name, *cells))
     return lines
 
 
 def _told(mean: float, sd: float) -> str:
-    return groups.number_text(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
+    return row_groups.number_text(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
 
 
 def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], found: Sequence[float]) -> Table:

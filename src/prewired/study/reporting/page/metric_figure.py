@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...statistics import REFERENCES, percent
-from . import groups
+from . import row_groups
 from .blocks import Cards, Figure, Layer, Table
-from .groups import DENSITY, SETTING
-from .looks import Look, looks, order
-from .parts import METHOD, axis, choices, hover, markers, reference_curve
-from .specs import pick
+from .family_styles import Look, looks, order
+from .figure_spec import pick
+from .row_groups import DENSITY, SETTING
 from .thumbnails import png
+from .trace_parts import METHOD, axis, choices, hover, markers, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
@@ -45,26 +45,28 @@ def score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray], rec
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    graphs = [graph for inside in settings.values() for graph in groups.grouped(inside, groups.graph_of).values()]
+    settings = row_groups.sparse_settings(rows)
+    graphs = [
+        graph for inside in settings.values() for graph in row_groups.grouped(inside, row_groups.graph_of).values()
+    ]
     metrics = _metrics(graphs)
     place = {id(graph[0]): k for k, graph in enumerate(graphs)}
-    look = looks(row.family for row in rows if groups.is_sparse(row))
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
     data, labels = {}, {}
     for name, inside in settings.items():
-        cells = {percent(d): [row for row in inside if row.density == d] for d in groups.densities(inside)}
-        dense = groups.references(rows, inside)
+        cells = {percent(d): [row for row in inside if row.density == d] for d in row_groups.densities(inside)}
+        dense = row_groups.references(rows, inside)
         data[name] = pick(
             DENSITY,
             {d: [*_levels(dense, cell, metrics), *_traces(cell, metrics, look, place)] for d, cell in cells.items()},
         )
-        labels[name] = groups.score_label(inside, "test")
+        labels[name] = row_groups.score_label(inside, "test")
     x_title = pick(METRIC, {_words(metric): _words(metric) for metric in metrics})
     spec = {
         "data": pick(SETTING, data),
         "layout": {"xaxis": axis(x_title), "yaxis": axis(pick(SETTING, labels))},
     }
-    found = [percent(d) for d in groups.densities(row for graph in graphs for row in graph)]
+    found = [percent(d) for d in row_groups.densities(row for graph in graphs for row in graph)]
     options = {METRIC: [_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
     return Figure(
         "Score of every graph against a metric",
@@ -92,11 +94,11 @@ def _words(metric: str) -> str:
 
 def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look], place: Mapping[int, int]) -> Any:
     """A trace per family."""
-    by_family = groups.grouped(cell, lambda row: row.family)
-    traces, factor = [], groups.scale(cell)
+    by_family = row_groups.grouped(cell, lambda row: row.family)
+    traces, factor = [], row_groups.scale(cell)
     for family in order(by_family):
-        graphs = list(groups.grouped(by_family[family], groups.graph_of).values())
-        spreads = [factor * groups.sd(row.run.test_score for row in graph) for graph in graphs]
+        graphs = list(row_groups.grouped(by_family[family], row_groups.graph_of).values())
+        spreads = [factor * row_groups.sd(row.run.test_score for row in graph) for graph in graphs]
         bars = {"type": "data", "array": spreads, "thickness": 1, "width": 0, "color": look[family].colour}
         values = {_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
         trace = {
@@ -104,7 +106,7 @@ def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look
             "mode": "markers",
             "name": family,
             "x": pick(METRIC, values),
-            "y": [factor * groups.mean(row.run.test_score for row in graph) for graph in graphs],
+            "y": [factor * row_groups.mean(row.run.test_score for row in graph) for graph in graphs],
             "customdata": [place[id(graph[0])] for graph in graphs],
             "marker": markers(look[family]),
             "hovertemplate": hover(family, "%{x:.4~g}, %{y:.4~r}"),
@@ -118,8 +120,10 @@ def _levels(dense: Sequence[Row], cell: Sequence[Row], metrics: Sequence[str]) -
     values = {metric: [row.metrics.get(metric, math.nan) for row in cell] for metric in metrics}
     there = {metric: [value for value in of if not math.isnan(value)] or [math.nan] for metric, of in values.items()}
     x = pick(METRIC, {_words(metric): [min(of), max(of)] for metric, of in there.items()})
-    nets = groups.grouped((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
-    scores = {name: groups.scale(cell) * groups.mean(row.run.test_score for row in net) for name, net in nets.items()}
+    nets = row_groups.grouped((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
+    scores = {
+        name: row_groups.scale(cell) * row_groups.mean(row.run.test_score for row in net) for name, net in nets.items()
+    }
     return [reference_curve(name, x, [scores[name]] * 2) for name in REFERENCES if name in scores]
 
 
@@ -146,14 +150,14 @@ def _cards(
 
 def _facts(graph: Sequence[Row], metrics: Sequence[str]) -> tuple[str, ...]:
     first, scores = graph[0], [row.run.test_score for row in graph]
-    by_seed = ", ".join(groups.score_text(graph, score) for score in scores) if len(scores) > 1 else ""
+    by_seed = ", ".join(row_groups.score_text(graph, score) for score in scores) if len(scores) > 1 else ""
     return (
         percent(first.density or math.nan),
-        groups.setting(first),
-        groups.score_text(graph, groups.mean(scores)),
+        row_groups.setting(first),
+        row_groups.score_text(graph, row_groups.mean(scores)),
         by_seed,
         "" if first.graph_seed is None else str(first.graph_seed),
-        *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+        *(row_groups.number_text(first.metrics.get(metric)) for metric in metrics),
     )
 
 
@@ -164,13 +168,13 @@ def _table(graphs: Sequence[Sequence[Row]], metrics: Sequence[str], several: boo
         lines.append(
             (
                 first.family,
-                *((groups.setting(first),) if several else ()),
+                *((row_groups.setting(first),) if several else ()),
                 percent(first.density or math.nan),
                 "-" if first.graph_seed is None else str(first.graph_seed),
-                groups.score_text(graph, groups.mean(scores)),
-                groups.score_text(graph, groups.sd(scores)),
+                row_groups.score_text(graph, row_groups.mean(scores)),
+                row_groups.score_text(graph, row_groups.sd(scores)),
                 str(len(scores)),
-                *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+                *(row_groups.number_text(first.metrics.get(metric)) for metric in metrics),
             )
         )
     head = ("family", *(("setting",) if several else ()), "density", "graph seed", "test score", "sd", "runs")

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..running.database import finite
 from ..statistics import TARGET_SHARE, Row, quartiles
-from .analysed import Report, machines, versions
+from .all_tables import tables
+from .report_data import Report, machines, versions
 from .sentences import sentences
 from .table import Table
-from .tables import tables
 
 SHARES_OF_DENSE = (0.9, 0.95, 0.99, 1.0)  # of its validation score: how many epochs and seconds a run takes to each
 NAMES = ("table.md", "results.csv", "results.parquet", "summary.json")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .intervals import fisher
-from .ranks import Correlation, Values, complete_cases, ranks, spearman
+from .bootstrap_intervals import fisher
+from .rank_correlations import Correlation, Values, complete_cases, ranks, spearman
 
 _LEAST = 1e-4  # no variance of a z is smaller: that would take 10,000 graphs
 
@@ -114,7 +114,7 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
         >>> pool_families([1, 2, 3, 10, 20, 30], [4, 5, 6, 1, 2, 3], ["a", "b", "c"] * 2, [1, 1, 1, 2, 2, 2]).rho
         1.0
 
-    Source: as for `ranks.family_spearman`.
+    Source: as for `rank_correlations.family_spearman`.
     """
     _, cell = np.unique(np.asarray(cells), return_inverse=True)
     a, b, names, cell = complete_cases(x, y, families, cell.tolist())

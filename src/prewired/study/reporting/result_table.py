@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from .. import layer_fan_ins
 from ..statistics import REFERENCES, Summary, coinciding, percent
-from .analysed import PRIMARY_METRIC, Report, machines, sizes, versions
+from .number_format import count, n_bytes, number, score
+from .report_data import PRIMARY_METRIC, Report, machines, sizes, versions
 from .table import Table
-from .texts import count, n_bytes, number, score
 
 NOTICEABLE = 0.005  # a realised density this much off the requested one, relative to it, is told
 SHOWN_METRICS = (PRIMARY_METRIC, "algebraic_connectivity", "normalized_product_spectral_gap")

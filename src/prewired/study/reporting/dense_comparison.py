@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, equivalent_means, percent
-from ..statistics.rows import groups
-from .analysed import Report, densities
+from ..statistics.study_rows import groups
+from .number_format import difference, score
+from .report_data import Report, densities
 from .table import Table
-from .texts import difference, score
 
 CHOSEN, FIXED = "best by validation", "biregular"
 

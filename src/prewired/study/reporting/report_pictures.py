@@ -9,7 +9,7 @@ from ...generators import from_recipe
 from ...topology import Recipe, Topology
 from ..statistics import REFERENCES, percent
 from . import study_plots
-from .analysed import PRIMARY_METRIC, Report, densities
+from .report_data import PRIMARY_METRIC, Report, densities
 
 PICTURE_METRICS = (PRIMARY_METRIC, "algebraic_connectivity")
 
