@@ -9,7 +9,7 @@ import numpy as np
 from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, equivalent_means, percent
 from ..statistics.study_rows import groups
 from .number_format import difference, score
-from .report_data import Report, densities
+from .report_data import Report, densities_of_data
 from .table import Table
 
 CHOSEN, FIXED = "best by validation", "biregular"
@@ -18,7 +18,7 @@ CHOSEN, FIXED = "best by validation", "biregular"
 def reference_table(report: Report) -> Table:
     """A line per density and data set: the family that validation chooses, and random biregular, against dense nets."""
     lines = []
-    for data, shares in densities(report.study).items():
+    for data, shares in densities_of_data(report.study).items():
         rows = [row for row in report.study.rows if row.data == data]
         dense = [row for row in rows if row.family == DENSE]
         for density in shares:

@@ -17,7 +17,6 @@ from .all_tables import tables
 from .page import Block, Bullets, Code, Heading, Paragraph, figures
 from .report_data import PRIMARY_METRIC, Report
 from .sentences import sentences
-from .table import Table
 from .table_files import setup
 
 FILE_NAME = "report.html"
@@ -62,7 +61,7 @@ def blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iter
     yield figures.speed_by_density(rows)
     yield figures.cost_frontier(rows)
     yield Heading("Tables")
-    yield from (_plain(table) for table in tables(report))
+    yield from tables(report)
     yield Heading("How it was run")
     yield Bullets(tuple(setup(report)))
     yield Paragraph("To run it again, or to go on with it, and to make this page:")
@@ -122,11 +121,6 @@ def _asked(report: Report) -> Iterator[str]:
         variants.append("each family also with initial weights as if its layers were dense")
     if variants:
         yield f"Controls: {'; '.join(variants)}."
-
-
-def _plain(table: Table) -> page.Table:
-    clean = [tuple(cell.replace("\n", " ") for cell in line) for line in (table.header, *table.lines)]
-    return page.Table(table.title, clean[0], tuple(clean[1:]), table.notes)
 
 
 def _toml(value: object) -> str:

@@ -105,3 +105,13 @@ def setting(control: str, init: str) -> str:
     return {"": "as they are", "permuted": "with permuted inputs", "shuffled": "with edges shuffled in their layers"}[
         control
     ]
+
+
+def in_words(metric: str) -> str:
+    """Return the name of a metric as people read it.
+
+    Example:
+        >>> in_words("fan_in_cv")
+        'fan in cv'
+    """
+    return metric.replace("_", " ")

@@ -71,7 +71,7 @@ def analyse(study: Study) -> Report:
     return Report(study, targets, tuple(summaries), analysis)
 
 
-def densities(study: Study) -> dict[str, list[float]]:
+def densities_of_data(study: Study) -> dict[str, list[float]]:
     """The densities of each data set, ascending."""
     return {name: sorted(shares(study.config, sizes(study, name))) for name in study.config.data}
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, base_family, percent
 from .control_effects import control_sentences
 from .correlation_tables import is_test
-from .number_format import count, difference, p, pooled, score, setting
-from .report_data import LEVEL, PRIMARY_METRIC, Report, densities
+from .number_format import count, difference, in_words, p, pooled, score, setting
+from .report_data import LEVEL, PRIMARY_METRIC, Report, densities_of_data
 from .speed_sentences import speed_sentence
 
 WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
@@ -34,11 +34,11 @@ def answer(report: Report, primary: Primary) -> str:
     single = tests[0]
     if math.isnan(rho.effect):
         return (
-            f"{where}: there are too few families to say whether {name} goes with the {_words(primary.metric)}, the "
+            f"{where}: there are too few families to say whether {name} goes with the {in_words(primary.metric)}, the "
             f"metric chosen beforehand. Over the {count(single.correlation.n, 'graph')} of {single.cell} Spearman's "
             f"rho is {single.correlation.rho:+.2f} (p {p(single.correlation.p_value)} if they were independent)."
         )
-    metric = _words(primary.metric)
+    metric = in_words(primary.metric)
     n_families = max(one.interval.n_families for one in tests)
     claim = (
         _unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
@@ -52,7 +52,7 @@ def answer(report: Report, primary: Primary) -> str:
     partial = primary.pooled.partial
     if math.isnan(partial.effect):
         return text
-    controls = ", ".join(map(_words, report.analysis.controls_for))
+    controls = ", ".join(map(in_words, report.analysis.controls_for))
     return f"{text} With {controls} held fixed rho is {pooled(partial)} (p {p(partial.p_value)})."
 
 
@@ -92,7 +92,7 @@ def _others(report: Report, control: str, init: str) -> str:
     where = f"families {setting(control, init)}"
     if not claims:
         return f"Of the other {count(len(tests) - 1, 'metric')}, {where}, none passes Holm's adjustment."
-    listed = ", ".join(f"{_words(one.metric)} {_told(one)}" for one in sorted(claims, key=lambda one: one.holm_p))
+    listed = ", ".join(f"{in_words(one.metric)} {_told(one)}" for one in sorted(claims, key=lambda one: one.holm_p))
     return (
         f"After Holm's adjustment for {count(len(tests), 'metric')} {report.score_name}, {where}, goes with {listed}."
     )
@@ -107,7 +107,7 @@ def _best(report: Report, data: str) -> str:
     summaries = [summary for summary in report.summaries if summary.data == data]
     dense = [summary for summary in summaries if summary.label == DENSE]
     parts = []
-    for density in densities(report.study)[data]:
+    for density in densities_of_data(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
         sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
@@ -158,7 +158,3 @@ def _caveat(report: Report) -> str:
     kinds = f"{n} families" if n > 1 else "one family"
     text = f"The graphs come from {kinds}; those of one family resemble each other and count for less than their number"
     return f"{text}; a correlation is not a cause."
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")

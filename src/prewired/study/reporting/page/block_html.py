@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
-from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph, Table
+from ..table import Table
+from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph
 from .figure_spec import embedded
 from .table_cells import cell, numeric_columns
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent
+from ..table import Table
 from . import row_groups
-from .blocks import Figure, Table
+from .blocks import Figure
 from .family_styles import Look, looks, order
 from .figure_spec import pick
 from .row_groups import SETTING

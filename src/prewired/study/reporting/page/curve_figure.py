@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...statistics import DENSE, DENSE_NARROW, percent
+from ..table import Table
 from . import row_groups
-from .blocks import Figure, Table
+from .blocks import Figure
 from .family_styles import Look, looks, order
 from .figure_spec import pick
 from .row_groups import DENSITY, SETTING

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent, target_score
+from ..table import Table
 from . import row_groups
-from .blocks import Figure, Table
+from .blocks import Figure
 from .family_styles import looks, order
 from .figure_spec import pick
 from .row_groups import SETTING
-from .trace_parts import MARGIN, METHOD, axis, choices, curve, density_axis, dodge, hover, reference_curve
+from .trace_parts import MARGIN, METHOD, axis, band, choices, curve, density_axis, dodge, hover, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
@@ -49,11 +50,15 @@ def score_by_density(rows: Sequence[Row]) -> Figure:
 
     tables = [_density_lines(name, rows, inside, test(inside)) for name, inside in settings.items()]
     traces = {name: _by_density(rows, inside, test(inside)) for name, inside in settings.items()}
-    layout = {"xaxis": density_axis(row_groups.densities(rows)), "yaxis": axis(labels)}
+    layout = {
+        "xaxis": pick(SETTING, {name: density_axis(row_groups.densities(own)) for name, own in settings.items()}),
+        "yaxis": axis(labels),
+    }
     return Figure(
         "Score by density",
         f"A line is a family: the mean over its graphs, with one standard deviation over them. {METHOD} "
-        "The level line is the dense net of equal width, the dashed curve the dense net of equal parameters.",
+        "The level line is the dense net of equal width, its band one standard deviation over training seeds; the "
+        "dashed curve is the dense net of equal parameters.",
         {"data": pick(SETTING, traces), "layout": layout},
         _density_table("Mean test score, and sd over graphs", tables, row_groups.densities(rows)),
         choices({SETTING: list(settings)}),
@@ -89,7 +94,7 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         traces[name] = pick(MEASURE, {m: _by_density(rows, inside, of(inside)) for m, of in measures.items()})
         tables += [_density_lines(f"{name}, {m}", rows, inside, of(inside)) for m, of in measures.items()]
     layout = {
-        "xaxis": density_axis(row_groups.densities(rows)),
+        "xaxis": pick(SETTING, {name: density_axis(row_groups.densities(own)) for name, own in settings.items()}),
         "yaxis": axis(pick(MEASURE, {m: f"{m} to {percent(SHARE)} of dense" for m in measures}), rangemode="tozero"),
     }
     return Figure(
@@ -110,7 +115,10 @@ def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> lis
     traces = []
     if DENSE in dense:
         ends = [found[0] * 10**-MARGIN, found[-1] * 10**MARGIN]
-        traces.append(reference_curve(DENSE, ends, [row_groups.mean(map(value, dense[DENSE]))] * 2))
+        values = [value(row) for row in dense[DENSE]]
+        mean, spread = row_groups.mean(values), row_groups.sd(values)
+        traces += [] if math.isnan(spread) else [band(DENSE, ends, mean - spread, mean + spread)]
+        traces.append(reference_curve(DENSE, ends, [mean] * 2))
     if DENSE_NARROW in dense:
         x, y, _, _ = _means(dense[DENSE_NARROW], value)
         traces.append(reference_curve(DENSE_NARROW, x, y))

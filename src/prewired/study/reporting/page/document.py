@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from ..table import Table
 from . import block_html
-from .blocks import Block, Bullets, Code, Figure, Heading, Layer, Paragraph, Table
+from .blocks import Block, Bullets, Code, Figure, Heading, Layer, Paragraph
 from .figure_spec import embedded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...statistics import REFERENCES, percent
+from ..number_format import in_words
+from ..table import Table
 from . import row_groups
-from .blocks import Cards, Figure, Layer, Table
+from .blocks import Cards, Figure, Layer
 from .family_styles import Look, looks, order
 from .figure_spec import pick
 from .row_groups import DENSITY, SETTING
@@ -61,13 +63,13 @@ def score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray], rec
             {d: [*_levels(dense, cell, metrics), *_traces(cell, metrics, look, place)] for d, cell in cells.items()},
         )
         labels[name] = row_groups.score_label(inside, "test")
-    x_title = pick(METRIC, {_words(metric): _words(metric) for metric in metrics})
+    x_title = pick(METRIC, {in_words(metric): in_words(metric) for metric in metrics})
     spec = {
         "data": pick(SETTING, data),
         "layout": {"xaxis": axis(x_title), "yaxis": axis(pick(SETTING, labels))},
     }
     found = [percent(d) for d in row_groups.densities(row for graph in graphs for row in graph)]
-    options = {METRIC: [_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
+    options = {METRIC: [in_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
     return Figure(
         "Score of every graph against a metric",
         f"A point is a graph; its bar is one standard deviation over training seeds. {METHOD} "
@@ -88,10 +90,6 @@ def _metrics(graphs: Sequence[Sequence[Row]]) -> list[str]:
     return sorted(names, key=lambda name: (name != PRIMARY, name))
 
 
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")
-
-
 def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look], place: Mapping[int, int]) -> Any:
     """A trace per family."""
     by_family = row_groups.grouped(cell, lambda row: row.family)
@@ -100,7 +98,7 @@ def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look
         graphs = list(row_groups.grouped(by_family[family], row_groups.graph_of).values())
         spreads = [factor * row_groups.sd(row.run.test_score for row in graph) for graph in graphs]
         bars = {"type": "data", "array": spreads, "thickness": 1, "width": 0, "color": look[family].colour}
-        values = {_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
+        values = {in_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
         trace = {
             "type": "scatter",
             "mode": "markers",
@@ -119,7 +117,7 @@ def _levels(dense: Sequence[Row], cell: Sequence[Row], metrics: Sequence[str]) -
     """The scores of the dense nets, as level lines over the range of the metric."""
     values = {metric: [row.metrics.get(metric, math.nan) for row in cell] for metric in metrics}
     there = {metric: [value for value in of if not math.isnan(value)] or [math.nan] for metric, of in values.items()}
-    x = pick(METRIC, {_words(metric): [min(of), max(of)] for metric, of in there.items()})
+    x = pick(METRIC, {in_words(metric): [min(of), max(of)] for metric, of in there.items()})
     nets = row_groups.grouped((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
     scores = {
         name: row_groups.scale(cell) * row_groups.mean(row.run.test_score for row in net) for name, net in nets.items()
@@ -141,7 +139,7 @@ def _cards(
         store[digest[:_KEY]] = Layer(png(pictures[digest]) if digest in pictures else b"", caption)
     return Cards(
         tuple(graph[0].family for graph in graphs),
-        ("density", "setting", "test score", "scores by seed", "graph seed", *(_words(m) for m in metrics)),
+        ("density", "setting", "test score", "scores by seed", "graph seed", *(in_words(m) for m in metrics)),
         tuple(_facts(graph, metrics) for graph in graphs),
         tuple(tuple(digest[:_KEY] for digest in graph[0].digests) for graph in graphs),
         store,
@@ -179,4 +177,4 @@ def _table(graphs: Sequence[Sequence[Row]], metrics: Sequence[str], several: boo
         )
     head = ("family", *(("setting",) if several else ()), "density", "graph seed", "test score", "sd", "runs")
     notes = ("sd: over the training seeds of a graph.",)
-    return Table("Scores and metrics of every graph", (*head, *map(_words, metrics)), tuple(lines), notes)
+    return Table("Scores and metrics of every graph", (*head, *map(in_words, metrics)), tuple(lines), notes)

@@ -67,6 +67,14 @@ def curve(name: str, look: Look, x: Any, y: Any, template: str, **more: Any) -> 
     return {**base, "marker": markers(look, 8), "line": line, "hovertemplate": template, **more}
 
 
+def band(name: str, x: Sequence[float], low: float, high: float) -> dict[str, Any]:
+    """A faint level band from low to high, of a dense net; the trace of the same name after the band has the legend."""
+    (left, right), colour = x, REFERENCES[name][0]
+    corners = {"x": [left, right, right, left], "y": [low, low, high, high]}
+    fill = {"fill": "toself", "fillcolor": colour, "line": {"width": 0, "color": colour}, "opacity": 0.08}
+    return {"type": "scatter", "mode": "lines", "name": name, **corners, **fill, "hoverinfo": "skip"}
+
+
 def reference_curve(name: str, x: Any, y: Any) -> dict[str, Any]:
     """A line without markers, of a dense net."""
     colour, dash = REFERENCES[name]
