@@ -261,8 +261,8 @@ def test_notes_name_what_is_missing_failed_or_impossible():
 
 def test_epochs_as_text(made):
     summary = replace(made.summaries[0], epochs_to_target=112.5, n_reached=3, n_runs=4)
-    assert result_table._epochs(summary, 200) == "112.5 (3/4)"
-    assert result_table._epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
+    assert result_table._format_epochs(summary, 200) == "112.5 (3/4)"
+    assert result_table._format_epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
 
 
 def test_the_table_of_learning_rates():

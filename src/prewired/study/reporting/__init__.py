@@ -2,7 +2,7 @@
 
 from .all_tables import tables
 from .html_page import write_page
-from .report_data import LEVEL, MARGIN, PRIMARY_METRIC, TESTED, Report, analyse
+from .report_data import LEVEL, MARGINS, PRIMARY_METRIC, TESTED, Report, analyse
 from .report_pictures import draw
 from .sentences import sentences
 from .table_files import markdown, write
@@ -10,7 +10,7 @@ from .terminal_report import show
 
 __all__ = [
     "LEVEL",
-    "MARGIN",
+    "MARGINS",
     "PRIMARY_METRIC",
     "TESTED",
     "Report",

@@ -8,7 +8,7 @@ from .control_effects import control_table
 from .correlation_tables import contrast_table, correlation_table, pooled_table
 from .dense_comparison import reference_table
 from .detail_tables import primary_table, signals_table
-from .number_format import count, score
+from .number_format import format_count, format_score
 from .report_data import Report
 from .result_table import results_table
 from .speed_tables import speed_table, time_to_target_table
@@ -34,14 +34,14 @@ def tuning_table(report: Report) -> Table:
         (
             str(one.net),
             f"{one.chosen:g}",
-            *(score(one.scores.get(rate, math.nan), report.is_accuracy, unit=False) for rate in rates),
+            *(format_score(one.scores.get(rate, math.nan), report.is_accuracy, unit=False) for rate in rates),
         )
         for one in tuned
     )
     edge = sum(one.at_the_edge for one in tuned)
     note = (
         f"Validation {report.score_name} of trainings with seeds, and random graphs, used nowhere else, "
-        f"{count(report.study.config.tune_seeds, 'training')} for each rate. "
-        f"In {edge} of {count(len(tuned), 'net')} the smallest or the largest was the best."
+        f"{format_count(report.study.config.tune_seeds, 'training')} for each rate. "
+        f"In {edge} of {format_count(len(tuned), 'net')} the smallest or the largest was the best."
     )
     return Table("Learning rates", ("net", "chosen", *(f"{rate:g}" for rate in rates)), lines, (note,) if lines else ())

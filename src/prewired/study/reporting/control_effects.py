@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import Equivalence, Row, equivalent_means, mean_and_sd, percent
-from ..statistics.study_rows import groups
+from ..statistics.study_rows import group_by
 from .dense_comparison import units
-from .number_format import difference, setting
+from .number_format import describe_setting, format_difference, format_equivalence
 from .report_data import Report
 from .table import Table
 
@@ -20,8 +20,8 @@ def control_table(report: Report) -> Table:
         for family, rows, others in _pairs(report, control, init):
             found = equivalent_means(units(rows), units(others), report.analysis.margin)
             density = percent(rows[0].density or 0.0)
-            cells = (family, rows[0].data, density, setting(control, init).removeprefix("with "))
-            lines.append((*cells, _told(found, report.is_accuracy), found.verdict))
+            cells = (family, rows[0].data, density, describe_setting(control, init).removeprefix("with "))
+            lines.append((*cells, _format_effect(found, report.is_accuracy), found.verdict))
     unit = " [points]" if report.is_accuracy else ""
     note = (
         f"Mean test {report.score_name} over graphs (over trainings where there is one graph) as it is, minus that of "
@@ -42,11 +42,12 @@ def control_sentences(report: Report) -> list[str]:
         means = sorted((mean_and_sd(values)[0], family) for family, values in lost.items())
         if not means:
             continue
-        told = [f"{family} by {difference(value, report.is_accuracy)}" for value, family in (means[0], means[-1])]
-        mean = difference(mean_and_sd(value for value, _ in means)[0], report.is_accuracy)
-        spread = f", {told[0]} at one end and {told[1]} at the other" if len(means) > 1 else ""
-        points = " points" if report.is_accuracy else ""
-        where = setting(control, init)
+        accuracy = report.is_accuracy
+        ends = [f"{family} by {format_difference(value, accuracy)}" for value, family in (means[0], means[-1])]
+        mean = format_difference(mean_and_sd(value for value, _ in means)[0], accuracy)
+        spread = f", {ends[0]} at one end and {ends[1]} at the other" if len(means) > 1 else ""
+        points = " points" if accuracy else ""
+        where = describe_setting(control, init)
         said.append(
             f"{where[0].upper()}{where[1:]} instead of as it is, a family's mean {report.score_name} over all cells "
             f"changes by {mean}{points} on the average{spread}."
@@ -58,7 +59,7 @@ def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[
     """(family, its rows as it is, its rows with the variant) in every cell that has both."""
     sparse = [row for row in report.study.rows if row.digests]
     found = []
-    for group in groups(sparse, lambda row: (row.data, row.density, row.family)):
+    for group in group_by(sparse, lambda row: (row.data, row.density, row.family)).values():
         plain = [row for row in group if not row.control and row.init == "fan_in"]
         others = [row for row in group if (row.control, row.init) == (control, init)]
         if plain and others:
@@ -66,8 +67,7 @@ def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[
     return found
 
 
-def _told(found: Equivalence, is_accuracy: bool) -> str:
-    value = difference(found.difference, is_accuracy)
-    if math.isnan(found.low):
-        return value
-    return f"{value} [{difference(found.low, is_accuracy)}, {difference(found.high, is_accuracy)}]"
+def _format_effect(effect: Equivalence, is_accuracy: bool) -> str:
+    if math.isnan(effect.low):
+        return format_difference(effect.difference, is_accuracy)
+    return format_equivalence(effect, is_accuracy)

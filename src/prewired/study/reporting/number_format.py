@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from ..statistics import Pooled
+from ..statistics import Equivalence, Pooled
 
 
-def score(value: float, is_accuracy: bool, unit: bool = True) -> str:
+def format_score(value: float, is_accuracy: bool, unit: bool = True) -> str:
     """A score, in percent where it is an accuracy.
 
     Example:
-        >>> score(0.9512, True), score(0.9512, False)
+        >>> format_score(0.9512, True), format_score(0.9512, False)
         ('95.12 %', '0.9512')
     """
     if math.isnan(value):
@@ -19,11 +19,11 @@ def score(value: float, is_accuracy: bool, unit: bool = True) -> str:
     return f"{100 * value:.2f}{' %' if unit else ''}" if is_accuracy else f"{value:.4f}"
 
 
-def difference(value: float, is_accuracy: bool) -> str:
+def format_difference(value: float, is_accuracy: bool) -> str:
     """A difference of scores with its sign, in percentage points where they are accuracies.
 
     Example:
-        >>> difference(-0.0012, True)
+        >>> format_difference(-0.0012, True)
         '-0.12'
     """
     if math.isnan(value):
@@ -31,11 +31,18 @@ def difference(value: float, is_accuracy: bool) -> str:
     return f"{100 * value:+.2f}" if is_accuracy else f"{value:+.4f}"
 
 
-def interval(value: float, low: float, high: float) -> str:
+def format_equivalence(comparison: Equivalence, is_accuracy: bool) -> str:
+    """Return a difference of scores with its 90 % interval, in percentage points where they are accuracies."""
+    numbers = comparison.difference, comparison.low, comparison.high
+    value, low, high = (format_difference(number, is_accuracy) for number in numbers)
+    return f"{value} [{low}, {high}]"
+
+
+def format_interval(value: float, low: float, high: float) -> str:
     """A correlation with its interval.
 
     Example:
-        >>> interval(0.5, 0.1, 0.8)
+        >>> format_interval(0.5, 0.1, 0.8)
         '+0.50 [+0.10, +0.80]'
     """
     if math.isnan(value):
@@ -43,26 +50,26 @@ def interval(value: float, low: float, high: float) -> str:
     return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def pooled(found: Pooled) -> str:
+def format_pooled(found: Pooled) -> str:
     """A pooled correlation with its interval."""
-    return interval(found.effect, found.low, found.high)
+    return format_interval(found.effect, found.low, found.high)
 
 
-def n_bytes(n: int) -> str:
+def format_bytes(n: int) -> str:
     """A number of bytes.
 
     Example:
-        >>> n_bytes(1_500_000), n_bytes(204)
+        >>> format_bytes(1_500_000), format_bytes(204)
         ('1.50 MB', '0.2 kB')
     """
     return f"{n / 1e6:.2f} MB" if n >= 1e6 else f"{n / 1e3:.1f} kB"
 
 
-def number(value: float) -> str:
+def format_metric(value: float) -> str:
     """A metric in three digits.
 
     Example:
-        >>> number(0.12345), number(float("nan"))
+        >>> format_metric(0.12345), format_metric(float("nan"))
         ('0.123', '-')
     """
     if math.isnan(value):
@@ -71,11 +78,21 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value >= 0.1 else f"{value:.2g}"
 
 
-def p(p_value: float) -> str:
+def format_number(value: float | None) -> str:
+    """Return a number in four digits, a hyphen for none.
+
+    Example:
+        >>> format_number(0.123456), format_number(12), format_number(None)
+        ('0.1235', '12', '-')
+    """
+    return "-" if value is None or math.isnan(value) else f"{round(value, 9):.4g}"
+
+
+def format_p(p_value: float) -> str:
     """A p-value in two digits.
 
     Example:
-        >>> p(0.041), p(0.0001), p(float("nan"))
+        >>> format_p(0.041), format_p(0.0001), format_p(float("nan"))
         ('0.041', '<0.001', '-')
     """
     if math.isnan(p_value):
@@ -83,21 +100,21 @@ def p(p_value: float) -> str:
     return "<0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
-def count(n: int, noun: str) -> str:
+def format_count(n: int, noun: str) -> str:
     """A number of things.
 
     Example:
-        >>> count(1, "graph"), count(2, "graph")
+        >>> format_count(1, "graph"), format_count(2, "graph")
         ('1 graph', '2 graphs')
     """
     return f"{n:,} {noun}{'s' if n != 1 else ''}"
 
 
-def setting(control: str, init: str) -> str:
+def describe_setting(control: str, init: str) -> str:
     """What is done to the families, in words.
 
     Example:
-        >>> setting("", "fan_in"), setting("permuted", "fan_in"), setting("", "n_in")
+        >>> describe_setting("", "fan_in"), describe_setting("permuted", "fan_in"), describe_setting("", "n_in")
         ('as they are', 'with permuted inputs', 'with initial weights as if dense')
     """
     if init != "fan_in":

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import Study, shares
-from ..statistics import CONTROLS_FOR, Analysis, Row, Summary, graphs, summarise, target_score
+from ..statistics import CONTROLS_FOR, PRIMARY_METRIC, Analysis, Row, Summary, graphs, summarise, target_score
 from ..statistics import analyse as analyse_graphs
 
 LEVEL = 0.05  # of adjusted p-values
-PRIMARY_METRIC = "normalized_spectral_gap"  # chosen before any figure was seen
 TESTED = (  # the primary, and what the literature puts beside it; each more is one more test
     PRIMARY_METRIC,
     "normalized_product_spectral_gap",
@@ -25,7 +24,7 @@ TESTED = (  # the primary, and what the literature puts beside it; each more is 
     "dead_share",
     "scatter",
 )
-MARGIN = {"accuracy": 0.002, "r2": 0.01}  # the largest difference of scores that does not matter
+MARGINS = {"accuracy": 0.002, "r2": 0.01}  # the largest difference of scores that does not matter
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def analyse(study: Study) -> Report:
     if not study.rows:
         raise ValueError("expected finished runs, got none yet; wait for the study, or run it")
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
-    margin = MARGIN[study.rows[0].run.score_name]
+    margin = MARGINS[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_place(study))
     analysis = analyse_graphs(
         graphs(study.rows), TESTED, primary=PRIMARY_METRIC, margin=margin, controls_for=(*CONTROLS_FOR, "learning_rate")

@@ -1,6 +1,6 @@
 """What a study says in numbers. The unit is the graph: its training seeds are averaged before anything is compared."""
 
-from .analysis import CONTROLS_FOR, analyse
+from .analysis import CONTROLS_FOR, PRIMARY_METRIC, analyse
 from .bootstrap_intervals import Interval, bootstrap
 from .equivalence import Equivalence, equivalent_means, equivalent_slope
 from .findings import Analysis, CellFinding, Contrast, PooledFinding, Primary
@@ -15,6 +15,7 @@ __all__ = [
     "CONTROLS_FOR",
     "DENSE",
     "DENSE_NARROW",
+    "PRIMARY_METRIC",
     "REFERENCES",
     "TARGET_SHARE",
     "Analysis",

@@ -12,12 +12,12 @@ from .equivalence import equivalent_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
 from .rank_correlations import holm
 from .regression import leave_one_family_out
-from .study_rows import base_family, groups
+from .study_rows import base_family, group_by
 
 if TYPE_CHECKING:
     from .study_rows import Graph
 
-PRIMARY = "normalized_spectral_gap"
+PRIMARY_METRIC = "normalized_spectral_gap"
 MARGIN = 0.002
 CONTROLS_FOR = ("fan_in_cv", "fan_out_cv", "dead_share", "normalized_product_spectral_gap")
 REFERENCE = "biregular"
@@ -32,7 +32,7 @@ def analyse(
     graphs: Sequence[Graph],
     metrics: Sequence[str],
     *,
-    primary: str = PRIMARY,
+    primary: str = PRIMARY_METRIC,
     margin: float = MARGIN,
     controls_for: Sequence[str] = CONTROLS_FOR,
     cluster: Callable[[Graph], str] = family_name,
@@ -71,8 +71,11 @@ def analyse(
     cells: list[CellFinding] = []
     pooled: list[PooledFinding] = []
     contrasts: list[Contrast] = []
-    for setting in groups(graphs, lambda graph: (graph.cell.control, graph.cell.init)):
-        own, population = groups(setting, lambda graph: graph.cell), [cluster(graph) for graph in setting]
+    for setting in group_by(graphs, lambda graph: (graph.cell.control, graph.cell.init)).values():
+        own, population = (
+            list(group_by(setting, lambda graph: graph.cell).values()),
+            [cluster(graph) for graph in setting],
+        )
         studied = [
             [study_cell(cell, metric, controls_for, margin, cluster, population, n_resamples) for cell in own]
             for metric in metrics
@@ -86,7 +89,7 @@ def analyse(
         tuple(cells),
         tuple(pooled),
         tuple(_generalisation(graphs, metrics, cluster)),
-        tuple(reliability_of(cell) for cell in groups(graphs, lambda graph: graph.cell)),
+        tuple(reliability_of(cell) for cell in group_by(graphs, lambda graph: graph.cell).values()),
         tuple(contrasts),
         tuple(_primary(finding, cells) for finding in pooled if finding.metric == primary),
         margin,
@@ -106,7 +109,7 @@ def _generalisation(
     graphs: Sequence[Graph], metrics: Sequence[str], cluster: Callable[[Graph], str]
 ) -> list[GeneralisationFinding]:
     found = []
-    for group in groups(graphs, lambda graph: (graph.cell.data, graph.cell.control, graph.cell.init)):
+    for group in group_by(graphs, lambda graph: (graph.cell.data, graph.cell.control, graph.cell.init)).values():
         cell, families = group[0].cell, [cluster(graph) for graph in group]
         y, density = [graph.score for graph in group], [graph.cell.density for graph in group]
         for metric in metrics:
@@ -119,7 +122,7 @@ def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) 
     """Every family of two graphs or more against the reference, in each cell."""
     found = []
     for graphs in cells:
-        by_family = groups(graphs, lambda graph: graph.family)
+        by_family = group_by(graphs, lambda graph: graph.family).values()
         scores = {group[0].family: [graph.score for graph in group] for group in by_family if len(group) > 1}
         base = reference if reference in scores else max(scores, key=lambda family: len(scores[family]), default="")
         for family in [family for family in scores if family != base]:

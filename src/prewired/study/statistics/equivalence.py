@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
     difference = float(left.mean() - right.mean())
     if not (left.var() or right.var()):  # without any spread there is no standard error to judge by
         return _judge(difference, math.nan, math.nan, margin)
-    welch = CompareMeans.from_data(left, right)
+    welch: Any = CompareMeans.from_data(left, right)
     return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...statistics import DENSE, DENSE_NARROW, percent
+from ...statistics.study_rows import group_by
+from ..number_format import format_number, format_score
 from ..table import Table
 from . import row_groups
 from .blocks import Figure
 from .family_styles import Look, looks, order
 from .figure_spec import pick
-from .row_groups import DENSITY, SETTING
+from .row_groups import DENSITY, SETTING, mean_of_known
 from .trace_parts import axis, choices, curve, hover, reference_curve
 
 if TYPE_CHECKING:
@@ -49,9 +51,7 @@ def training_curves(rows: Sequence[Row]) -> Figure:
         cells, labels[name] = {}, row_groups.score_label(inside, "validation")
         for density in row_groups.densities(inside):
             dense = [row for row in row_groups.references(rows, inside) if row.density in (None, density)]
-            cell = row_groups.grouped(
-                [*dense, *(row for row in inside if row.density == density)], lambda row: row.family
-            )
+            cell = group_by([*dense, *(row for row in inside if row.density == density)], lambda row: row.family)
             names = [*(ref for ref in (DENSE, DENSE_NARROW) if ref in cell), *order(set(cell) - {DENSE, DENSE_NARROW})]
             cells[percent(density)] = [_training_curve(family, cell[family], look) for family in names]
             lines += [_epochs_line(family, name, density, cell[family], shown) for family in names]
@@ -77,7 +77,7 @@ def _training_curve(family: str, rows: Sequence[Row], look: Mapping[str, Look]) 
     y = row_groups.scale(rows) * _mean_curve(rows)
     n = len(y)
     seconds = np.cumsum(
-        [row_groups.mean(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)]
+        [mean_of_known(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)]
     )
     x = pick(HORIZONTAL, {"epoch": list(range(1, n + 1)), "seconds of training": seconds})
     template = hover(family, "%{x:.4~g}, %{y:.4~r}")
@@ -101,8 +101,8 @@ def _shown(n_epochs: int) -> list[int]:
 
 def _epochs_line(family: str, name: str, density: float, rows: Sequence[Row], shown: Sequence[int]) -> tuple[str, ...]:
     mean = _mean_curve(rows)
-    texts = [row_groups.score_text(rows, mean[epoch - 1]) for epoch in shown if epoch <= len(mean)]
-    seconds = row_groups.number_text(row_groups.mean(s for row in rows for s in row.run.seconds))
+    texts = [format_score(mean[epoch - 1], row_groups.is_accuracy(rows)) for epoch in shown if epoch <= len(mean)]
+    seconds = format_number(mean_of_known(s for row in rows for s in row.run.seconds))
     return (family, name, percent(density), seconds, *texts)
 
 

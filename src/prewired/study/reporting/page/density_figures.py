@@ -6,20 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...statistics import DENSE, DENSE_NARROW, percent, target_score
+from ...statistics import DENSE, DENSE_NARROW, TARGET_SHARE, percent, target_score
+from ...statistics.study_rows import group_by
+from ..number_format import format_number
 from ..table import Table
 from . import row_groups
 from .blocks import Figure
 from .family_styles import looks, order
 from .figure_spec import pick
-from .row_groups import SETTING
-from .trace_parts import MARGIN, METHOD, axis, band, choices, curve, density_axis, dodge, hover, reference_curve
+from .row_groups import SETTING, mean_of_known, sd_of_known
+from .trace_parts import AXIS_PAD, METHOD, axis, band, choices, curve, density_axis, dodge, hover, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
 
 MEASURE = "Measure"
-SHARE = 0.95  # of the dense net's final validation score
 Value = Callable[["Row"], float | None]
 
 
@@ -84,7 +85,8 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         ValueError: expected rows of sparse families, got none; run a study first
     """
     settings = row_groups.sparse_settings(rows)
-    target = {name: target_score(row_groups.references(rows, inside), SHARE) for name, inside in settings.items()}
+    target = {name: target_score(row_groups.references(rows, inside)) for name, inside in settings.items()}
+    share = percent(TARGET_SHARE)
     measures: dict[str, Callable[[Sequence[Row]], Value]] = {
         "epochs": lambda inside: lambda row: row.run.epochs_to(target[row_groups.setting(inside[0])]),
         "seconds of training": lambda inside: lambda row: row.run.seconds_to(target[row_groups.setting(inside[0])]),
@@ -95,14 +97,14 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         tables += [_density_lines(f"{name}, {m}", rows, inside, of(inside)) for m, of in measures.items()]
     layout = {
         "xaxis": pick(SETTING, {name: density_axis(row_groups.densities(own)) for name, own in settings.items()}),
-        "yaxis": axis(pick(MEASURE, {m: f"{m} to {percent(SHARE)} of dense" for m in measures}), rangemode="tozero"),
+        "yaxis": axis(pick(MEASURE, {m: f"{m} to {share} of dense" for m in measures}), rangemode="tozero"),
     }
     return Figure(
-        f"Training until {percent(SHARE)} of the dense score",
-        f"How long it takes to {percent(SHARE)} of the final validation score of the dense net of equal width: the "
+        f"Training until {share} of the dense score",
+        f"How long it takes to {share} of the final validation score of the dense net of equal width: the "
         "mean over the graphs of a family that get there. Lower is faster.",
         {"data": pick(SETTING, traces), "layout": layout},
-        _density_table(f"Mean time to {percent(SHARE)} of the dense score, and sd", tables, row_groups.densities(rows)),
+        _density_table(f"Mean time to {share} of the dense score, and sd", tables, row_groups.densities(rows)),
         choices({MEASURE: list(measures), SETTING: list(settings)}),
     )
 
@@ -110,13 +112,13 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
 def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[dict[str, Any]]:
     """A line per family and for each of the dense nets."""
     look = looks(row.family for row in rows if row_groups.is_sparse(row))
-    found, by_family = row_groups.densities(inside), row_groups.grouped(inside, lambda row: row.family)
-    dense = row_groups.grouped(row_groups.references(rows, inside), lambda row: row.family)
+    found, by_family = row_groups.densities(inside), group_by(inside, lambda row: row.family)
+    dense = group_by(row_groups.references(rows, inside), lambda row: row.family)
     traces = []
     if DENSE in dense:
-        ends = [found[0] * 10**-MARGIN, found[-1] * 10**MARGIN]
+        ends = [found[0] * 10**-AXIS_PAD, found[-1] * 10**AXIS_PAD]
         values = [value(row) for row in dense[DENSE]]
-        mean, spread = row_groups.mean(values), row_groups.sd(values)
+        mean, spread = mean_of_known(values), sd_of_known(values)
         traces += [] if math.isnan(spread) else [band(DENSE, ends, mean - spread, mean + spread)]
         traces.append(reference_curve(DENSE, ends, [mean] * 2))
     if DENSE_NARROW in dense:
@@ -136,11 +138,11 @@ def _means(rows: Sequence[Row], value: Value) -> tuple[list[float], list[float],
     """Per density: it, the mean over graphs, the sd over graphs, and how many."""
     columns = []
     for density in row_groups.densities(rows):
-        graphs = row_groups.grouped((row for row in rows if row.density == density), row_groups.graph_of).values()
-        means = [row_groups.mean(value(row) for row in graph) for graph in graphs]
+        graphs = group_by((row for row in rows if row.density == density), row_groups.graph_of).values()
+        means = [mean_of_known(value(row) for row in graph) for graph in graphs]
         n = len(means)
         text = f"{percent(density)}, {n} graph{'' if n == 1 else 's'}"
-        columns.append((density, row_groups.mean(means), row_groups.sd(means), text))
+        columns.append((density, mean_of_known(means), sd_of_known(means), text))
     x, y, spread, texts = (list(column) for column in zip(*columns, strict=True))
     return x, y, spread, texts
 
@@ -148,21 +150,21 @@ def _means(rows: Sequence[Row], value: Value) -> tuple[list[float], list[float],
 def _density_lines(name: str, rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[tuple[str, ...]]:
     """A line of texts per family, with a cell for each density of the rows."""
     dense, lines = row_groups.references(rows, inside), []
-    by_family = row_groups.grouped([*dense, *inside], lambda row: row.family)
+    by_family = group_by([*dense, *inside], lambda row: row.family)
     for family in [*(ref for ref in (DENSE, DENSE_NARROW) if ref in by_family), *order(row.family for row in inside)]:
         if family == DENSE:
-            text = row_groups.number_text(row_groups.mean(value(row) for row in by_family[family]))
+            text = format_number(mean_of_known(value(row) for row in by_family[family]))
             cells = [text for _ in row_groups.densities(rows)]
         else:
             x, y, spread, _ = _means(by_family[family], value)
-            told = {d: _told(mean, sd) for d, mean, sd in zip(x, y, spread, strict=True)}
-            cells = [told.get(density, "-") for density in row_groups.densities(rows)]
+            by_density = {d: _format_mean(mean, sd) for d, mean, sd in zip(x, y, spread, strict=True)}
+            cells = [by_density.get(density, "-") for density in row_groups.densities(rows)]
         lines.append((family, name, *cells))
     return lines
 
 
-def _told(mean: float, sd: float) -> str:
-    return row_groups.number_text(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
+def _format_mean(mean: float, sd: float) -> str:
+    return format_number(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
 
 
 def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], found: Sequence[float]) -> Table:

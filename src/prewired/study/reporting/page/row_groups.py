@@ -1,19 +1,17 @@
-"""The rows of a study by setting, density, family and graph, and their numbers as texts."""
+"""The rows of a study by setting, density, family and graph, and the numbers that a figure needs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...statistics import DENSE, DENSE_NARROW
+from ...statistics import REFERENCES, mean_and_sd
+from ...statistics.study_rows import group_by
 
 if TYPE_CHECKING:
     from ...statistics import Row
 
-Key = TypeVar("Key", bound=Hashable)
 SETTING, DENSITY = "Setting", "Density"
 
 
@@ -31,15 +29,7 @@ def setting(row: Row) -> str:
 
 def is_sparse(row: Row) -> bool:
     """Whether a row is not one of the dense references."""
-    return row.family not in (DENSE, DENSE_NARROW)
-
-
-def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
-    """Rows by key, in the order in which they come."""
-    found: dict[Key, list[Row]] = {}
-    for row in rows:
-        found.setdefault(key(row), []).append(row)
-    return found
+    return row.family not in REFERENCES
 
 
 def sparse_settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -51,7 +41,7 @@ def sparse_settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
     sparse = sorted((row for row in rows if is_sparse(row)), key=lambda row: (row.data, row.init, row.control))
     if not sparse:
         raise ValueError("expected rows of sparse families, got none; run a study first")
-    return grouped(sparse, setting)
+    return group_by(sparse, setting)
 
 
 def references(rows: Sequence[Row], inside: Sequence[Row]) -> list[Row]:
@@ -71,46 +61,30 @@ def graph_of(row: Row) -> tuple[Any, ...]:
     return row.family, row.density, row.graph_seed, row.digests
 
 
-def mean(values: Iterable[float | None]) -> float:
-    """The mean of the values that are there, NaN for none."""
-    there = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.mean(there)) if there else math.nan
+def mean_of_known(values: Iterable[float | None]) -> float:
+    """Return the mean of the values that are neither None nor NaN; NaN without any."""
+    return mean_and_sd(_leave_out_unknown(values))[0]
 
 
-def sd(values: Iterable[float | None]) -> float:
-    """Their standard deviation, with n - 1, NaN for fewer than two."""
-    there = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.std(there, ddof=1)) if len(there) > 1 else math.nan
+def sd_of_known(values: Iterable[float | None]) -> float:
+    """Return the standard deviation, with n - 1, of the values that are neither None nor NaN; NaN for fewer than 2."""
+    return mean_and_sd(_leave_out_unknown(values))[1]
+
+
+def _leave_out_unknown(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and not math.isnan(value)]
+
+
+def is_accuracy(rows: Sequence[Row]) -> bool:
+    """Return whether the scores are accuracies, which are shown in percent, or R2."""
+    return rows[0].run.score_name == "accuracy"
 
 
 def scale(rows: Sequence[Row]) -> float:
     """What scores are multiplied with to be shown: 100 for accuracies."""
-    return 100.0 if rows[0].run.score_name == "accuracy" else 1.0
+    return 100.0 if is_accuracy(rows) else 1.0
 
 
 def score_label(rows: Sequence[Row], split: str) -> str:
     """The title of an axis of scores."""
-    return f"{split} accuracy [%]" if rows[0].run.score_name == "accuracy" else f"{split} R²"
-
-
-def score_text(rows: Sequence[Row], value: float) -> str:
-    """A score of these rows as a text, a hyphen for NaN.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> score_text([SimpleNamespace(run=SimpleNamespace(score_name="accuracy"))], 0.89214)
-        '89.21 %'
-    """
-    if math.isnan(value):
-        return "-"
-    return f"{100 * value:.2f} %" if scale(rows) == 100 else f"{value:.4f}"
-
-
-def number_text(value: float | None) -> str:
-    """A number in four digits, a hyphen for none.
-
-    Example:
-        >>> number_text(0.123456), number_text(12), number_text(None)
-        ('0.1235', '12', '-')
-    """
-    return "-" if value is None or math.isnan(value) else f"{round(value, 9):.4g}"
+    return f"{split} accuracy [%]" if is_accuracy(rows) else f"{split} R²"

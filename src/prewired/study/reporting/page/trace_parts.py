@@ -15,8 +15,8 @@ from .family_styles import Look
 if TYPE_CHECKING:
     from ...statistics import Row
 
-REFERENCES = {DENSE: ("ink", "solid"), DENSE_NARROW: ("muted", "dash")}
-MARGIN = 0.12  # on each side of the densities, in powers of ten
+REFERENCE_LINES = {DENSE: ("ink", "solid"), DENSE_NARROW: ("muted", "dash")}
+AXIS_PAD = 0.12  # on each side of the densities, in powers of ten
 METHOD = "Each graph counts once, with the mean over its training seeds."
 
 
@@ -38,7 +38,7 @@ def axis(title: Any, **more: Any) -> dict[str, Any]:
 def density_axis(found: Sequence[float]) -> dict[str, Any]:
     """A logarithmic axis with a tick at each density that has room for one."""
     shown = [d for k, d in enumerate(found) if k == 0 or math.log(d / found[k - 1]) > 0.2] if len(found) > 8 else found
-    ends = [math.log10(found[0]) - MARGIN, math.log10(found[-1]) + MARGIN]
+    ends = [math.log10(found[0]) - AXIS_PAD, math.log10(found[-1]) + AXIS_PAD]
     ticks = {"tickmode": "array", "tickvals": list(shown), "ticktext": [percent(density) for density in shown]}
     return axis("density of the sparse layers (log scale)", type="log", range=ends, **ticks)
 
@@ -69,7 +69,7 @@ def curve(name: str, look: Look, x: Any, y: Any, template: str, **more: Any) -> 
 
 def band(name: str, x: Sequence[float], low: float, high: float) -> dict[str, Any]:
     """A faint level band from low to high, of a dense net; the trace of the same name after the band has the legend."""
-    (left, right), colour = x, REFERENCES[name][0]
+    (left, right), colour = x, REFERENCE_LINES[name][0]
     corners = {"x": [left, right, right, left], "y": [low, low, high, high]}
     fill = {"fill": "toself", "fillcolor": colour, "line": {"width": 0, "color": colour}, "opacity": 0.08}
     return {"type": "scatter", "mode": "lines", "name": name, **corners, **fill, "hoverinfo": "skip"}
@@ -77,7 +77,7 @@ def band(name: str, x: Sequence[float], low: float, high: float) -> dict[str, An
 
 def reference_curve(name: str, x: Any, y: Any) -> dict[str, Any]:
     """A line without markers, of a dense net."""
-    colour, dash = REFERENCES[name]
+    colour, dash = REFERENCE_LINES[name]
     line = {"color": colour, "dash": dash, "width": 2}
     base = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y}
     return {**base, "line": line, "hovertemplate": hover(name, "%{y:.4~r}")}
