@@ -175,20 +175,20 @@ def _report(found: Study, folder: Path, *, pictures: bool, tables: bool) -> None
 
     from ..study import reporting
 
-    analysed = reporting.analyse(found)
-    written = reporting.write(analysed, folder)
+    analysed = reporting.analyse_study(found)
+    written = reporting.write_tables(analysed, folder)
     with counted("drawing the graphs") as progress:
         page = reporting.write_page(analysed, folder, progress=progress)
-    drawn = reporting.draw(analysed, folder) if pictures else []
+    drawn = reporting.draw_pictures(analysed, folder) if pictures else []
     if tables:
         console = Console()
         if not console.is_terminal:
             console.width = 120
         with console.capture() as shown:
-            reporting.show(analysed, console)
+            reporting.print_report(analysed, console)
         print(shown.get())  # not by rich, which ends the program when the reader of a pipe has gone
     else:
-        for sentence in reporting.sentences(analysed):
+        for sentence in reporting.describe_findings(analysed):
             print(f"- {sentence}")
     names = ", ".join(path.name for path in [page, *written, *drawn])
     print(f"Written to {folder}/: {names}")

@@ -36,7 +36,9 @@ def make_rows(families, densities, score_name="accuracy", epochs=3):
 
 def report(rows, densities=(0.1, 0.4)):
     families = tuple(dict.fromkeys(row.family for row in rows if row.digests))
-    return reporting.analyse(Study(StudyConfig("d", families, densities), {"d": Facts("D", "", 9, 2, {})}, rows, 9))
+    return reporting.analyse_study(
+        Study(StudyConfig("d", families, densities), {"d": Facts("D", "", 9, 2, {})}, rows, 9)
+    )
 
 
 def lines(axis):
@@ -55,7 +57,7 @@ def png_size(path):
     [(FAMILIES[:1], (0.05,), "accuracy"), (FAMILIES, (0.02, 0.05, 0.1, 0.4), "accuracy"), (FAMILIES, (0.1,), "r2")],
 )
 def test_pictures_of_a_study(tmp_path, families, densities, score_name):
-    paths = reporting.draw(report(make_rows(families, densities, score_name), densities), tmp_path)
+    paths = reporting.draw_pictures(report(make_rows(families, densities, score_name), densities), tmp_path)
     assert [path.name for path in paths] == ["score_by_density.png", f"score_by_{GAP}.png", "training_curves.png"]
     for path in paths:
         width, height = png_size(path)
@@ -141,7 +143,7 @@ def views(monkeypatch):
 
 
 def test_each_density_is_a_panel_with_its_finding(views, tmp_path):
-    reporting.draw(report(make_rows(["biregular", "rotating"], [0.1, 0.4])), tmp_path)
+    reporting.draw_pictures(report(make_rows(["biregular", "rotating"], [0.1, 0.4])), tmp_path)
     by_metric, curves = views[f"score_by_{GAP}"], views["training_curves"]
     assert len(by_metric.axes) == len(curves.axes) == 2
     for axis, curve, density in zip(by_metric.axes, curves.axes, ("10 %", "40 %"), strict=True):
@@ -156,5 +158,5 @@ def test_each_density_is_a_panel_with_its_finding(views, tmp_path):
 
 def test_a_metric_that_ranks_nothing_says_so(views, tmp_path):
     rows = [replace(row, metrics={GAP: 1.0}) if row.metrics else row for row in make_rows(["biregular"], [0.1])]
-    reporting.draw(report(rows, (0.1,)), tmp_path)
+    reporting.draw_pictures(report(rows, (0.1,)), tmp_path)
     assert views[f"score_by_{GAP}"].axes[0].get_title() == "density 10 %\nno ranking possible, n = 2"

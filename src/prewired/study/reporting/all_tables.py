@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import math
 
-from .control_effects import control_table
-from .correlation_tables import contrast_table, correlation_table, pooled_table
-from .dense_comparison import reference_table
-from .detail_tables import primary_table, signals_table
+from .control_effects import build_control_table
+from .correlation_tables import build_contrast_table, build_correlation_table, build_pooled_table
+from .dense_comparison import build_dense_comparison
+from .detail_tables import build_primary_table, build_signals_table
 from .number_format import format_count, format_score
 from .report_data import Report
-from .result_table import results_table
-from .speed_tables import speed_table, time_to_target_table
+from .result_table import build_result_table
+from .speed_tables import build_speed_table, build_time_to_target_table
 from .table import Table
 
 
-def tables(report: Report) -> list[Table]:
+def build_tables(report: Report) -> list[Table]:
     """All tables that have a line."""
-    found = [results_table(report, data) for data in report.study.config.data]
-    found += [reference_table(report), speed_table(report), time_to_target_table(report)]
-    found += [control_table(report)]
+    found = [build_result_table(report, data) for data in report.study.config.data]
+    found += [build_dense_comparison(report), build_speed_table(report), build_time_to_target_table(report)]
+    found += [build_control_table(report)]
     for control, init in report.settings:
-        found += [pooled_table(report, control, init), correlation_table(report, control, init)]
-    found += [primary_table(report), contrast_table(report), tuning_table(report), signals_table(report)]
+        found += [build_pooled_table(report, control, init), build_correlation_table(report, control, init)]
+    found += [
+        build_primary_table(report),
+        build_contrast_table(report),
+        build_tuning_table(report),
+        build_signals_table(report),
+    ]
     return [table for table in found if table.lines]
 
 
-def tuning_table(report: Report) -> Table:
+def build_tuning_table(report: Report) -> Table:
     """The choice of learning rates: validation scores of each, per net."""
     tuned = report.study.tuned
     rates = sorted({rate for one in tuned for rate in one.scores})

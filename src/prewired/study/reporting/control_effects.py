@@ -13,7 +13,7 @@ from .report_data import Report
 from .table import Table
 
 
-def control_table(report: Report) -> Table:
+def build_control_table(report: Report) -> Table:
     """A line per family and cell: its mean score as it is minus that with the control, with interval and verdict."""
     lines = []
     for control, init in report.settings[1:]:
@@ -32,7 +32,7 @@ def control_table(report: Report) -> Table:
     return Table("What a control takes away", header, tuple(lines), (note,) if lines else ())
 
 
-def control_sentences(report: Report) -> list[str]:
+def describe_controls(report: Report) -> list[str]:
     """For each variant the families that lose and gain most by it, and the mean over all."""
     said = []
     for control, init in report.settings[1:]:

@@ -18,7 +18,7 @@ from .report_data import LEVEL, Report
 from .table import Table
 
 
-def pooled_table(report: Report, control: str, init: str) -> Table:
+def build_pooled_table(report: Report, control: str, init: str) -> Table:
     """A line per metric: what it says over all cells of one setting."""
     found = [one for one in report.analysis.pooled if (one.control, one.init) == (control, init) and one.n_cells]
     generalisation = {
@@ -66,7 +66,7 @@ def pooled_table(report: Report, control: str, init: str) -> Table:
     return Table(title, header, lines, notes if lines else ())
 
 
-def correlation_table(report: Report, control: str, init: str) -> Table:
+def build_correlation_table(report: Report, control: str, init: str) -> Table:
     """Spearman's rho of the test score with each metric that varies, a column per cell."""
     findings = [one for one in report.analysis.cells if (one.cell.control, one.cell.init) == (control, init)]
     cells = list(dict.fromkeys(one.cell for one in findings))
@@ -116,7 +116,7 @@ def _finding(finding: CellFinding, n: int) -> str:
     return f"{text}, {format_p(spread.p_value)} ({format_p(finding.holm_p_clustered)}){fewer}{star}"
 
 
-def contrast_table(report: Report) -> Table:
+def build_contrast_table(report: Report) -> Table:
     """Each family of several graphs against the reference family, in each cell."""
     contrasts, accuracy = report.analysis.contrasts, report.is_accuracy
     lines = tuple(

@@ -15,7 +15,7 @@ from .table import Table
 CHOSEN, FIXED = "best by validation", "biregular"
 
 
-def reference_table(report: Report) -> Table:
+def build_dense_comparison(report: Report) -> Table:
     """A line per density and data set: the family that validation chooses, and random biregular, against dense nets."""
     lines = []
     for data, shares in densities_of_data(report.study).items():

@@ -14,7 +14,7 @@ from .report_data import Report
 from .table import Table
 
 
-def primary_table(report: Report) -> Table:
+def build_primary_table(report: Report) -> Table:
     """A line per cell: everything that is computed of the primary metric, and the reliability of the scores."""
     reliable = {one.cell: one for one in report.analysis.reliability}
     lines = []
@@ -48,7 +48,7 @@ def primary_table(report: Report) -> Table:
     return Table(title, header, tuple(lines), (note,) if lines else ())
 
 
-def signals_table(report: Report) -> Table:
+def build_signals_table(report: Report) -> Table:
     """A line per net: how strong activations and gradients were before training, layer by layer."""
     rows = [row for row in report.study.rows if row.start]
     deepest = max((len(row.start["activation_rms"]) for row in rows), default=0)

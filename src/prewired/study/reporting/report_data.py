@@ -53,7 +53,7 @@ class Report:
         return [(control, "fan_in") for control in ("", *config.controls)] + [("", init) for init in config.inits]
 
 
-def analyse(study: Study) -> Report:
+def analyse_study(study: Study) -> Report:
     """Compute the numbers of a report.
 
     Raises:

@@ -19,7 +19,7 @@ from .static_figures import draw_views
 PICTURE_METRICS = (PRIMARY_METRIC, "algebraic_connectivity")
 
 
-def draw(report: Report, folder: str | Path) -> list[Path]:
+def draw_pictures(report: Report, folder: str | Path) -> list[Path]:
     """Draw the pictures of a study into the folder and return their paths.
 
     Scores by density and by two metrics and curves of training, of each data set and each control, are the page's

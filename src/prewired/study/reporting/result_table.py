@@ -15,7 +15,7 @@ NOTICEABLE = 0.005  # a realised density this much off the requested one, relati
 SHOWN_METRICS = (PRIMARY_METRIC, "algebraic_connectivity", "normalized_product_spectral_gap")
 
 
-def results_table(report: Report, data: str) -> Table:
+def build_result_table(report: Report, data: str) -> Table:
     """A line for each family at each density, and for the dense references."""
     summaries = [summary for summary in report.summaries if summary.data == data]
     several_seeds = report.study.config.train_seeds > 1

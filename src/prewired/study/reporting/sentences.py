@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Primary, Summary, base_family, percent
-from .control_effects import control_sentences
+from .control_effects import describe_controls
 from .correlation_tables import is_test
 from .number_format import (
     describe_setting,
@@ -18,21 +18,21 @@ from .number_format import (
     in_words,
 )
 from .report_data import LEVEL, PRIMARY_METRIC, Report, densities_of_data
-from .speed_sentences import speed_sentence
+from .speed_sentences import describe_speed
 
 WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
 
 
-def sentences(report: Report) -> list[str]:
+def describe_findings(report: Report) -> list[str]:
     """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
-    found = [answer(report, primary) for primary in report.analysis.primary]
-    found += control_sentences(report)
+    found = [describe_answer(report, primary) for primary in report.analysis.primary]
+    found += describe_controls(report)
     found += [line for control, init in report.settings if (line := _others(report, control, init))]
     found += [_best(report, data) for data in report.study.config.data]
-    return [*found, speed_sentence(report), _reliability(report), _caveat(report)]
+    return [*found, describe_speed(report), _reliability(report), _caveat(report)]
 
 
-def answer(report: Report, primary: Primary) -> str:
+def describe_answer(report: Report, primary: Primary) -> str:
     """What the metric chosen beforehand says in one setting."""
     where = f"Families {describe_setting(primary.control, primary.init)}"
     tests = [one for one in primary.cells if is_test(one)]

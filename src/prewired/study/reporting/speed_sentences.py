@@ -24,7 +24,7 @@ from .speed_tables import (
 _FEW = 3  # families that a sentence names
 
 
-def speed_sentence(report: Report) -> str:
+def describe_speed(report: Report) -> str:
     """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
     found = group_timings(report.study.timings)
     if not found:

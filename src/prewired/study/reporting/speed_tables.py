@@ -18,7 +18,7 @@ Summaries = Mapping[tuple[str, float | None, str], Summary]
 TimedCells = dict[tuple[str, float], dict[str, Timing]]
 
 
-def speed_table(report: Report) -> Table:
+def build_speed_table(report: Report) -> Table:
     """A line per data set and density: milliseconds per training step, and how many times as fast as the dense net."""
     found = group_timings(report.study.timings)
     usual = carrier(report.study.config.families)
@@ -29,7 +29,7 @@ def speed_table(report: Report) -> Table:
     return Table("Time of a training step", header, lines, tuple(_speed_notes(report, found)))
 
 
-def time_to_target_table(report: Report) -> Table:
+def build_time_to_target_table(report: Report) -> Table:
     """A line per net: epochs to 95 % of the dense net's validation score, at the speed of its steps in seconds."""
     summaries = summaries_by_net(report)
     lines, places = [], []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .study_rows import Graph
 
 
-class Studied(NamedTuple):
+class CellStudy(NamedTuple):
     """What one metric says in one cell, and the bootstrap replicates of its rho and of its partial rho."""
 
     finding: CellFinding
@@ -37,7 +37,7 @@ def study_cell(
     cluster: Callable[[Graph], str],
     population: Sequence[str],
     n_resamples: int,
-) -> Studied:
+) -> CellStudy:
     """The finding of one metric in one cell, its Holm p-values still to come.
 
     Args:
@@ -59,20 +59,20 @@ def study_cell(
         graphs[0].cell,
         metric,
         correlation,
-        _no_surer_than(correlation, interval(*estimate(x, y, families), plain)),
+        _limit_certainty(correlation, interval(*estimate(x, y, families), plain)),
         family_spearman(x, y, families),
         given_controls,
-        _no_surer_than(given_controls, interval(*estimate(x, y, families, given), partial)),
+        _limit_certainty(given_controls, interval(*estimate(x, y, families, given), partial)),
         disattenuated(correlation.rho, reliability_of(graphs).overall.mean),
         quadratic(x, y, families),
         equivalent_slope(x, y, families, margin),
         math.nan,
         math.nan,
     )
-    return Studied(finding, plain, partial)
+    return CellStudy(finding, plain, partial)
 
 
-def pool_cells(graphs: Sequence[Graph], studied: Sequence[Studied], cluster: Callable[[Graph], str]) -> PooledFinding:
+def pool_cells(graphs: Sequence[Graph], studied: Sequence[CellStudy], cluster: Callable[[Graph], str]) -> PooledFinding:
     """The finding of one metric over all cells, its Holm p-value still to come.
 
     Args:
@@ -105,7 +105,7 @@ def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
 
 
-def _no_surer_than(correlation: Correlation, found: Interval) -> Interval:
+def _limit_certainty(correlation: Correlation, found: Interval) -> Interval:
     """The interval with a p-value no smaller than that of independent graphs: resemblance takes evidence away."""
     if math.isnan(found.p_value) or math.isnan(correlation.p_value):
         return found
@@ -114,14 +114,14 @@ def _no_surer_than(correlation: Correlation, found: Interval) -> Interval:
 
 def _pool(intervals: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Pooled:
     """The pooled rho, with the covariance that cells have because they share families."""
-    known = [place for place, one in enumerate(intervals) if not math.isnan(one.standard_error)]
-    samples = np.array([drawn[place] for place in known]).T  # (n_resamples, cells)
-    samples = samples[~np.isnan(samples).any(axis=1)] if known else samples
+    with_error = [place for place, one in enumerate(intervals) if not math.isnan(one.standard_error)]
+    samples = np.array([drawn[place] for place in with_error]).T  # (n_resamples, cells)
+    samples = samples[~np.isnan(samples).any(axis=1)] if with_error else samples
     if len(samples) < 2:
         return pool([], [])
-    n_families = max(intervals[place].n_families for place in known)
-    covariance = np.cov(samples, rowvar=False).reshape(len(known), len(known)) * enlarged(n_families)
-    return pool([intervals[place].value for place in known], covariance, n_families=n_families)
+    n_families = max(intervals[place].n_families for place in with_error)
+    covariance = np.cov(samples, rowvar=False).reshape(len(with_error), len(with_error)) * enlarged(n_families)
+    return pool([intervals[place].value for place in with_error], covariance, n_families=n_families)
 
 
 def _pool_families(graphs: Sequence[Graph], metric: str, cluster: Callable[[Graph], str]) -> Correlation:

@@ -85,8 +85,10 @@ def partial_spearman(x: Values, y: Values, given: Sequence[Values]) -> Correlati
     n = len(a)
     if n < 3:
         return Correlation(math.nan, math.nan, n)
+    # Centred ranks: a regression on them needs no constant.
     a, b, *columns = (ranks(column) - (n + 1) / 2 for column in (a, b, *columns))
     basis = _orthonormal(columns, n)
+    # What is left of x and y after projection on the span of the ranks of `given`.
     rest_a, rest_b = (column - basis @ (basis.T @ column) for column in (a, b))
     determined = any(rest @ rest <= _TINY * (all_ @ all_) for rest, all_ in ((rest_a, a), (rest_b, b)))
     if determined or n < basis.shape[1] + 3:
@@ -193,12 +195,15 @@ def _p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
     """The share of pairings whose correlation is as strong; a and b are residuals, at right angles to the basis."""
     n = len(a)
     columns, length = np.column_stack([a, basis]), b @ b
+    # A pairing as strong as the observed one must not be missed by rounding: the threshold is a little lower.
     as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - _TINY * math.sqrt(a @ a)
     pairings = _pairings(n)
     for start in range(0, len(pairings), _ROWS):
+        # Freedman and Lane: permute the residuals of y, regress them anew on `given`, correlate what is left with x.
         products = b[pairings[start : start + _ROWS]] @ columns
         left = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), _TINY * length)
         as_strong += int(np.count_nonzero(np.abs(products[:, 0]) >= observed * np.sqrt(left)))
+    # Of randomly drawn pairings the observed one counts as one more, so that p is never 0 and not too small.
     return as_strong / len(pairings) if n <= EXACT else (as_strong + 1) / (len(pairings) + 1)
 
 
