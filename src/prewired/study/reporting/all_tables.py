@@ -17,18 +17,18 @@ from .table import Table
 
 def build_tables(report: Report) -> list[Table]:
     """All tables that have a line."""
-    found = [build_result_table(report, data) for data in report.study.config.data]
-    found += [build_dense_comparison(report), build_speed_table(report), build_time_to_target_table(report)]
-    found += [build_control_table(report)]
+    result = [build_result_table(report, data) for data in report.study.config.data]
+    result += [build_dense_comparison(report), build_speed_table(report), build_time_to_target_table(report)]
+    result += [build_control_table(report)]
     for control, init in report.settings:
-        found += [build_pooled_table(report, control, init), build_correlation_table(report, control, init)]
-    found += [
+        result += [build_pooled_table(report, control, init), build_correlation_table(report, control, init)]
+    result += [
         build_primary_table(report),
         build_contrast_table(report),
         build_tuning_table(report),
         build_signals_table(report),
     ]
-    return [table for table in found if table.lines]
+    return [table for table in result if table.lines]
 
 
 def build_tuning_table(report: Report) -> Table:

@@ -18,10 +18,10 @@ def build_control_table(report: Report) -> Table:
     lines = []
     for control, init in report.settings[1:]:
         for family, rows, others in _pairs(report, control, init):
-            found = equivalent_means(units(rows), units(others), report.analysis.margin)
+            result = equivalent_means(units(rows), units(others), report.analysis.margin)
             density = percent(rows[0].density or 0.0)
             cells = (family, rows[0].data, density, describe_setting(control, init).removeprefix("with "))
-            lines.append((*cells, _format_effect(found, report.is_accuracy), found.verdict))
+            lines.append((*cells, _format_effect(result, report.is_accuracy), result.verdict))
     unit = " [points]" if report.is_accuracy else ""
     note = (
         f"Mean test {report.score_name} over graphs (over trainings where there is one graph) as it is, minus that of "
@@ -34,7 +34,7 @@ def build_control_table(report: Report) -> Table:
 
 def describe_controls(report: Report) -> list[str]:
     """For each variant the families that lose and gain most by it, and the mean over all."""
-    said = []
+    texts = []
     for control, init in report.settings[1:]:
         lost = {}
         for family, rows, others in _pairs(report, control, init):
@@ -48,23 +48,23 @@ def describe_controls(report: Report) -> list[str]:
         spread = f", {ends[0]} at one end and {ends[1]} at the other" if len(means) > 1 else ""
         points = " points" if accuracy else ""
         where = describe_setting(control, init)
-        said.append(
+        texts.append(
             f"{where[0].upper()}{where[1:]} instead of as it is, a family's mean {report.score_name} over all cells "
             f"changes by {mean}{points} on the average{spread}."
         )
-    return said
+    return texts
 
 
 def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[Row], Sequence[Row]]]:
     """(family, its rows as it is, its rows with the variant) in every cell that has both."""
     sparse = [row for row in report.study.rows if row.digests]
-    found = []
+    result = []
     for group in group_by(sparse, lambda row: (row.data, row.density, row.family)).values():
         plain = [row for row in group if not row.control and row.init == "fan_in"]
         others = [row for row in group if (row.control, row.init) == (control, init)]
         if plain and others:
-            found.append((group[0].family, plain, others))
-    return found
+            result.append((group[0].family, plain, others))
+    return result
 
 
 def _format_effect(effect: Equivalence, is_accuracy: bool) -> str:

@@ -20,14 +20,14 @@ from .table import Table
 
 def build_pooled_table(report: Report, control: str, init: str) -> Table:
     """A line per metric: what it says over all cells of one setting."""
-    found = [one for one in report.analysis.pooled if (one.control, one.init) == (control, init) and one.n_cells]
+    result = [one for one in report.analysis.pooled if (one.control, one.init) == (control, init) and one.n_cells]
     generalisation = {
         metric: [
             one.generalisation.r2_beyond_density
             for one in report.analysis.generalisation
             if (one.metric, one.control, one.init) == (metric, control, init)
         ]
-        for metric in (one.metric for one in found)
+        for metric in (one.metric for one in result)
     }
     slopes = {
         one.metric: [
@@ -35,7 +35,7 @@ def build_pooled_table(report: Report, control: str, init: str) -> Table:
             for cell in report.analysis.cells
             if (cell.metric, cell.cell.control, cell.cell.init) == (one.metric, control, init)
         ]
-        for one in found
+        for one in result
     }
     lines = tuple(
         (
@@ -48,7 +48,7 @@ def build_pooled_table(report: Report, control: str, init: str) -> Table:
             " / ".join(str(slopes[one.metric].count(v)) for v in ("equivalent", "different", "undecided")),
             ", ".join(map(_r2, generalisation[one.metric])),
         )
-        for one in found
+        for one in result
     )
     header = ("metric", "cells", "pooled rho", "p (Holm)", "of family means", "partial rho", "slope")
     header += ("R2 beyond density",)
@@ -107,12 +107,12 @@ def is_test(finding: CellFinding) -> bool:
 def _finding(finding: CellFinding, n: int) -> str:
     if not is_test(finding):
         return "-"
-    found, spread = finding.correlation, finding.interval
-    fewer = f", n = {found.n}" if found.n < n else ""
+    result, spread = finding.correlation, finding.interval
+    fewer = f", n = {result.n}" if result.n < n else ""
     star = " *" if finding.holm_p_clustered < LEVEL else ""
-    text = format_interval(found.rho, spread.low, spread.high)
+    text = format_interval(result.rho, spread.low, spread.high)
     if math.isnan(spread.p_value):
-        return f"{text}, {format_p(found.p_value)}{fewer}"
+        return f"{text}, {format_p(result.p_value)}{fewer}"
     return f"{text}, {format_p(spread.p_value)} ({format_p(finding.holm_p_clustered)}){fewer}{star}"
 
 

@@ -46,14 +46,14 @@ def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -
     study = report.study
     rows = study.rows
     recipes = {digest: str(Recipe.from_json(text)) for digest, text in study.recipes.items()}
-    said = describe_findings(report)
+    texts = describe_findings(report)
     n_answers = len(report.analysis.primary)
     yield Heading("The answer")
-    yield Bullets(tuple(said[:n_answers]))
+    yield Bullets(tuple(texts[:n_answers]))
     yield Heading("What was asked")
     yield from (Paragraph(text) for text in _asked(report))
     yield Heading("What else was found")
-    yield Bullets(tuple(said[n_answers:]))
+    yield Bullets(tuple(texts[n_answers:]))
     yield Heading("Figures")
     yield figures.score_by_metric(rows, drawn, recipes)
     yield figures.score_by_density(rows)

@@ -50,9 +50,9 @@ def format_interval(value: float, low: float, high: float) -> str:
     return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def format_pooled(found: Pooled) -> str:
+def format_pooled(result: Pooled) -> str:
     """A pooled correlation with its interval."""
-    return format_interval(found.effect, found.low, found.high)
+    return format_interval(result.effect, result.low, result.high)
 
 
 def format_bytes(n: int) -> str:

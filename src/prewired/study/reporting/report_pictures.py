@@ -72,13 +72,13 @@ def _first_layers(report: Report) -> dict[str, Topology]:
     data = report.study.config.data[0]
     middle = densities_of_data(report.study)[data]
     density = middle[len(middle) // 2]
-    found: dict[str, Topology] = {}
+    result: dict[str, Topology] = {}
     for row in report.study.rows:
         if row.digests and row.data == data and row.density == density and row.label == row.family:
             recipe = report.study.recipes.get(row.digests[0])
-            if row.family not in found and recipe is not None:
-                found[row.family] = from_recipe(Recipe.from_json(recipe))
-    return found
+            if row.family not in result and recipe is not None:
+                result[row.family] = from_recipe(Recipe.from_json(recipe))
+    return result
 
 
 def _title(first_layers: dict[str, Topology]) -> str:

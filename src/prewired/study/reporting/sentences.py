@@ -25,11 +25,11 @@ WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
 
 def describe_findings(report: Report) -> list[str]:
     """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
-    found = [describe_answer(report, primary) for primary in report.analysis.primary]
-    found += describe_controls(report)
-    found += [line for control, init in report.settings if (line := _others(report, control, init))]
-    found += [_best(report, data) for data in report.study.config.data]
-    return [*found, describe_speed(report), _reliability(report), _caveat(report)]
+    result = [describe_answer(report, primary) for primary in report.analysis.primary]
+    result += describe_controls(report)
+    result += [line for control, init in report.settings if (line := _others(report, control, init))]
+    result += [_best(report, data) for data in report.study.config.data]
+    return [*result, describe_speed(report), _reliability(report), _caveat(report)]
 
 
 def describe_answer(report: Report, primary: Primary) -> str:

@@ -26,13 +26,13 @@ _FEW = 3  # families that a sentence names
 
 def describe_speed(report: Report) -> str:
     """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
-    found = group_timings(report.study.timings)
-    if not found:
+    result = group_timings(report.study.timings)
+    if not result:
         return _speed_of_runs(report)
     several = len(report.study.config.data) > 1
     summaries = summaries_by_net(report)
     parts, reached = [], []
-    for (data, density), timed in found.items():
+    for (data, density), timed in result.items():
         where = f"at {percent(density)}{f' on {data}' if several else ''}"
         if family_timings(timed):
             parts.append(f"{where} {_as_fast(timed)}{_beside(timed)}")

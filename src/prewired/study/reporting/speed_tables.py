@@ -20,13 +20,13 @@ TimedCells = dict[tuple[str, float], dict[str, Timing]]
 
 def build_speed_table(report: Report) -> Table:
     """A line per data set and density: milliseconds per training step, and how many times as fast as the dense net."""
-    found = group_timings(report.study.timings)
+    result = group_timings(report.study.timings)
     usual = carrier(report.study.config.families)
     others = (usual, DENSE_NARROW, *COMPARATORS)
-    lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in found.items())
+    lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in result.items())
     header = ("cell", "dense\n[ms]", "slowest\nfamily", "median\nfamily", "fastest\nfamily")
     header += tuple(name.replace(" ", "\n") for name in others)
-    return Table("Time of a training step", header, lines, tuple(_speed_notes(report, found)))
+    return Table("Time of a training step", header, lines, tuple(_speed_notes(report, result)))
 
 
 def build_time_to_target_table(report: Report) -> Table:
@@ -69,10 +69,10 @@ def group_timings(timings: Sequence[Timing]) -> TimedCells:
         >>> group_timings([])
         {}
     """
-    found: TimedCells = {}
+    result: TimedCells = {}
     for timing in timings:
-        found.setdefault((timing.data, timing.density), {})[timing.what] = timing
-    return found
+        result.setdefault((timing.data, timing.density), {})[timing.what] = timing
+    return result
 
 
 def family_timings(timed: Mapping[str, Timing]) -> list[Timing]:
@@ -131,14 +131,14 @@ def _speed_line(data: str, density: float, timed: Mapping[str, Timing], others: 
     return f"{data}, {percent(density)}", f"{dense:.3g}", *spread, *beside
 
 
-def _speed_notes(report: Report, found: TimedCells) -> list[str]:
-    timings = [timing for timed in found.values() for timing in timed.values() if not timing.problem]
+def _speed_notes(report: Report, result: TimedCells) -> list[str]:
+    timings = [timing for timed in result.values() for timing in timed.values() if not timing.problem]
     if not timings:
         return []
     config = report.study.config
     spread = float(np.median([(timing.ms[2] - timing.ms[0]) / timing.ms[1] for timing in timings]))
     graphs = dict.fromkeys(
-        carrier([one.what for one in family_timings(timed)]) for timed in found.values() if family_timings(timed)
+        carrier([one.what for one in family_timings(timed)]) for timed in result.values() if family_timings(timed)
     )
     notes = [
         f"Milliseconds of a whole training step (rows drawn, forward, loss, backward, fused {config.optimizer}; batch "
@@ -149,7 +149,7 @@ def _speed_notes(report: Report, found: TimedCells) -> list[str]:
         f"{', '.join(COMPARATORS)}: the graph of {' or '.join(graphs)}, run without this package.",
     ]
     left_out: dict[str, list[str]] = {}
-    for (data, density), timed in found.items():
+    for (data, density), timed in result.items():
         for what in (what for what, timing in timed.items() if timing.problem):
             left_out.setdefault(f"{what} ({timed[what].problem})", []).append(f"{data}, {percent(density)}")
     return notes + [f"Not timed: {what} at {'; '.join(where)}." for what, where in left_out.items()]

@@ -108,19 +108,19 @@ def _adjusted(findings: Sequence[CellFinding]) -> list[CellFinding]:
 def _generalisation(
     graphs: Sequence[Graph], metrics: Sequence[str], cluster: Callable[[Graph], str]
 ) -> list[GeneralisationFinding]:
-    found = []
+    result = []
     for group in group_by(graphs, lambda graph: (graph.cell.data, graph.cell.control, graph.cell.init)).values():
         cell, families = group[0].cell, [cluster(graph) for graph in group]
         y, density = [graph.score for graph in group], [graph.cell.density for graph in group]
         for metric in metrics:
             predicted = leave_one_family_out(y, density, values(group, metric), families)
-            found.append(GeneralisationFinding(cell.data, cell.control, cell.init, metric, predicted))
-    return found
+            result.append(GeneralisationFinding(cell.data, cell.control, cell.init, metric, predicted))
+    return result
 
 
 def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) -> list[Contrast]:
     """Every family of two graphs or more against the reference, in each cell."""
-    found = []
+    result = []
     for graphs in cells:
         by_family = group_by(graphs, lambda graph: graph.family).values()
         scores = {group[0].family: [graph.score for graph in group] for group in by_family if len(group) > 1}
@@ -128,9 +128,9 @@ def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) 
         for family in [family for family in scores if family != base]:
             compared = equivalent_means(scores[family], scores[base], margin)
             sizes = len(scores[family]), len(scores[base])
-            found.append(Contrast(graphs[0].cell, family, base, compared, *sizes, math.nan))
-    holm_p = holm([contrast.equivalence.p_zero for contrast in found])
-    return [replace(contrast, holm_p=p) for contrast, p in zip(found, holm_p, strict=True)]
+            result.append(Contrast(graphs[0].cell, family, base, compared, *sizes, math.nan))
+    holm_p = holm([contrast.equivalence.p_zero for contrast in result])
+    return [replace(contrast, holm_p=p) for contrast, p in zip(result, holm_p, strict=True)]
 
 
 def _primary(pooled: PooledFinding, cells: Sequence[CellFinding]) -> Primary:

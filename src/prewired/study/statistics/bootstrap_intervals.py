@@ -60,8 +60,8 @@ def bootstrap(
         ValueError: for different lengths.
 
     Example:
-        >>> found = bootstrap([1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 4, 3, 6, 8, 5, 7], ["a", "b", "c", "d"] * 2)
-        >>> found.value > 0.8, found.low < found.value < found.high, found.n_families
+        >>> result = bootstrap([1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 4, 3, 6, 8, 5, 7], ["a", "b", "c", "d"] * 2)
+        >>> result.value > 0.8, result.low < result.value < result.high, result.n_families
         (True, True, 4)
 
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Cameron, Gelbach and
@@ -81,8 +81,8 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
         level: how often the interval should contain the true value.
 
     Example:
-        >>> found = interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
-        >>> round(found.low, 2), round(found.high, 2)
+        >>> result = interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
+        >>> round(result.low, 2), round(result.high, 2)
         (0.24, 0.69)
     """
     from scipy.stats import t

@@ -105,11 +105,11 @@ def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
 
 
-def _limit_certainty(correlation: Correlation, found: Interval) -> Interval:
+def _limit_certainty(correlation: Correlation, result: Interval) -> Interval:
     """The interval with a p-value no smaller than that of independent graphs: resemblance takes evidence away."""
-    if math.isnan(found.p_value) or math.isnan(correlation.p_value):
-        return found
-    return replace(found, p_value=max(found.p_value, correlation.p_value))
+    if math.isnan(result.p_value) or math.isnan(correlation.p_value):
+        return result
+    return replace(result, p_value=max(result.p_value, correlation.p_value))
 
 
 def _pool(intervals: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Pooled:

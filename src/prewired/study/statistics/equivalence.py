@@ -47,8 +47,8 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
         ValueError: for a margin that is not above 0.
 
     Example:
-        >>> found = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
-        >>> found.verdict, round(found.p_value, 4)
+        >>> result = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
+        >>> result.verdict, round(result.p_value, 4)
         ('equivalent', 0.0024)
 
     Source: Schuirmann, "A comparison of the two one-sided tests procedure", 1987; Welch, 1947.
@@ -82,8 +82,8 @@ def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: floa
         ValueError: for a margin that is not above 0, or different lengths.
 
     Example:
-        >>> found = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
-        >>> round(found.difference, 2), found.verdict
+        >>> result = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
+        >>> round(result.difference, 2), result.verdict
         (-0.27, 'equivalent')
 
     Source: as for `equivalent_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).

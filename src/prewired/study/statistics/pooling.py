@@ -77,16 +77,16 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
         return _pooled(float(z[0]), errors, math.nan, math.nan, 1, level)
     with np.errstate(divide="ignore"):  # cells that agree exactly
         # Paule and Mandel's tau2 is the variance between cells that makes their spread about as large as it is.
-        found: Any = combine_effects(z, variance, method_re="pm", use_t=True)
+        result: Any = combine_effects(z, variance, method_re="pm", use_t=True)
     # By chance few cells can agree too well, so Hartung and Knapp's variance is not let below the ordinary one.
-    error = math.sqrt(max(found.var_hksj_re, found.sd_eff_w_re**2))
+    error = math.sqrt(max(result.var_hksj_re, result.sd_eff_w_re**2))
     errors = [(error, k - 1)]
     if shared and n_families is not None:
         # Cells share their families, so the pooled z also has the variance of its weighted sum over their covariance.
-        weights = np.asarray(found.weights_rel_re)
-        over_families = weights @ (covariance + found.tau2 * np.eye(k)) @ weights
+        weights = np.asarray(result.weights_rel_re)
+        over_families = weights @ (covariance + result.tau2 * np.eye(k)) @ weights
         errors.append((math.sqrt(max(over_families, 0.0)), n_families - 1))
-    return _pooled(float(found.mean_effect_re), errors, float(found.tau2), max(0.0, float(found.i2)), k, level)
+    return _pooled(float(result.mean_effect_re), errors, float(result.tau2), max(0.0, float(result.i2)), k, level)
 
 
 def _pooled(z: float, errors: list[tuple[float, int]], tau2: float, i2: float, k: int, level: float) -> Pooled:

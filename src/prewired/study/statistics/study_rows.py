@@ -97,14 +97,14 @@ def graphs(rows: Iterable[Row]) -> list[Graph]:
 
     Trainings with the same seed and learning rate are the same training, and count once.
     """
-    found = []
+    result = []
     for group in group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values():
         trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
         scores = tuple(row.run.test_score for row in reversed(trainings.values()))
         first = group[0]
         mean = mean_and_sd(scores)[0]
-        found.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
-    return found
+        result.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
+    return result
 
 
 def cell(row: Row) -> Cell:

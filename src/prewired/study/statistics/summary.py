@@ -53,13 +53,13 @@ def target_score(rows: Iterable[Row], share: float = TARGET_SHARE) -> float:
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
     """One Summary per (data, label, density), in the order of the rows."""
-    found = []
+    result = []
     for of_data in group_by(rows, lambda row: row.data).values():
         target = target_score(of_data)
         dense_seconds = _seconds_per_epoch(row for row in of_data if row.family == DENSE)
         for group in group_by(of_data, lambda row: (row.label, row.density)).values():
-            found.append(_summary(group, target, dense_seconds))
-    return found
+            result.append(_summary(group, target, dense_seconds))
+    return result
 
 
 def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:

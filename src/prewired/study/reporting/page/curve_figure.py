@@ -83,8 +83,8 @@ def _training_curve(family: str, rows: Sequence[Row], look: Mapping[str, Look]) 
     template = hover(family, "%{x:.4~g}, %{y:.4~r}")
     if family in (DENSE, DENSE_NARROW):
         return reference_curve(family, x, y)
-    made = curve(family, look[family], x, y, template)
-    return {**made, "marker": {**made["marker"], "maxdisplayed": 10}}
+    trace = curve(family, look[family], x, y, template)
+    return {**trace, "marker": {**trace["marker"], "maxdisplayed": 10}}
 
 
 def _mean_curve(rows: Sequence[Row]) -> np.ndarray:

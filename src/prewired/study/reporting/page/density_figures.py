@@ -112,11 +112,11 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
 def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[dict[str, Any]]:
     """A line per family and for each of the dense nets."""
     look = looks(row.family for row in rows if row_groups.is_sparse(row))
-    found, by_family = row_groups.densities(inside), group_by(inside, lambda row: row.family)
+    densities, by_family = row_groups.densities(inside), group_by(inside, lambda row: row.family)
     dense = group_by(row_groups.references(rows, inside), lambda row: row.family)
     traces = []
     if DENSE in dense:
-        ends = [found[0] * 10**-AXIS_PAD, found[-1] * 10**AXIS_PAD]
+        ends = [densities[0] * 10**-AXIS_PAD, densities[-1] * 10**AXIS_PAD]
         values = [value(row) for row in dense[DENSE]]
         mean, spread = mean_of_known(values), sd_of_known(values)
         traces += [] if math.isnan(spread) else [band(DENSE, ends, mean - spread, mean + spread)]
@@ -126,7 +126,7 @@ def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> lis
         traces.append(reference_curve(DENSE_NARROW, x, y))
     for place, family in enumerate(order(by_family)):
         x, y, spread, texts = _means(by_family[family], value)
-        x = [density * dodge(found, place, len(by_family)) for density in x]
+        x = [density * dodge(densities, place, len(by_family)) for density in x]
         bars = {"type": "data", "array": spread, "thickness": 1, "width": 2}
         template = hover(family, "%{text}", "%{y:.4~r}")
         more = {"error_y": bars} if not all(map(math.isnan, spread)) else {}
@@ -167,6 +167,6 @@ def _format_mean(mean: float, sd: float) -> str:
     return format_number(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
 
 
-def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], found: Sequence[float]) -> Table:
-    head = ("family", "setting", *(percent(density) for density in found))
+def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], densities: Sequence[float]) -> Table:
+    head = ("family", "setting", *(percent(density) for density in densities))
     return Table(title, head, tuple(line for part in parts for line in part))

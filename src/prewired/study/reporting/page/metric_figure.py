@@ -66,8 +66,8 @@ def score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray], rec
         "data": pick(SETTING, data),
         "layout": {"xaxis": axis(x_title), "yaxis": axis(pick(SETTING, labels))},
     }
-    found = [percent(d) for d in row_groups.densities(row for graph in graphs for row in graph)]
-    options = {METRIC: [in_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
+    result = [percent(d) for d in row_groups.densities(row for graph in graphs for row in graph)]
+    options = {METRIC: [in_words(metric) for metric in metrics], DENSITY: result, SETTING: list(settings)}
     return Figure(
         "Score of every graph against a metric",
         f"A point is a graph; its bar is one standard deviation over training seeds. {METHOD} "

@@ -35,22 +35,26 @@ def axis(title: Any, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, **more}
 
 
-def density_axis(found: Sequence[float]) -> dict[str, Any]:
+def density_axis(densities: Sequence[float]) -> dict[str, Any]:
     """A logarithmic axis with a tick at each density that has room for one."""
-    shown = [d for k, d in enumerate(found) if k == 0 or math.log(d / found[k - 1]) > 0.2] if len(found) > 8 else found
-    ends = [math.log10(found[0]) - AXIS_PAD, math.log10(found[-1]) + AXIS_PAD]
-    ticks = {"tickmode": "array", "tickvals": list(shown), "ticktext": [percent(density) for density in shown]}
+    labelled = (
+        [d for k, d in enumerate(densities) if k == 0 or math.log(d / densities[k - 1]) > 0.2]
+        if len(densities) > 8
+        else densities
+    )
+    ends = [math.log10(densities[0]) - AXIS_PAD, math.log10(densities[-1]) + AXIS_PAD]
+    ticks = {"tickmode": "array", "tickvals": list(labelled), "ticktext": [percent(density) for density in labelled]}
     return axis("density of the sparse layers (log scale)", type="log", range=ends, **ticks)
 
 
-def dodge(found: Sequence[float], place: int, n: int) -> float:
+def dodge(densities: Sequence[float], place: int, n: int) -> float:
     """What the density of the family at this place of n is multiplied with, so that error bars stand side by side.
 
     Example:
         >>> dodge([0.1, 0.2], 1, 3), dodge([0.1], 0, 1)
         (1.0, 1.0)
     """
-    nearest = min((b / a for a, b in pairwise(found)), default=2.0)
+    nearest = min((b / a for a, b in pairwise(densities)), default=2.0)
     return (min(nearest, 2.0) ** (0.3 / max(n - 1, 1))) ** (place - (n - 1) / 2)
 
 
