@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import statsmodels.api as sm
 
+from prewired.study.statistics.bootstrap_intervals import enlarged, estimate, interval, replicates
 from prewired.study.statistics.equivalence import equivalent_means, equivalent_slope
-from prewired.study.statistics.intervals import enlarged, estimate, interval, replicates
-from prewired.study.statistics.pooled import pool, pool_families
-from prewired.study.statistics.ranks import family_spearman, partial_spearman, spearman
+from prewired.study.statistics.pooling import pool, pool_families
+from prewired.study.statistics.rank_correlations import family_spearman, partial_spearman, spearman
+from prewired.study.statistics.regression import quadratic
 from prewired.study.statistics.reliability import reliability
-from prewired.study.statistics.shape import quadratic
 
 PAGE = Path(__file__).with_name("statistics.md")
 SIMULATIONS, FEWER = 1000, 500

@@ -16,7 +16,8 @@ from prewired.cli.app import main
 from prewired.generators import NETWORK_FAMILIES, multistage_networks
 from prewired.io import load_topology
 from prewired.nn import mlp, wire
-from prewired.study import StudyConfig, parse_family, study
+from prewired.study import StudyConfig, run
+from prewired.study.config import parse_family
 from prewired.topology import Recipe
 
 NETWORKS = {  # sizes, request, edges per layer, paths between any input and any output (None: a bound instead)
@@ -237,21 +238,21 @@ def test_a_study_of_families_of_several_layers_and_exact_edges(tmp_path):
         timing=False,
     )
     with pytest.raises(ValueError, match=r"butterfly:fit=nearest at density 0.25: "):
-        study(config, tmp_path / "one")
+        run(config, tmp_path / "one")
     config = replace(config, families=("butterfly", "biregular", "grouped_shuffle"), edges=(1024,))
-    result = study(config, tmp_path / "two")
+    result = run(config, tmp_path / "two")
     assert [row.label for row in result.rows] == ["dense", "dense narrow", *config.families]
     assert {row.density for row in result.rows[1:]} == {0.125}
     assert result.rows[2].run.n_parameters == 1024 + 128 + 650
     other = replace(config, families=("biregular",), edges=(1000,))
-    assert study(other, tmp_path / "two").rows[2].run.n_parameters == 1000 + 128 + 650
-    assert study(config, tmp_path / "two", progress=pytest.fail).rows == result.rows
+    assert run(other, tmp_path / "two").rows[2].run.n_parameters == 1000 + 128 + 650
+    assert run(config, tmp_path / "two", progress=pytest.fail).rows == result.rows
 
 
 def test_a_study_with_a_budget(tmp_path):
     small = {"graph_seeds": 1, "hidden": (40, 20), "epochs": 1, "timing": False}
     config = StudyConfig("digits", ("rotating", "biregular"), (0.1,), budget="erdos_renyi", **small)
-    rows = study(config, tmp_path).rows
+    rows = run(config, tmp_path).rows
     edges = [t.n_edges for t in wire([64, 40, 20, 10], family="rotating", density=0.1, budget="erdos_renyi")]
     assert edges != [t.n_edges for t in wire([64, 40, 20, 10], family="rotating", density=0.1)]
     assert {row.run.n_parameters for row in rows[2:]} == {sum(edges) + 40 + 20 + 210}

@@ -1,44 +1,14 @@
 """The pictures: written, of the expected size, and true to the data they show."""
 
-import math
 import struct
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from prewired import Topology, generators, plots
 from prewired.metrics import random_matrix
-from prewired.study.reporting import study_plots
-from prewired.study.statistics import Row, graphs, spearman
-from prewired.training.loop import Run, TrainConfig
 
 FAMILIES = ["erdos_renyi", "constant_fan_in", "biregular", "rotating", "fibonacci", "grouped"]
-
-
-def make_rows(families, densities, score_name="accuracy", epochs=3):
-    def row(family, density, graph_seed, score, metrics):
-        curve = tuple(score - 0.1 * math.exp(-epoch) for epoch in range(epochs))
-        curves = dict.fromkeys(("train_loss", "val_loss", "val_score", "seconds"), curve)
-        ends = {"test_loss": 0.1, "test_score": score, "chosen_epoch": epochs}
-        run = Run(TrainConfig(epochs=epochs), score_name, 100, **curves, **ends)
-        digests = (f"{family} {density} {graph_seed}",) if metrics else ()
-        return Row("d", family, "", "fan_in", density, graph_seed, 0, run, 400, "m", metrics, digests=digests)
-
-    rows = [row("dense", None, None, 0.98, {})]
-    for density in densities:
-        rows.append(row("dense narrow", density, None, 0.9, {}))
-        for place, family in enumerate(families):
-            rows += [row(family, density, g, 0.9 + place / 100 + g / 500, {"gap": place + g / 10}) for g in range(2)]
-    return rows
-
-
-def correlations(rows):
-    """Density -> Spearman's rho of the score with the gap."""
-    cells = {graph.cell.density: [] for graph in graphs(rows)}
-    for graph in graphs(rows):
-        cells[graph.cell.density].append((graph.metrics["gap"], graph.score))
-    return {density: spearman(*zip(*pairs, strict=True)) for density, pairs in cells.items()}
 
 
 def png_size(path):
@@ -47,100 +17,19 @@ def png_size(path):
     return struct.unpack(">II", header[16:24])
 
 
-@pytest.mark.parametrize(
-    ("families", "densities", "score_name"),
-    [(FAMILIES[:1], [0.05], "accuracy"), (FAMILIES, [0.02, 0.05, 0.1, 0.4], "accuracy"), (FAMILIES, [0.1], "r2")],
-)
-def test_pictures_of_rows(tmp_path, families, densities, score_name):
-    rows = make_rows(families, densities, score_name)
-    paths = [
-        study_plots.score_by_density(rows, path=tmp_path / "density.png"),
-        study_plots.score_by_metric(rows, "gap", correlations(rows), path=tmp_path / "gap.png"),
-        study_plots.training_curves(rows, path=tmp_path / "curves.png"),
-    ]
-    for path in paths:
-        width, height = png_size(path)
-        assert 600 <= width <= 3000
-        assert 450 <= height <= 2000
-        assert path.stat().st_size > 5000
-
-
 def drawn(axis):
-    """Label -> points of every labelled line; error bars carry theirs on their container."""
-    lines = {str(line.get_label()): line.get_xydata() for line in axis.lines}
-    errors = [container for container in axis.containers if hasattr(container, "lines")]
-    lines |= {container.get_label(): container.lines[0].get_xydata() for container in errors}
-    return {label: points for label, points in lines.items() if not label.startswith("_")}
+    """Label -> points of every labelled line."""
+    return {label: line.get_xydata() for line in axis.lines if not (label := str(line.get_label())).startswith("_")}
 
 
-def test_score_by_density_shows_means_and_spreads():
-    axis = study_plots.score_by_density.__wrapped__(make_rows(["biregular", "rotating"], [0.1, 0.4])).axes[0]
-    lines = drawn(axis)
-    assert set(lines) == {"dense", "dense narrow", "biregular", "rotating"}
-    np.testing.assert_allclose(lines["dense"][:, 1], [98, 98])
-    np.testing.assert_allclose(lines["dense narrow"], [[0.1, 90], [0.4, 90]])
-    np.testing.assert_allclose(lines["biregular"][:, 1], [90.1, 90.1])  # mean of 90 and 90.2
-    np.testing.assert_allclose(lines["rotating"][:, 1], [91.1, 91.1])
-    np.testing.assert_allclose(lines["biregular"][:, 0], [0.1, 0.4], rtol=0.12)
-    assert (lines["biregular"][:, 0] < lines["rotating"][:, 0]).all()
-    (bar, _) = axis.containers[0].lines[2][0].get_segments()
-    np.testing.assert_allclose(bar[:, 1], [90.1 - 0.2 / math.sqrt(2), 90.1 + 0.2 / math.sqrt(2)])
-
-
-def test_score_by_metric_shows_every_graph_and_the_finding():
-    rows = make_rows(["biregular", "rotating"], [0.1, 0.4])
-    figure = study_plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows))
-    assert len(figure.axes) == 2
-    for axis, density in zip(figure.axes, ("10 %", "40 %"), strict=True):
-        np.testing.assert_allclose(drawn(axis)["biregular"], [[0, 90], [0.1, 90.2]])
-        np.testing.assert_allclose(drawn(axis)["rotating"], [[1, 91], [1.1, 91.2]])
-        assert axis.get_title() == f"density {density}\n$\\rho$ = +1.00, n = 4"
-
-
-def test_training_curves_show_means_over_runs():
-    figure = study_plots.training_curves.__wrapped__(make_rows(["biregular"], [0.1], epochs=2))
-    lines = drawn(figure.axes[0])
-    assert set(lines) == {"dense", "dense narrow", "biregular"}
-    np.testing.assert_allclose(lines["biregular"], [[1, 90.1 - 10], [2, 90.1 - 10 / math.e]])
-    np.testing.assert_allclose(lines["dense"], [[1, 98 - 10], [2, 98 - 10 / math.e]])
-
-
-def test_curves_of_runs_that_were_stopped_early_keep_their_chosen_score():
-    rows = make_rows(["biregular"], [0.1], epochs=4)
-    stopped = replace(rows[2].run, val_score=(0.5, 0.4), chosen_epoch=1)
-    rows[2] = replace(rows[2], run=stopped)
-    lines = drawn(study_plots.training_curves.__wrapped__(rows).axes[0])
-    whole = rows[3].run.val_score
-    np.testing.assert_allclose(
-        lines["biregular"], [[k + 1, 50 * (held + whole[k])] for k, held in enumerate((0.5, 0.4, 0.5, 0.5))]
-    )
-
-
-def test_variants_are_lines_of_their_own_with_the_look_of_their_family():
-    rows = make_rows(["biregular"], [0.1, 0.4])
-    permuted = [replace(row, control="permuted") for row in rows if row.digests]
-    axis = study_plots.score_by_density.__wrapped__(rows + permuted).axes[0]
-    assert {"biregular", "biregular, permuted"} < set(drawn(axis))
+def test_variants_have_the_colour_and_the_marker_of_their_family():
     assert plots.style("biregular, permuted") == plots.style("biregular") != plots.style("rotating, permuted")
-
-
-def test_a_metric_that_ranks_nothing_says_so():
-    rows = [replace(row, metrics={"gap": 1.0}) if row.metrics else row for row in make_rows(["biregular"], [0.1])]
-    axis = study_plots.score_by_metric.__wrapped__(rows, "gap", correlations(rows)).axes[0]
-    assert axis.get_title() == "density 10 %\nno ranking possible, n = 2"
 
 
 def test_biadjacency_shows_the_edges():
     topology = generators.rotating(30, 20, fan_in=3)
     (image,) = plots.biadjacency.__wrapped__({"rotating": topology}, "a title").axes[0].images
     np.testing.assert_array_equal(image.get_array(), topology.biadjacency().toarray())
-
-
-def test_more_densities_make_a_larger_picture(tmp_path):
-    few, many = make_rows(FAMILIES, [0.1]), make_rows(FAMILIES, [0.1, 0.2, 0.3])
-    one = study_plots.score_by_metric(few, "gap", correlations(few), path=tmp_path / "one.png")
-    three = study_plots.score_by_metric(many, "gap", correlations(many), path=tmp_path / "three.png")
-    assert png_size(three)[0] > 2 * png_size(one)[0] - 400
 
 
 def test_biadjacency_picture(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prewired.study import StudyConfig, read_toml
 from prewired.study.config import parse_families, parse_family
-from prewired.study.reporting.pages import _toml
+from prewired.study.reporting.html_page import _toml
 
 CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1)
 

@@ -228,7 +228,7 @@ def test_a_users_file_is_known_by_its_content(tmp_path):
     config = StudyConfig(str(path), ("rotating",), (0.5,), graph_seeds=1, hidden=(8, 8), epochs=2, timing=False)
     result = run(config, tmp_path / "study")
     assert result.rows[0].run.score_name == "r2"
-    text = reporting.markdown(reporting.analyse(result))
+    text = reporting.format_markdown(reporting.analyse_study(result))
     assert "R2" in text
     assert "accuracy" not in text
     moved = path.rename(tmp_path / "other.npz")
@@ -287,8 +287,9 @@ def test_impossible_cells_may_be_left_out_and_are_named(monkeypatch, tmp_path):
     }
     assert result.impossible == ("rotating at density 0.3: expected the moon",)
     assert result.n_runs == len(result.rows) == 1 + 2 + 2 * 2 * 2 + 1 + 2
-    assert "Left out, for there is no such graph: rotating at density 0.3: expected the moon." in reporting.markdown(
-        reporting.analyse(result)
+    assert (
+        "Left out, for there is no such graph: rotating at density 0.3: expected the moon."
+        in reporting.format_markdown(reporting.analyse_study(result))
     )
     assert plain(load(tmp_path)) == plain(result)
 
@@ -559,7 +560,7 @@ def test_runs_that_fail_are_listed_and_in_no_mean(monkeypatch, tmp_path):
     assert {row.train_seed for row in result.rows if row.family == "rotating"} == {0}
     run(config, tmp_path, progress=pytest.fail)  # a run that failed is not tried again
     assert plain(load(tmp_path)) == plain(result)
-    text = reporting.markdown(reporting.analyse(result))
+    text = reporting.format_markdown(reporting.analyse_study(result))
     assert f"Failed, and in no mean: {result.failed[0]}." in text
     assert "Not finished" not in text
     assert RATES not in {json.loads(key).get("phase") for _, key, _, _ in stored(tmp_path)}

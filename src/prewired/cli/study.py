@@ -134,20 +134,20 @@ def _engine(engine: str, address: str | None, workers: int | None, worker_thread
 
 
 def _write_report(result: studies.Study, folder: Path, *, pictures: bool, tables: bool) -> None:
-    analysis = reporting.analyse(result)
-    files = reporting.write(analysis, folder)
+    analysis = reporting.analyse_study(result)
+    files = reporting.write_tables(analysis, folder)
     with counted("drawing the graphs") as progress:
         page = reporting.write_page(analysis, folder, progress=progress)
-    drawings = reporting.draw(analysis, folder) if pictures else []
+    drawings = reporting.draw_pictures(analysis, folder) if pictures else []
     if tables:
         console = Console()
         if not console.is_terminal:
             console.width = 120
         with console.capture() as capture:
-            reporting.show(analysis, console)
+            reporting.print_report(analysis, console)
         print(capture.get())  # not by rich, which ends the program when the reader of a pipe has gone
     else:
-        for sentence in reporting.sentences(analysis):
+        for sentence in reporting.describe_findings(analysis):
             print(f"- {sentence}")
     names = ", ".join(path.name for path in [page, *files, *drawings])
     print(f"Written to {folder}/: {names}")

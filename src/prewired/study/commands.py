@@ -134,8 +134,8 @@ def report(folder: str | Path, output: str | Path | None = None) -> list[Path]:
         ValueError: if no run is finished, and as `load` does.
         OSError: if there is no study in the folder, or the files cannot be written.
     """
-    analysis = reporting.analyse(load(folder))
+    analysis = reporting.analyse_study(load(folder))
     output = Path(folder if output is None else output)
     output.mkdir(parents=True, exist_ok=True)
     page = reporting.write_page(analysis, output)
-    return [page, *reporting.write(analysis, output), *reporting.draw(analysis, output)]
+    return [page, *reporting.write_tables(analysis, output), *reporting.draw_pictures(analysis, output)]

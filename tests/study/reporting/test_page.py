@@ -16,11 +16,11 @@ import pytest
 from prewired import generators
 from prewired.random_bits import RandomBits
 from prewired.study.reporting import page
-from prewired.study.reporting.page import figures, groups
-from prewired.study.reporting.page.cells import numeric_columns, sort_value
-from prewired.study.reporting.page.frontier import pareto
-from prewired.study.reporting.page.looks import looks, order
-from prewired.study.reporting.page.specs import check, embedded
+from prewired.study.reporting.page import figures, row_groups
+from prewired.study.reporting.page.cost_figure import pareto
+from prewired.study.reporting.page.family_styles import looks, order
+from prewired.study.reporting.page.figure_spec import check, embedded
+from prewired.study.reporting.page.table_cells import numeric_columns, sort_value
 from prewired.study.reporting.page.thumbnails import png
 from prewired.study.statistics import Row
 from prewired.training.loop import Run, TrainConfig
@@ -455,10 +455,10 @@ def test_settings_are_kept_apart_and_a_control_has_its_own_dense_net():
     figure = figures.score_by_density(everything)
     (choice,) = figure.choices
     assert choice.options == ("digits", "fashion_mnist", "fashion_mnist, permuted", "fashion_mnist, init n_in")
-    assert all(groups.references(everything, inside) for inside in groups.sparse_settings(everything).values())
-    dense = groups.references(everything, permuted[2:])
+    assert all(row_groups.references(everything, inside) for inside in row_groups.sparse_settings(everything).values())
+    dense = row_groups.references(everything, permuted[2:])
     assert {row.control for row in dense} == {"permuted"}
-    assert len(groups.references(everything, ablation)) == 3
+    assert len(row_groups.references(everything, ablation)) == 3
 
 
 def test_r2_is_not_a_percentage():

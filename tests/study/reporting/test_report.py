@@ -15,10 +15,10 @@ from scipy import stats
 
 from prewired.study import Study, StudyConfig, load, reporting, run
 from prewired.study.nets import Net
-from prewired.study.reporting import controls, references, relations, results
-from prewired.study.reporting.analysed import TESTED
-from prewired.study.reporting.files import NAMES
-from prewired.study.reporting.pages import command
+from prewired.study.reporting import control_effects, correlation_tables, dense_comparison, result_table
+from prewired.study.reporting.html_page import format_command
+from prewired.study.reporting.report_data import TESTED
+from prewired.study.reporting.table_files import NAMES
 from prewired.study.results import RateChoice
 from prewired.study.running.database import canonical_json
 from prewired.study.statistics import Row
@@ -106,12 +106,12 @@ trained with the same seeds: both make its interval too narrow.""",
 
 
 def analysed(*rows, config=CONFIG, facts=FACTS, **more):
-    return reporting.analyse(Study(config, facts, rows, more.pop("n_runs", len(rows)), **more))
+    return reporting.analyse_study(Study(config, facts, rows, more.pop("n_runs", len(rows)), **more))
 
 
 def said(found, words):
     """The one sentence with these words."""
-    (sentence,) = [sentence for sentence in reporting.sentences(found) if words in sentence]
+    (sentence,) = [sentence for sentence in reporting.describe_findings(found) if words in sentence]
     return sentence
 
 
@@ -127,11 +127,11 @@ def made():
 
 
 def test_the_report_as_text(made):
-    found = sections(reporting.markdown(made))
+    found = sections(reporting.format_markdown(made))
     assert list(found)[:4] == ["Study on My data", "Findings", "Results on My data", "Sparse against dense"]
     for title, expected in GOLDEN.items():
         assert found[title] == expected.format(digest=made.study.digest[:16])
-    assert found["Findings"] == "\n".join(f"- {sentence}" for sentence in reporting.sentences(made))
+    assert found["Findings"] == "\n".join(f"- {sentence}" for sentence in reporting.describe_findings(made))
     assert said(made, "Test accuracy") == (
         "Test accuracy on My data: dense 95.00 %; at 10 % biregular has the highest mean, 92.00 % (sd 2.00, 3 graphs), "
         "rotating the lowest, 80.00 % (1 graph), dense narrow 70.00 %."
@@ -139,14 +139,14 @@ def test_the_report_as_text(made):
     assert said(made, "One training seed".lower()) == (
         "With one training seed per graph, differences between graphs include the noise of training."
     )
-    assert "The graphs come from 2 families;" in reporting.sentences(made)[-1]
+    assert "The graphs come from 2 families;" in reporting.describe_findings(made)[-1]
 
 
 def test_relations_are_those_worked_out_by_hand(made):
     """Scores rank 2, 1, 3, 4 and gaps too: rho 1, with 2 of the 24 pairings as strong. Connectivities rank 1, 4, 2, 3:
     rho is 1 - 6 (1 + 9 + 1 + 1) / 60 = -0.2, and 22 of 24 have |rho| >= 0.2. The line through (12.5, 25, 50, 75 %;
     80, 90, 92, 94) has the slope 4.375 / 0.23047, its percentiles are 16.25 and 67.5 %: a change of 9.73 points."""
-    found = sections(reporting.markdown(made))
+    found = sections(reporting.format_markdown(made))
     table = found["Spearman correlation of test accuracy with each metric, families as they are"]
     assert "| normalized_spectral_gap | +1.00, 0.083 |" in table
     assert "| algebraic_connectivity | -0.20, 0.92 |" in table
@@ -157,7 +157,7 @@ def test_relations_are_those_worked_out_by_hand(made):
     assert f"Left out, no ranking possible (constant, or fewer than 3 graphs): {left_out}." in table
     (primary,) = made.analysis.primary
     assert 100 * primary.cells[0].slope.difference == pytest.approx(9.729, abs=1e-3)
-    assert "9.73" in reporting.markdown(made)
+    assert "9.73" in reporting.format_markdown(made)
 
 
 def test_a_star_is_for_the_adjusted_p(made):
@@ -170,7 +170,9 @@ def test_a_star_is_for_the_adjusted_p(made):
         replace(one, interval=replace(one.interval, low=-0.5, high=0.25, p_value=p_value))
         for one, p_value in zip(cells, (0.03, 0.0001), strict=True)
     )
-    table = relations.correlation_table(replace(made, analysis=replace(made.analysis, cells=cells)), "", "fan_in")
+    table = correlation_tables.build_correlation_table(
+        replace(made, analysis=replace(made.analysis, cells=cells)), "", "fan_in"
+    )
     assert table.lines == (
         ("normalized_spectral_gap", "+0.90 [-0.50, +0.25], 0.03 (0.06)"),
         ("algebraic_connectivity", "-0.95 [-0.50, +0.25], <0.001 (0.04), n = 5 *"),
@@ -182,11 +184,11 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
     again = [replace(row, train_seed=1, run=replace(row.run, test_score=row.run.test_score + 0.004)) for row in ROWS]
     rows = [*ROWS, *again]
     biregular, rotating, dense = ([row for row in rows if row.family == f] for f in ("biregular", "rotating", "dense"))
-    found = references.against(biregular, dense, made)
+    found = dense_comparison.against(biregular, dense, made)
     expected = stats.ttest_ind([0.902, 0.922, 0.942], [0.95, 0.954], equal_var=False)
     assert found.difference == pytest.approx(0.922 - 0.952)
     np.testing.assert_allclose([found.low, found.high], expected.confidence_interval(0.9))
-    found = references.against(rotating, dense, made)
+    found = dense_comparison.against(rotating, dense, made)
     expected = stats.ttest_ind([0.8, 0.804], [0.95, 0.954], equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([found.low, found.high], expected)
     assert found.verdict == "different"
@@ -194,7 +196,7 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
 
 def test_the_best_family_is_not_chosen_by_the_test_data():
     better = replace(ROWS[3], run=replace(ROWS[3].run, test_score=0.99))
-    table = references.reference_table(analysed(*ROWS[:3], better, *ROWS[4:]))
+    table = dense_comparison.build_dense_comparison(analysed(*ROWS[:3], better, *ROWS[4:]))
     assert [line[1:4] for line in table.lines] == [
         ("best by validation", "biregular", "92.00 %"),
         ("biregular", "biregular", "92.00 %"),
@@ -213,8 +215,8 @@ def test_one_family_with_one_graph():
     config = replace(CONFIG, families=("biregular",))
     found = analysed(*ROWS[:3], config=config)
     assert "at 10 % biregular has 90.00 % (1 graph), dense narrow 70.00 %." in said(found, "Test accuracy")
-    assert "no correlation can be computed: fewer than 3 graphs in each cell" in reporting.sentences(found)[0]
-    text = reporting.markdown(found)
+    assert "no correlation can be computed: fewer than 3 graphs in each cell" in reporting.describe_findings(found)[0]
+    text = reporting.format_markdown(found)
     assert "| metric |" not in text
     assert "nan" not in text.lower()
 
@@ -236,12 +238,12 @@ def test_speed_is_claimed_where_quartiles_are_apart(biregular, rotating, words):
         return replace(one, run=replace(one.run, seconds=seconds))
 
     rows = *ROWS[:2], with_seconds(ROWS[2], biregular), with_seconds(ROWS[3], rotating)
-    assert words in reporting.sentences(analysed(*rows))
+    assert words in reporting.describe_findings(analysed(*rows))
 
 
 def test_notes_name_families_that_coincide_and_different_versions():
     same = replace(ROWS[3], digests=ROWS[2].digests, versions="prewired 2, torch 2", machine="another")
-    notes = results.results_table(analysed(*ROWS[:3], same), "mine").notes
+    notes = result_table.build_result_table(analysed(*ROWS[:3], same), "mine").notes
     assert "At 10 % biregular and rotating make the same graphs; these count once in correlations." in notes
     assert "Runs come from 2 versions: prewired 1, torch 2; prewired 2, torch 2." in notes
     assert "Seconds come from 2 machines or numbers of threads: a CPU; another." in notes
@@ -250,7 +252,7 @@ def test_notes_name_families_that_coincide_and_different_versions():
 def test_notes_name_what_is_missing_failed_or_impossible():
     more = {"n_runs": 9, "failed": ("a run: exploded",), "impossible": ("no such graph",)}
     facts = {"mine": replace(FACTS["mine"], note="made up")}
-    notes = results.results_table(analysed(*ROWS, facts=facts, **more), "mine").notes
+    notes = result_table.build_result_table(analysed(*ROWS, facts=facts, **more), "mine").notes
     for note in (
         "Not finished: 6 of 9 runs are there.",
         "Left out, for there is no such graph: no such graph.",
@@ -262,8 +264,8 @@ def test_notes_name_what_is_missing_failed_or_impossible():
 
 def test_epochs_as_text(made):
     summary = replace(made.summaries[0], epochs_to_target=112.5, n_reached=3, n_runs=4)
-    assert results._epochs(summary, 200) == "112.5 (3/4)"
-    assert results._epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
+    assert result_table._format_epochs(summary, 200) == "112.5 (3/4)"
+    assert result_table._format_epochs(replace(summary, epochs_to_target=math.nan, n_reached=0), 200) == ">200"
 
 
 def test_the_table_of_learning_rates():
@@ -273,14 +275,14 @@ def test_the_table_of_learning_rates():
     )
     config = replace(CONFIG, learning_rates=(0.001, 0.01, 0.1), patience=3, train_rows=500)
     found = analysed(*ROWS, rate_choices=tuned, config=config)
-    (table,) = [table for table in reporting.tables(found) if table.title == "Learning rates"]
+    (table,) = [table for table in reporting.build_tables(found) if table.title == "Learning rates"]
     assert table.header == ("net", "chosen", "0.001", "0.01", "0.1")
     assert table.lines == (
         ("mine, dense", "0.01", "50.00", "75.00", "-"),
         ("mine, rotating, permuted, 10 %", "0.001", "90.00", "80.00", "10.00"),
     )
     assert "In 1 of 2 nets the smallest or the largest was the best." in table.notes[0]
-    setup = sections(reporting.markdown(found))["Study on My data"]
+    setup = sections(reporting.format_markdown(found))["Study on My data"]
     for words in ("learning rates chosen among 0.001, 0.01, 0.1", "500 rows of training", "after 3 without a lower"):
         assert words in setup
 
@@ -291,13 +293,13 @@ def test_each_setting_and_each_data_set_has_its_tables():
     rows = [*ROWS, *(replace(row, control="permuted") for row in ROWS[2:])]
     rows += [replace(row, data="other") for row in rows]
     found = analysed(*rows, config=config, facts=facts)
-    titles = list(sections(reporting.markdown(found)))
+    titles = list(sections(reporting.format_markdown(found)))
     assert titles[0] == "Study on My data, Other"
     assert {"Results on My data", "Results on Other"} < set(titles)
     for words in ("families as they are", "families with permuted inputs"):
         assert f"Each metric over all cells, {words}" in titles
         assert f"Spearman correlation of test accuracy with each metric, {words}" in titles
-        assert sum(sentence.lower().startswith(words) for sentence in reporting.sentences(found)) == 1
+        assert sum(sentence.lower().startswith(words) for sentence in reporting.describe_findings(found)) == 1
     assert len({(one.data, one.label, one.density) for one in found.summaries}) == len(found.summaries) == 2 * 6
     assert [one.cell.data for one in found.analysis.cells if one.metric == TESTED[0]] == ["mine", "other"] * 2
 
@@ -305,11 +307,11 @@ def test_each_setting_and_each_data_set_has_its_tables():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_a_study_that_has_only_begun(n):
     found = analysed(*ROWS[:n], n_runs=6)
-    text = reporting.markdown(found)
+    text = reporting.format_markdown(found)
     assert f"Not finished: {n} of 6 runs are there." in text
     assert "nan" not in text.lower()
     without_dense = analysed(*ROWS[1 : n + 1], n_runs=6)
-    text = reporting.markdown(without_dense)
+    text = reporting.format_markdown(without_dense)
     assert ("speed is not compared" in text) or n == 1
     assert "not defined, the dense net ends without a positive validation accuracy" in text
 
@@ -328,7 +330,7 @@ def read_csv(folder):
 
 
 def test_results_csv(made, tmp_path):
-    written = reporting.write(made, tmp_path)
+    written = reporting.write_tables(made, tmp_path)
     assert {path.name for path in written} == set(NAMES) == {path.name for path in tmp_path.iterdir()}
     lines = read_csv(tmp_path)
     assert len(lines) == len(ROWS)
@@ -370,11 +372,11 @@ def real(tmp_path_factory):
         train_rows=300,
         timing=False,
     )
-    return folder, reporting.analyse(run(config, folder))
+    return folder, reporting.analyse_study(run(config, folder))
 
 
 def test_each_run_is_a_line(real, tmp_path):
-    reporting.write(real[1], tmp_path)
+    reporting.write_tables(real[1], tmp_path)
     lines = read_csv(tmp_path)
     rows = real[1].study.rows
     assert len(lines) == len(rows) == real[1].study.n_runs
@@ -392,7 +394,7 @@ def test_each_run_is_a_line(real, tmp_path):
 
 def test_the_parquet_file_is_the_same(real, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    reporting.write(real[1], tmp_path)
+    reporting.write_tables(real[1], tmp_path)
     table = parquet.read_table(tmp_path / "results.parquet").to_pylist()
     lines = read_csv(tmp_path)
     assert [list(line) for line in table] == [list(line) for line in lines]
@@ -405,18 +407,18 @@ def test_the_parquet_file_is_the_same(real, tmp_path):
 
 
 def test_without_pyarrow_there_is_no_parquet_file(made, monkeypatch, tmp_path):
-    monkeypatch.setattr("prewired.study.reporting.files.find_spec", lambda name: None)
-    reporting.write(made, tmp_path)
+    monkeypatch.setattr("prewired.study.reporting.table_files.find_spec", lambda name: None)
+    reporting.write_tables(made, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(NAMES) - {"results.parquet"}
 
 
 def test_the_summary_is_strict_json_and_whole(real, tmp_path):
-    reporting.write(real[1], tmp_path)
+    reporting.write_tables(real[1], tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     result = real[1].study
     assert StudyConfig.from_dict(summary["config"]) == result.config
     assert (summary["digest"], summary["n_runs"]) == (result.digest, result.n_runs)
-    assert summary["findings"] == reporting.sentences(real[1])
+    assert summary["findings"] == reporting.describe_findings(real[1])
     assert [(line["label"], line["density"]) for line in summary["table"]][:3] == [
         ("dense", None), ("dense narrow", 0.25), ("biregular", 0.25)
     ]  # fmt: skip
@@ -456,15 +458,15 @@ def test_the_page_has_the_answer_the_figures_the_tables_and_how_to_run_it_again(
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     shown = " ".join(" ".join(page.text).split())
-    for sentence in reporting.sentences(real[1]):
+    for sentence in reporting.describe_findings(real[1]):
         assert " ".join(sentence.split()) in shown
-    for table in reporting.tables(real[1]):
+    for table in reporting.build_tables(real[1]):
         assert table.title in shown
     n = len({digest for row in real[1].study.rows for digest in row.digests})
     assert steps == [(k, n) for k in range(1, n + 1)]
     assert any("prewired study" in code for code in page.code)
     (code,) = [code for code in page.code if "prewired study" in code]
-    assert code.strip() == command(real[1], str(real[0]))
+    assert code.strip() == format_command(real[1], str(real[0]))
     assert str(real[0].parent) not in text, "no path of this machine"
 
 
@@ -477,7 +479,7 @@ def reproduced(text, folder):
 
 
 def test_the_lines_of_a_page_make_the_same_study(real, tmp_path):
-    config, name, calls = reproduced(command(real[1], str(real[0])), tmp_path)
+    config, name, calls = reproduced(format_command(real[1], str(real[0])), tmp_path)
     assert config == real[1].study.config
     assert name == "my study"
     assert calls == ["study my study.toml -o my study", "report my study"]
@@ -487,22 +489,22 @@ def test_odd_words_survive_the_shell_and_toml(made, tmp_path):
     odd = "$HOME/`a` \"b\" \\ 'c'.csv"
     config = replace(CONFIG, data=(odd,), target="x\ty", momentum=1e-5, patience=2, skip_impossible=True, epochs=9)
     found = replace(made, study=replace(made.study, config=config))
-    again, name, _ = reproduced(command(found, "a/it's $mine"), tmp_path)
+    again, name, _ = reproduced(format_command(found, "a/it's $mine"), tmp_path)
     assert again == config
     assert name == "it's $mine"
     assert canonical_json(again.to_dict()) == canonical_json(config.to_dict())
 
 
 def test_a_thousand_graphs_are_not_all_drawn(real, monkeypatch):
-    monkeypatch.setattr(reporting.pages, "MOST_PICTURES", 5)
-    drawn = reporting.pages.pictures(real[1])
+    monkeypatch.setattr(reporting.html_page, "MOST_PICTURES", 5)
+    drawn = reporting.html_page.draw_thumbnails(real[1])
     wanted = {d for row in real[1].study.rows if row.digests and not row.graph_seed for d in row.digests}
     assert set(drawn) == wanted
     assert len(wanted) < len({d for row in real[1].study.rows for d in row.digests})
 
 
 def test_pictures_of_each_control(real, tmp_path):
-    drawn = reporting.draw(real[1], tmp_path)
+    drawn = reporting.draw_pictures(real[1], tmp_path)
     pictures = [
         "score_by_density",
         "score_by_normalized_spectral_gap",
@@ -520,7 +522,9 @@ def test_pictures_of_each_data_set(tmp_path):
     config = replace(CONFIG, data=("a/mine.npz", "other"), controls=("permuted",))
     facts = dict.fromkeys(config.data, FACTS["mine"])
     rows = [replace(row, data=name) for name in config.data for row in ROWS]
-    drawn = reporting.draw(analysed(*rows, config=config, facts=facts), tmp_path)  # of the control nothing is there yet
+    drawn = reporting.draw_pictures(
+        analysed(*rows, config=config, facts=facts), tmp_path
+    )  # of the control nothing is there yet
     assert {path.name for path in drawn} == {
         f"{picture}_{name}.png"
         for name in ("mine", "other")
@@ -530,7 +534,7 @@ def test_pictures_of_each_data_set(tmp_path):
 
 
 def test_pictures_of_a_study_that_has_only_begun(tmp_path):
-    assert reporting.draw(analysed(*ROWS[:2]), tmp_path) == []
+    assert reporting.draw_pictures(analysed(*ROWS[:2]), tmp_path) == []
 
 
 def test_a_report_on_what_is_there_so_far(tmp_path):
@@ -543,17 +547,17 @@ def test_a_report_on_what_is_there_so_far(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path, progress=interrupt)
-    found = reporting.analyse(load(tmp_path))
+    found = reporting.analyse_study(load(tmp_path))
     assert len(found.study.rows) == 6
-    reporting.write(found, tmp_path)
+    reporting.write_tables(found, tmp_path)
     reporting.write_page(found, tmp_path)
-    reporting.draw(found, tmp_path)
+    reporting.draw_pictures(found, tmp_path)
     assert "Not finished: 6 of 9 runs are there." in (tmp_path / "table.md").read_text()
 
 
 def test_every_field_of_a_row_is_in_the_csv_or_said_not_to_be(made, tmp_path):
     """A field that is added to Row is not forgotten."""
-    reporting.write(made, tmp_path)
+    reporting.write_tables(made, tmp_path)
     names = {field.name for field in fields(Row)} - {"run", "n_bytes", "metrics", "layers", "start"}
     assert names <= set(read_csv(tmp_path)[0])
 
@@ -567,10 +571,10 @@ def test_what_a_control_takes_away(made):
         for k, row in enumerate(plain)
     ]
     both = replace(made, study=replace(made.study, config=config, rows=(*ROWS, *permuted)))
-    (line,) = controls.control_table(both).lines
+    (line,) = control_effects.build_control_table(both).lines
     assert line[:4] == ("biregular", "mine", "10 %", "permuted inputs")
     assert line[4].startswith("+2.00 [")
-    assert controls.control_sentences(both) == [
+    assert control_effects.describe_controls(both) == [
         "With permuted inputs instead of as it is, a family's mean accuracy over all cells changes by -2.00 points on "
         "the average."
     ]

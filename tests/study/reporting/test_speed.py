@@ -4,8 +4,8 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
-from prewired.study.reporting.speed import speed_table, time_to_target_table
-from prewired.study.reporting.speed_words import speed_sentence
+from prewired.study.reporting.speed_sentences import describe_speed
+from prewired.study.reporting.speed_tables import build_speed_table, build_time_to_target_table
 from prewired.study.running.step_timing import Timing
 from prewired.study.statistics import Summary
 
@@ -68,7 +68,7 @@ def a_report(timings=TIMINGS, summaries=SUMMARIES, data=("mine",)):
 
 
 def test_the_table_of_steps():
-    table = speed_table(a_report())
+    table = build_speed_table(a_report())
     assert [name.replace("\n", " ") for name in table.header] == [
         *("cell", "dense [ms]", "slowest family", "median family", "fastest family", "biregular", "dense narrow"),
         *("masked dense", "torch CSR", "gather"),
@@ -88,7 +88,7 @@ def test_the_table_of_steps():
 
 
 def test_the_table_of_times_to_the_target():
-    table = time_to_target_table(a_report())
+    table = build_time_to_target_table(a_report())
     assert table.lines == (
         ("dense", "mine, 10 %", "-", "5.0", "10", "4", "0.2", "1.00x"),
         ("dense narrow", "mine, 10 %", "-", "-", "10", "0.5", "-", "-"),
@@ -99,27 +99,29 @@ def test_the_table_of_times_to_the_target():
     assert table.breaks == ()
     denser = tuple(replace(one, density=0.5) for one in TIMINGS[:3])
     more = (*SUMMARIES, summary("biregular", 8.0, density=0.5))
-    two = time_to_target_table(a_report((*TIMINGS, *denser), more))
+    two = build_time_to_target_table(a_report((*TIMINGS, *denser), more))
     assert (len(two.lines), two.breaks) == (7, (4,))
     assert two.lines[-1][1] == "mine, 50 %"
     unsure = (summary("dense", 5.0, 1), *SUMMARIES[1:])
-    assert {line[-1] for line in time_to_target_table(a_report(summaries=unsure)).lines} == {"-"}
+    assert {line[-1] for line in build_time_to_target_table(a_report(summaries=unsure)).lines} == {"-"}
 
 
 def test_the_sentence():
-    assert speed_sentence(a_report()) == (
+    assert describe_speed(a_report()) == (
         "Timed by itself, a training step is, against one of the dense net of equal width, at 10 % 0.98x to 4.00x as "
         "fast, not told apart: grouped (dense narrow 8.00x, masked dense 0.80x, torch CSR 1.60x). To 95 % of the dense "
         "net's validation accuracy, counting epochs at the speed of these steps, less time than by the dense net is "
         "taken by 2 of 3 families at 10 % (biregular 0.40x of its time)."
     )
     alike = tuple(replace(one, ms=TIMINGS[0].ms) for one in TIMINGS[:5])
-    assert "at 10 % on mine about as fast (dense narrow 1.00x)." in speed_sentence(a_report(alike, (), ("mine", "b")))
+    assert "at 10 % on mine about as fast (dense narrow 1.00x)." in describe_speed(a_report(alike, (), ("mine", "b")))
 
 
 def test_without_timings_the_runs_speak():
-    assert speed_table(a_report(())).lines == ()
-    assert time_to_target_table(a_report(())) == replace(time_to_target_table(a_report(())), lines=(), notes=())
-    told = speed_sentence(a_report((), (summary("biregular", 1.0, ratio=0.5), summary("rotating", 1.0, ratio=0.75))))
+    assert build_speed_table(a_report(())).lines == ()
+    assert build_time_to_target_table(a_report(())) == replace(
+        build_time_to_target_table(a_report(())), lines=(), notes=()
+    )
+    told = describe_speed(a_report((), (summary("biregular", 1.0, ratio=0.5), summary("rotating", 1.0, ratio=0.75))))
     assert told == "An epoch takes 0.50x to 0.75x of the dense net's time at 10 %."
-    assert "not timed on the machine" in speed_sentence(a_report(()))
+    assert "not timed on the machine" in describe_speed(a_report(()))

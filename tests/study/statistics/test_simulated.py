@@ -10,13 +10,13 @@ from scipy import stats
 
 from prewired.random_bits import RandomBits
 from prewired.study.statistics.analysis import analyse
+from prewired.study.statistics.bootstrap_intervals import bootstrap, interval, replicates
 from prewired.study.statistics.equivalence import equivalent_means, equivalent_slope
-from prewired.study.statistics.intervals import bootstrap, interval, replicates
-from prewired.study.statistics.pooled import pool, pool_families
-from prewired.study.statistics.ranks import family_spearman, holm, partial_spearman, spearman
+from prewired.study.statistics.pooling import pool, pool_families
+from prewired.study.statistics.rank_correlations import family_spearman, holm, partial_spearman, spearman
+from prewired.study.statistics.regression import leave_one_family_out, quadratic
 from prewired.study.statistics.reliability import disattenuated, reliability
-from prewired.study.statistics.rows import Cell, Graph
-from prewired.study.statistics.shape import leave_one_family_out, quadratic
+from prewired.study.statistics.study_rows import Cell, Graph
 
 N_FAMILIES, EACH = 12, 8
 FAMILIES = [f"family {number:02d}" for number in range(N_FAMILIES) for _ in range(EACH)]
@@ -87,6 +87,7 @@ def test_no_partial_without_anything_left(x, given, n):
     assert found.n == n
 
 
+@pytest.mark.slow
 def test_a_covariate_that_drives_both_is_taken_out_and_a_true_effect_stays():
     rng = np.random.default_rng(3)
     plain, partial, effect = [], [], []
@@ -103,6 +104,7 @@ def test_a_covariate_that_drives_both_is_taken_out_and_a_true_effect_stays():
     assert rate(effect) > 0.9
 
 
+@pytest.mark.slow
 def test_family_means_do_not_take_resemblance_for_evidence():
     rng = np.random.default_rng(4)
     pairs = [(normal(rng, 0.9), normal(rng, 0.9)) for _ in range(100)]
@@ -110,6 +112,19 @@ def test_family_means_do_not_take_resemblance_for_evidence():
     honest = rate(family_spearman(x, y, FAMILIES).p_value < 0.05 for x, y in pairs)
     assert naive > 0.3
     assert 0.01 <= honest <= 0.1
+
+
+def test_partial_and_family_means_of_one_study_each():
+    """What the simulations above count over many studies, on one of them."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=60)
+    x, y = z + rng.normal(size=60), z + rng.normal(size=60)
+    assert spearman(x, y).p_value < 0.05 < partial_spearman(x, y, [z]).p_value
+    assert partial_spearman(x, y + x, [z]).p_value < 0.05
+    x, y = normal(rng, 0.9), normal(rng, 0.9)
+    found = family_spearman(x, y, FAMILIES)
+    assert found.n == N_FAMILIES
+    assert found.p_value > spearman(x, y).p_value
 
 
 def test_family_means_by_hand():
@@ -141,11 +156,19 @@ def test_interval_is_students_on_fishers_scale():
     assert found.p_value == pytest.approx(2 * stats.t.sf(z / error, 4))
 
 
+@pytest.mark.slow
 def test_interval_holds_the_truth_when_families_resemble_each_other():
     rng = np.random.default_rng(6)
     found = [bootstrap(normal(rng, 0.9), normal(rng, 0.9), FAMILIES, n_resamples=300) for _ in range(150)]
     assert rate(one.low < 0 < one.high for one in found) >= 0.9
     assert rate(abs(one.value) > 1.96 / math.sqrt(N - 3) for one in found) > 0.3  # what the graphs alone would say
+
+
+def test_interval_of_one_study_is_wider_than_that_of_independent_graphs():
+    rng = np.random.default_rng(6)
+    found = bootstrap(normal(rng, 0.9), normal(rng, 0.9), FAMILIES, n_resamples=300)
+    assert found.low < found.value < found.high
+    assert found.standard_error > 1.5 / math.sqrt(N - 3)
 
 
 def test_interval_of_a_partial_correlation():
@@ -283,6 +306,7 @@ def test_places_of_a_family_are_averaged_over_the_cells_that_have_it():
     assert pool_families(x, y, names, cells) == spearman(places_x, places_y)
 
 
+@pytest.mark.slow
 def test_pooled_families_are_right_where_cells_share_them():
     rng = np.random.default_rng(10)
     found = []
@@ -291,6 +315,15 @@ def test_pooled_families_are_right_where_cells_share_them():
         xs, ys = (np.concatenate([v + 0.3 * normal(rng) for _ in range(4)]) for v in (x, y))
         found.append(pool_families(xs, ys, FAMILIES * 4, np.repeat(range(4), N).tolist()).p_value < 0.05)
     assert 0.01 <= rate(found) <= 0.1
+
+
+def test_pooled_families_of_one_study():
+    rng = np.random.default_rng(10)
+    x = normal(rng, 0.9)
+    xs, ys = (np.concatenate([v + 0.3 * normal(rng) for _ in range(4)]) for v in (x, x))
+    found = pool_families(xs, ys, FAMILIES * 4, np.repeat(range(4), N).tolist())
+    assert found.n == N_FAMILIES
+    assert found.rho > 0.8
 
 
 # reliability
@@ -459,6 +492,7 @@ def test_nothing_is_claimed_of_one_graph_or_without_spread():
             equivalent_means([1, 2], [1, 2], margin)
 
 
+@pytest.mark.slow
 def test_equivalence_is_rarely_claimed_of_an_effect_at_the_margin():
     rng = np.random.default_rng(18)
     found = {0.0: [], 1.0: []}
@@ -470,6 +504,14 @@ def test_equivalence_is_rarely_claimed_of_an_effect_at_the_margin():
     assert found[1.0].count("equivalent") <= 11
     assert found[0.0].count("equivalent") >= 80
     assert found[0.0].count("different") <= 10
+
+
+def test_equivalence_of_one_study_without_and_with_an_effect():
+    rng = np.random.default_rng(18)
+    x, noise = normal(rng, 0.5), 0.2 * normal(rng, 0.3)
+    span = np.quantile(x, 0.9) - np.quantile(x, 0.1)
+    assert equivalent_slope(x, noise, FAMILIES, 1.0).equivalent
+    assert not equivalent_slope(x, x / span + noise, FAMILIES, 1.0).equivalent
 
 
 def test_slope_is_the_line_between_the_percentiles():

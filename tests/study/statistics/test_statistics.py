@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -121,6 +121,7 @@ def test_spearman_refuses_different_lengths():
         spearman([1, 2, 3], [1, 2])
 
 
+@settings(deadline=None)  # the first call imports statsmodels
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_never_lowers_and_keeps_the_order(p_values):
     adjusted = holm(p_values)

@@ -5,28 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..statistics import DENSE, DENSE_NARROW, REFERENCES, PooledFinding, Primary, Summary, base_family, percent
-from .analysed import LEVEL, PRIMARY_METRIC, Report, densities
-from .controls import control_sentences
-from .relations import is_test
-from .speed_words import speed_sentence
-from .texts import count, difference, p, pooled, score, setting
+from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Primary, Summary, base_family, percent
+from .control_effects import describe_controls
+from .correlation_tables import is_test
+from .number_format import (
+    describe_setting,
+    format_count,
+    format_difference,
+    format_p,
+    format_pooled,
+    format_score,
+    in_words,
+)
+from .report_data import LEVEL, PRIMARY_METRIC, Report, densities_of_data
+from .speed_sentences import describe_speed
 
 WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
 
 
-def sentences(report: Report) -> list[str]:
+def describe_findings(report: Report) -> list[str]:
     """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
-    found = [answer(report, primary) for primary in report.analysis.primary]
-    found += control_sentences(report)
-    found += [line for control, init in report.settings if (line := _others(report, control, init))]
-    found += [_best(report, data) for data in report.study.config.data]
-    return [*found, speed_sentence(report), _reliability(report), _caveat(report)]
+    result = [describe_answer(report, primary) for primary in report.analysis.primary]
+    result += describe_controls(report)
+    result += [line for control, init in report.settings if (line := _others(report, control, init))]
+    result += [_best(report, data) for data in report.study.config.data]
+    return [*result, describe_speed(report), _reliability(report), _caveat(report)]
 
 
-def answer(report: Report, primary: Primary) -> str:
+def describe_answer(report: Report, primary: Primary) -> str:
     """What the metric chosen beforehand says in one setting."""
-    where = f"Families {setting(primary.control, primary.init)}"
+    where = f"Families {describe_setting(primary.control, primary.init)}"
     tests = [one for one in primary.cells if is_test(one)]
     if not tests:
         return f"{where}: no correlation can be computed: fewer than 3 graphs in each cell, or nothing varies."
@@ -34,11 +42,12 @@ def answer(report: Report, primary: Primary) -> str:
     single = tests[0]
     if math.isnan(rho.effect):
         return (
-            f"{where}: there are too few families to say whether {name} goes with the {_words(primary.metric)}, the "
-            f"metric chosen beforehand. Over the {count(single.correlation.n, 'graph')} of {single.cell} Spearman's "
-            f"rho is {single.correlation.rho:+.2f} (p {p(single.correlation.p_value)} if they were independent)."
+            f"{where}: there are too few families to say whether {name} goes with the {in_words(primary.metric)}, the "
+            f"metric chosen beforehand. Over the {format_count(single.correlation.n, 'graph')} of {single.cell} "
+            f"Spearman's rho is {single.correlation.rho:+.2f} (p {format_p(single.correlation.p_value)} if they were "
+            "independent)."
         )
-    metric = _words(primary.metric)
+    metric = in_words(primary.metric)
     n_families = max(one.interval.n_families for one in tests)
     claim = (
         _unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
@@ -46,20 +55,20 @@ def answer(report: Report, primary: Primary) -> str:
         else f"{name} {'rises' if rho.effect > 0 else 'falls'} with the {metric}"
     )
     text = (
-        f"{where}: {claim} (it is the metric chosen beforehand; Spearman's rho over graphs {pooled(rho)}, pooled over "
-        f"{count(rho.n, 'cell')}, p {p(rho.p_value)}). {_effect(report, primary)}"
+        f"{where}: {claim} (it is the metric chosen beforehand; Spearman's rho over graphs {format_pooled(rho)}, "
+        f"pooled over {format_count(rho.n, 'cell')}, p {format_p(rho.p_value)}). {_effect(report, primary)}"
     )
     partial = primary.pooled.partial
     if math.isnan(partial.effect):
         return text
-    controls = ", ".join(map(_words, report.analysis.controls_for))
-    return f"{text} With {controls} held fixed rho is {pooled(partial)} (p {p(partial.p_value)})."
+    controls = ", ".join(map(in_words, report.analysis.controls_for))
+    return f"{text} With {controls} held fixed rho is {format_pooled(partial)} (p {format_p(partial.p_value)})."
 
 
 def _unclear(both: str, low: float, high: float, n_families: int) -> str:
     """What an interval around nothing allows to say: a wide one is no null."""
     if not (low > -WIDE and high < WIDE):
-        return f"whether {both} go together cannot be told from {count(n_families, 'kind')} of graphs"
+        return f"whether {both} go together cannot be told from {format_count(n_families, 'kind')} of graphs"
     return f"{both} show no clear relation"
 
 
@@ -68,13 +77,13 @@ def _effect(report: Report, primary: Primary) -> str:
     slopes = [one.slope for one in primary.cells if not math.isnan(one.slope.difference)]
     changes, verdicts = sorted(slope.difference for slope in slopes), [slope.verdict for slope in slopes]
     unit = " points" if report.is_accuracy else ""
-    low, high = (difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
+    low, high = (format_difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
     spread = f"{low} to {high}" if low != high else low
-    margin = difference(report.analysis.margin, report.is_accuracy).lstrip("+")
+    margin = format_difference(report.analysis.margin, report.is_accuracy).lstrip("+")
     return (
         f"From its 10th to its 90th percentile {report.score_name} changes by {spread}{unit}: "
         f"by less than {margin}{unit}, as tests of equivalence say, in {verdicts.count('equivalent')} of "
-        f"{count(len(changes), 'cell')}, by more than nothing in {verdicts.count('different')}; not decided in "
+        f"{format_count(len(changes), 'cell')}, by more than nothing in {verdicts.count('different')}; not decided in "
         f"{verdicts.count('undecided')}."
     )
 
@@ -89,17 +98,15 @@ def _others(report: Report, control: str, init: str) -> str:
     claims = [one for one in tests if one.holm_p < LEVEL and one.metric != PRIMARY_METRIC]
     if not tests:
         return ""
-    where = f"families {setting(control, init)}"
+    where = f"families {describe_setting(control, init)}"
     if not claims:
-        return f"Of the other {count(len(tests) - 1, 'metric')}, {where}, none passes Holm's adjustment."
-    listed = ", ".join(f"{_words(one.metric)} {_told(one)}" for one in sorted(claims, key=lambda one: one.holm_p))
-    return (
-        f"After Holm's adjustment for {count(len(tests), 'metric')} {report.score_name}, {where}, goes with {listed}."
-    )
-
-
-def _told(one: PooledFinding) -> str:
-    return f"({pooled(one.rho)}, p {p(one.holm_p)})"
+        return f"Of the other {format_count(len(tests) - 1, 'metric')}, {where}, none passes Holm's adjustment."
+    metrics = [
+        f"{in_words(claim.metric)} ({format_pooled(claim.rho)}, p {format_p(claim.holm_p)})"
+        for claim in sorted(claims, key=lambda claim: claim.holm_p)
+    ]
+    n_metrics = format_count(len(tests), "metric")
+    return f"After Holm's adjustment for {n_metrics} {report.score_name}, {where}, goes with {', '.join(metrics)}."
 
 
 def _best(report: Report, data: str) -> str:
@@ -107,32 +114,32 @@ def _best(report: Report, data: str) -> str:
     summaries = [summary for summary in report.summaries if summary.data == data]
     dense = [summary for summary in summaries if summary.label == DENSE]
     parts = []
-    for density in densities(report.study)[data]:
+    for density in densities_of_data(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
         sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
         if sparse:
-            behind = f", dense narrow {score(narrow[0].score, accuracy)}" if narrow else ""
+            behind = f", dense narrow {format_score(narrow[0].score, accuracy)}" if narrow else ""
             parts.append(f"at {percent(density)} {_ranking(sparse, accuracy)}{behind}")
-    first = f"dense {score(dense[0].score, accuracy)}; " if dense else ""
+    first = f"dense {format_score(dense[0].score, accuracy)}; " if dense else ""
     return f"Test {report.score_name} on {report.study.facts[data].name}: {first}{'; '.join(parts)}."
 
 
 def _ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
     """The families of a density, best first, in words that the spread of their scores allows."""
 
-    def told(summary: Summary) -> str:
-        sd, graphs = score(summary.score_sd, accuracy, unit=False), count(summary.n_graphs, "graph")
+    def describe(summary: Summary) -> str:
+        sd, graphs = format_score(summary.score_sd, accuracy, unit=False), format_count(summary.n_graphs, "graph")
         spread = "" if math.isnan(summary.score_sd) else f"sd {sd}, "
-        return f"{score(summary.score, accuracy)} ({spread}{graphs})"
+        return f"{format_score(summary.score, accuracy)} ({spread}{graphs})"
 
     first, second, last = sparse[0], sparse[min(1, len(sparse) - 1)], sparse[-1]
     if first is last:
-        return f"{first.label} has {told(first)}"
+        return f"{first.label} has {describe(first)}"
     known = [sd for s in (first, second) for sd in (s.score_sd, s.seed_sd) if not math.isnan(sd)]
     if not known or first.score - second.score <= max(known):
-        return f"the best are not separated: {first.label} {told(first)}, {second.label} {told(second)}"
-    return f"{first.label} has the highest mean, {told(first)}, {last.label} the lowest, {told(last)}"
+        return f"the best are not separated: {first.label} {describe(first)}, {second.label} {describe(second)}"
+    return f"{first.label} has the highest mean, {describe(first)}, {last.label} the lowest, {describe(last)}"
 
 
 def _reliability(report: Report) -> str:
@@ -158,7 +165,3 @@ def _caveat(report: Report) -> str:
     kinds = f"{n} families" if n > 1 else "one family"
     text = f"The graphs come from {kinds}; those of one family resemble each other and count for less than their number"
     return f"{text}; a correlation is not a cause."
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")

@@ -1,20 +1,21 @@
 """What a study says in numbers. The unit is the graph: its training seeds are averaged before anything is compared."""
 
-from .analysis import CONTROLS_FOR, analyse
+from .analysis import CONTROLS_FOR, PRIMARY_METRIC, analyse
+from .bootstrap_intervals import Interval, bootstrap
 from .equivalence import Equivalence, equivalent_means, equivalent_slope
 from .findings import Analysis, CellFinding, Contrast, PooledFinding, Primary
-from .intervals import Interval, bootstrap
-from .pooled import Pooled, pool
-from .ranks import Correlation, family_spearman, holm, partial_spearman, spearman
+from .pooling import Pooled, pool
+from .rank_correlations import Correlation, family_spearman, holm, partial_spearman, spearman
+from .regression import Generalisation, Quadratic, leave_one_family_out, quadratic
 from .reliability import Reliability, reliability
-from .rows import DENSE, DENSE_NARROW, REFERENCES, Cell, Graph, Row, base_family, graphs, mean_and_sd, percent
-from .shape import Generalisation, Quadratic, leave_one_family_out, quadratic
+from .study_rows import DENSE, DENSE_NARROW, REFERENCES, Cell, Graph, Row, base_family, graphs, mean_and_sd, percent
 from .summary import TARGET_SHARE, Summary, coinciding, quartiles, summarise, target_score
 
 __all__ = [
     "CONTROLS_FOR",
     "DENSE",
     "DENSE_NARROW",
+    "PRIMARY_METRIC",
     "REFERENCES",
     "TARGET_SHARE",
     "Analysis",

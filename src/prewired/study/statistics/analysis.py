@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .cells import pool_cells, reliability_of, study_cell, values
+from .cell_findings import pool_cells, reliability_of, study_cell, values
 from .equivalence import equivalent_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
-from .ranks import holm
-from .rows import base_family, groups
-from .shape import leave_one_family_out
+from .rank_correlations import holm
+from .regression import leave_one_family_out
+from .study_rows import base_family, group_by
 
 if TYPE_CHECKING:
-    from .rows import Graph
+    from .study_rows import Graph
 
-PRIMARY = "normalized_spectral_gap"
+PRIMARY_METRIC = "normalized_spectral_gap"
 MARGIN = 0.002
 CONTROLS_FOR = ("fan_in_cv", "fan_out_cv", "dead_share", "normalized_product_spectral_gap")
 REFERENCE = "biregular"
@@ -32,7 +32,7 @@ def analyse(
     graphs: Sequence[Graph],
     metrics: Sequence[str],
     *,
-    primary: str = PRIMARY,
+    primary: str = PRIMARY_METRIC,
     margin: float = MARGIN,
     controls_for: Sequence[str] = CONTROLS_FOR,
     cluster: Callable[[Graph], str] = family_name,
@@ -71,8 +71,11 @@ def analyse(
     cells: list[CellFinding] = []
     pooled: list[PooledFinding] = []
     contrasts: list[Contrast] = []
-    for setting in groups(graphs, lambda graph: (graph.cell.control, graph.cell.init)):
-        own, population = groups(setting, lambda graph: graph.cell), [cluster(graph) for graph in setting]
+    for setting in group_by(graphs, lambda graph: (graph.cell.control, graph.cell.init)).values():
+        own, population = (
+            list(group_by(setting, lambda graph: graph.cell).values()),
+            [cluster(graph) for graph in setting],
+        )
         studied = [
             [study_cell(cell, metric, controls_for, margin, cluster, population, n_resamples) for cell in own]
             for metric in metrics
@@ -86,7 +89,7 @@ def analyse(
         tuple(cells),
         tuple(pooled),
         tuple(_generalisation(graphs, metrics, cluster)),
-        tuple(reliability_of(cell) for cell in groups(graphs, lambda graph: graph.cell)),
+        tuple(reliability_of(cell) for cell in group_by(graphs, lambda graph: graph.cell).values()),
         tuple(contrasts),
         tuple(_primary(finding, cells) for finding in pooled if finding.metric == primary),
         margin,
@@ -105,29 +108,29 @@ def _adjusted(findings: Sequence[CellFinding]) -> list[CellFinding]:
 def _generalisation(
     graphs: Sequence[Graph], metrics: Sequence[str], cluster: Callable[[Graph], str]
 ) -> list[GeneralisationFinding]:
-    found = []
-    for group in groups(graphs, lambda graph: (graph.cell.data, graph.cell.control, graph.cell.init)):
+    result = []
+    for group in group_by(graphs, lambda graph: (graph.cell.data, graph.cell.control, graph.cell.init)).values():
         cell, families = group[0].cell, [cluster(graph) for graph in group]
         y, density = [graph.score for graph in group], [graph.cell.density for graph in group]
         for metric in metrics:
             predicted = leave_one_family_out(y, density, values(group, metric), families)
-            found.append(GeneralisationFinding(cell.data, cell.control, cell.init, metric, predicted))
-    return found
+            result.append(GeneralisationFinding(cell.data, cell.control, cell.init, metric, predicted))
+    return result
 
 
 def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) -> list[Contrast]:
     """Every family of two graphs or more against the reference, in each cell."""
-    found = []
+    result = []
     for graphs in cells:
-        by_family = groups(graphs, lambda graph: graph.family)
+        by_family = group_by(graphs, lambda graph: graph.family).values()
         scores = {group[0].family: [graph.score for graph in group] for group in by_family if len(group) > 1}
         base = reference if reference in scores else max(scores, key=lambda family: len(scores[family]), default="")
         for family in [family for family in scores if family != base]:
             compared = equivalent_means(scores[family], scores[base], margin)
             sizes = len(scores[family]), len(scores[base])
-            found.append(Contrast(graphs[0].cell, family, base, compared, *sizes, math.nan))
-    holm_p = holm([contrast.equivalence.p_zero for contrast in found])
-    return [replace(contrast, holm_p=p) for contrast, p in zip(found, holm_p, strict=True)]
+            result.append(Contrast(graphs[0].cell, family, base, compared, *sizes, math.nan))
+    holm_p = holm([contrast.equivalence.p_zero for contrast in result])
+    return [replace(contrast, holm_p=p) for contrast, p in zip(result, holm_p, strict=True)]
 
 
 def _primary(pooled: PooledFinding, cells: Sequence[CellFinding]) -> Primary:

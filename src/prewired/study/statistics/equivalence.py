@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .ranks import Values, complete_cases
-from .shape import clustered_fit
+from .rank_correlations import Values, complete_cases
+from .regression import clustered_fit
 
 LEVEL = 0.05
 
@@ -46,21 +47,24 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
         ValueError: for a margin that is not above 0.
 
     Example:
-        >>> found = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
-        >>> found.verdict, round(found.p_value, 4)
+        >>> result = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
+        >>> result.verdict, round(result.p_value, 4)
         ('equivalent', 0.0024)
 
     Source: Schuirmann, "A comparison of the two one-sided tests procedure", 1987; Welch, 1947.
     """
+    from statsmodels.stats.weightstats import CompareMeans
+
     _check(margin)
     left, right = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
     if min(len(left), len(right)) < 2:
         difference = float(left.mean() - right.mean()) if len(left) and len(right) else math.nan
         return _judge(difference, math.nan, math.nan, margin)
-    variances = left.var(ddof=1) / len(left), right.var(ddof=1) / len(right)
-    error = math.sqrt(sum(variances))
-    shares = [variance**2 / (len(side) - 1) for variance, side in zip(variances, (left, right), strict=True)]
-    return _judge(float(left.mean() - right.mean()), error, error**4 / sum(shares) if error else math.nan, margin)
+    difference = float(left.mean() - right.mean())
+    if not (left.var() or right.var()):  # without any spread there is no standard error to judge by
+        return _judge(difference, math.nan, math.nan, margin)
+    welch: Any = CompareMeans.from_data(left, right)
+    return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
 
 
 def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
@@ -78,8 +82,8 @@ def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: floa
         ValueError: for a margin that is not above 0, or different lengths.
 
     Example:
-        >>> found = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
-        >>> round(found.difference, 2), found.verdict
+        >>> result = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
+        >>> round(result.difference, 2), result.verdict
         (-0.27, 'equivalent')
 
     Source: as for `equivalent_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).

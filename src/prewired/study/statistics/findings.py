@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .bootstrap_intervals import Interval
 from .equivalence import Equivalence
-from .intervals import Interval
-from .pooled import Pooled
-from .ranks import Correlation
+from .pooling import Pooled
+from .rank_correlations import Correlation
+from .regression import Generalisation, Quadratic
 from .reliability import Reliability
-from .shape import Generalisation, Quadratic
 
 if TYPE_CHECKING:
-    from .rows import Cell
+    from .study_rows import Cell
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranks import Values
+from .rank_correlations import Values
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def reliability(scores: Sequence[Values], families: Sequence[str] | None = None)
         ValueError: for another number of families than of graphs.
 
     Example:
-        >>> found = reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
-        >>> round(found.single, 3), round(found.mean, 3), found.n_graphs, found.n_seeds
+        >>> result = reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
+        >>> round(result.single, 3), round(result.mean, 3), result.n_graphs, result.n_seeds
         (0.99, 0.995, 3, 2.0)
 
     Source: Shrout and Fleiss, "Intraclass correlations", 1979; McGraw and Wong, 1996 (the interval).

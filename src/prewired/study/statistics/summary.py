@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rows import DENSE, Row, cell, groups, mean_and_sd
+from .study_rows import DENSE, Row, cell, group_by, mean_and_sd
 
 TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
 
@@ -40,7 +40,7 @@ class Summary:
 
 def coinciding(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
     """(density, families) wherever several families make the same graphs of one cell."""
-    same = groups((row for row in rows if row.digests), lambda row: (cell(row), row.digests))
+    same = group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values()
     labels = [(group[0].density or 0.0, tuple(dict.fromkeys(row.label for row in group))) for group in same]
     return sorted({(density, families) for density, families in labels if len(families) > 1})
 
@@ -53,19 +53,19 @@ def target_score(rows: Iterable[Row], share: float = TARGET_SHARE) -> float:
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
     """One Summary per (data, label, density), in the order of the rows."""
-    found = []
-    for of_data in groups(rows, lambda row: row.data):
+    result = []
+    for of_data in group_by(rows, lambda row: row.data).values():
         target = target_score(of_data)
         dense_seconds = _seconds_per_epoch(row for row in of_data if row.family == DENSE)
-        for group in groups(of_data, lambda row: (row.label, row.density)):
-            found.append(_summary(group, target, dense_seconds))
-    return found
+        for group in group_by(of_data, lambda row: (row.label, row.density)).values():
+            result.append(_summary(group, target, dense_seconds))
+    return result
 
 
 def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
     graphs = [
         list({(row.train_seed, row.learning_rate): row.run.test_score for row in group}.values())
-        for group in groups(rows, lambda row: row.digests)
+        for group in group_by(rows, lambda row: row.digests).values()
     ]
     score, score_sd = mean_and_sd(mean_and_sd(scores)[0] for scores in graphs)
     seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
@@ -109,5 +109,5 @@ def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
 
 def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
     """Quartiles over the epochs of all runs, per machine."""
-    per_machine = groups(rows, lambda row: row.machine)
-    return {group[0].machine: quartiles(second for row in group for second in row.run.seconds) for group in per_machine}
+    by_machine = group_by(rows, lambda row: row.machine)
+    return {name: quartiles(second for row in own for second in row.run.seconds) for name, own in by_machine.items()}

@@ -1,9 +1,10 @@
 """A study as a page: one HTML file with text, tables and plots that opens offline."""
 
+from ..table import Table
 from . import figures
-from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, Layer, Paragraph, Table
+from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, Layer, Paragraph
 from .document import html
-from .specs import pick, resolve
+from .figure_spec import pick, resolve
 from .thumbnails import thumbnail
 
 __all__ = [

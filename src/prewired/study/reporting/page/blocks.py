@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .specs import check
+from ..table import Table
+from .figure_spec import check
 
 
 @dataclass(frozen=True)
@@ -51,29 +52,6 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of texts whose first column names its lines; it can be sorted by every column.
-
-    Raises:
-        ValueError: for a line that is not as long as the header.
-
-    Example:
-        >>> Table("Scores", ("family", "accuracy"), (("biregular", "89.2 %"),)).notes
-        ()
-    """
-
-    title: str
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for line in self.lines:
-            if len(line) != len(self.header):
-                raise ValueError(f"expected {len(self.header)} cells as in the header, got {len(line)}: {line}")
-
-
-@dataclass(frozen=True)
 class Choice:
     """A select above a plot; the first option is chosen at the start."""
 
@@ -115,9 +93,9 @@ class Figure:
     Args:
         title: a short one.
         description: what the plot shows, in words; it also names the plot to screen readers.
-        spec: a Plotly figure, {"data": [...], "layout": {...}}; values that depend on choices are made by `specs.pick`.
-            The colours "ink", "muted", "accent" and "surface" are those of the page; others are kept legible in both
-            its themes.
+        spec: a Plotly figure, {"data": [...], "layout": {...}}; values that depend on choices are made by
+            `figure_spec.pick`. The colours "ink", "muted", "accent" and "surface" are those of the page; others are
+            kept legible in both its themes.
         table: the same numbers.
         choices: the selects above the plot.
         cards: what is shown of its points, if anything.

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from . import render
-from .blocks import Block, Bullets, Code, Figure, Heading, Layer, Paragraph, Table
-from .specs import embedded
+from ..table import Table
+from . import block_html
+from .blocks import Block, Bullets, Code, Figure, Heading, Layer, Paragraph
+from .figure_spec import embedded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 _NO_SCRIPT = "The plots need JavaScript; the numbers of each are in the table below it."
@@ -97,7 +98,7 @@ def _own(name: str) -> str:
 
 def _contents(blocks: Sequence[Block]) -> str:
     entries = "\n".join(
-        f'<li class="l{block.level}"><a href="#b{place}">{render.inline(block.text)}</a></li>'
+        f'<li class="l{block.level}"><a href="#b{place}">{block_html.inline(block.text)}</a></li>'
         for place, block in enumerate(blocks)
         if isinstance(block, Heading) and block.level <= 3
     )
@@ -123,17 +124,17 @@ def _body(blocks: Sequence[Block]) -> Iterator[str]:
 def _block(block: Block, name: str, level: int) -> str:
     match block:
         case Heading():
-            return render.heading(block, name)
+            return block_html.heading(block, name)
         case Paragraph():
-            return render.paragraph(block, name)
+            return block_html.paragraph(block, name)
         case Bullets():
-            return render.bullets(block, name)
+            return block_html.bullets(block, name)
         case Code():
-            return render.code(block, name)
+            return block_html.code(block, name)
         case Table():
-            return render.table(block, name)
+            return block_html.table(block, name)
         case Figure():
-            return render.figure(block, name, min(level + 1, 6))
+            return block_html.figure(block, name, min(level + 1, 6))
 
 
 def _layers(figures: Sequence[Figure]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .ranks import Values, complete_cases, rounded
+from .rank_correlations import Values, complete_cases, rounded
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
 
     Example:
         >>> x = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-        >>> found = quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
-        >>> found.square < 0, round(found.turning_point, 1), found.inside
+        >>> result = quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
+        >>> result.square < 0, round(result.turning_point, 1), result.inside
         (True, 6.0, True)
 
     Source: MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3); Lind and Mehlum, "With or without U?",
@@ -104,8 +104,8 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
 
     Example:
         >>> x = [1, 2, 3, 4, 5, 6, 7, 8]
-        >>> found = leave_one_family_out([2 * v for v in x], [0.1] * 8, x, ["a", "b", "c", "d"] * 2)
-        >>> round(found.r2_with_metric, 3), found.r2_density
+        >>> result = leave_one_family_out([2 * v for v in x], [0.1] * 8, x, ["a", "b", "c", "d"] * 2)
+        >>> round(result.r2_with_metric, 3), result.r2_density
         (1.0, 0.0)
 
     Source: Roberts et al., "Cross-validation strategies for data with ... hierarchical ... structure", 2017.

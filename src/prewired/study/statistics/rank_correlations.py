@@ -85,8 +85,10 @@ def partial_spearman(x: Values, y: Values, given: Sequence[Values]) -> Correlati
     n = len(a)
     if n < 3:
         return Correlation(math.nan, math.nan, n)
+    # Centred ranks: a regression on them needs no constant.
     a, b, *columns = (ranks(column) - (n + 1) / 2 for column in (a, b, *columns))
     basis = _orthonormal(columns, n)
+    # What is left of x and y after projection on the span of the ranks of `given`.
     rest_a, rest_b = (column - basis @ (basis.T @ column) for column in (a, b))
     determined = any(rest @ rest <= _TINY * (all_ @ all_) for rest, all_ in ((rest_a, a), (rest_b, b)))
     if determined or n < basis.shape[1] + 3:
@@ -170,12 +172,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    for place, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - place) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p_values, float)
+    is_test = ~np.isnan(adjusted)
+    if is_test.any():
+        adjusted[is_test] = multipletests(adjusted[is_test], method="holm")[1]
+    return adjusted.tolist()
 
 
 def _orthonormal(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -192,12 +195,15 @@ def _p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
     """The share of pairings whose correlation is as strong; a and b are residuals, at right angles to the basis."""
     n = len(a)
     columns, length = np.column_stack([a, basis]), b @ b
+    # A pairing as strong as the observed one must not be missed by rounding: the threshold is a little lower.
     as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - _TINY * math.sqrt(a @ a)
     pairings = _pairings(n)
     for start in range(0, len(pairings), _ROWS):
+        # Freedman and Lane: permute the residuals of y, regress them anew on `given`, correlate what is left with x.
         products = b[pairings[start : start + _ROWS]] @ columns
         left = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), _TINY * length)
         as_strong += int(np.count_nonzero(np.abs(products[:, 0]) >= observed * np.sqrt(left)))
+    # Of randomly drawn pairings the observed one counts as one more, so that p is never 0 and not too small.
     return as_strong / len(pairings) if n <= EXACT else (as_strong + 1) / (len(pairings) + 1)
 
 

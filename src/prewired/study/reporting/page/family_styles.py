@@ -52,13 +52,13 @@ def looks(families: Iterable[str]) -> dict[str, Look]:
     variants: dict[str, list[str]] = {}
     for text in texts:
         variants.setdefault(base_family(text), []).append(text)
-    found: dict[str, Look] = {}
+    result: dict[str, Look] = {}
     for name, of_name in variants.items():
         if len(of_name) == 1:
-            found[of_name[0]] = _free(name, set(found.values()))
+            result[of_name[0]] = _free(name, set(result.values()))
         else:
-            found |= _ladder(name, of_name, set(found.values()))
-    return found
+            result |= _ladder(name, of_name, set(result.values()))
+    return result
 
 
 def order(families: Iterable[str]) -> list[str]:

@@ -11,31 +11,31 @@ import numpy as np
 from ...nn.reference_layers import COMPARATORS
 from ..running.step_timing import Timing, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Summary, percent
-from .analysed import Report
+from .report_data import Report
 from .table import Table
 
 Summaries = Mapping[tuple[str, float | None, str], Summary]
-Cells = dict[tuple[str, float], dict[str, Timing]]
+TimedCells = dict[tuple[str, float], dict[str, Timing]]
 
 
-def speed_table(report: Report) -> Table:
+def build_speed_table(report: Report) -> Table:
     """A line per data set and density: milliseconds per training step, and how many times as fast as the dense net."""
-    found = cells(report.study.timings)
+    result = group_timings(report.study.timings)
     usual = carrier(report.study.config.families)
     others = (usual, DENSE_NARROW, *COMPARATORS)
-    lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in found.items())
+    lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in result.items())
     header = ("cell", "dense\n[ms]", "slowest\nfamily", "median\nfamily", "fastest\nfamily")
     header += tuple(name.replace(" ", "\n") for name in others)
-    return Table("Time of a training step", header, lines, tuple(_speed_notes(report, found)))
+    return Table("Time of a training step", header, lines, tuple(_speed_notes(report, result)))
 
 
-def time_to_target_table(report: Report) -> Table:
+def build_time_to_target_table(report: Report) -> Table:
     """A line per net: epochs to 95 % of the dense net's validation score, at the speed of its steps in seconds."""
-    summaries = by_net(report)
+    summaries = summaries_by_net(report)
     lines, places = [], []
-    for (data, density), timed in cells(report.study.timings).items():
+    for (data, density), timed in group_timings(report.study.timings).items():
         for what in (what for what in timed if what not in COMPARATORS):
-            one, timing = summary_of(summaries, timed[what]), timed[what]
+            one, timing = find_summary(summaries, timed[what]), timed[what]
             if one is None:
                 continue
             mine, dense = seconds_to_target(summaries, timing), seconds_of_dense(summaries, timed)
@@ -45,11 +45,11 @@ def time_to_target_table(report: Report) -> Table:
                     what,
                     f"{data}, {percent(density)}",
                     timing.kernel or "-",
-                    _epochs(one),
+                    _format_epochs(one),
                     f"{timing.steps_per_epoch:,}",
                     f"{timing.ms[1]:.3g}",
                     f"{mine:.3g}" if one.n_reached else "-",
-                    times(dense / mine) if all_reach(one) else "-",
+                    format_ratio(dense / mine) if all_reach_target(one) else "-",
                 )
             )
     header = ("net", "cell", "kernel", "epochs\nto 95 %", "steps\nper epoch", "ms\nper step", "seconds\nto 95 %")
@@ -62,20 +62,20 @@ def time_to_target_table(report: Report) -> Table:
     return Table("Time to 95 %", (*header, "as fast\nas dense"), tuple(lines), (note,) if lines else (), breaks)
 
 
-def cells(timings: Sequence[Timing]) -> Cells:
+def group_timings(timings: Sequence[Timing]) -> TimedCells:
     """The timings that are compared with each other: (data, density) -> name -> timing.
 
     Example:
-        >>> cells([])
+        >>> group_timings([])
         {}
     """
-    found: Cells = {}
+    result: TimedCells = {}
     for timing in timings:
-        found.setdefault((timing.data, timing.density), {})[timing.what] = timing
-    return found
+        result.setdefault((timing.data, timing.density), {})[timing.what] = timing
+    return result
 
 
-def families(timed: Mapping[str, Timing]) -> list[Timing]:
+def family_timings(timed: Mapping[str, Timing]) -> list[Timing]:
     """The timings of the study's families among those of a cell."""
     return [timing for what, timing in timed.items() if what not in (*REFERENCES, *COMPARATORS)]
 
@@ -87,58 +87,58 @@ def seconds_to_target(summaries: Summaries, timing: Timing) -> float:
         summaries: by data, density and label.
         timing: of the net's steps.
     """
-    one = summary_of(summaries, timing)
+    one = find_summary(summaries, timing)
     return math.nan if one is None else one.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
 
 
 def seconds_of_dense(summaries: Summaries, timed: Mapping[str, Timing]) -> float:
     """Those of the dense net beside which a cell was timed; NaN where not all of its runs get there."""
-    one = summary_of(summaries, timed[DENSE])
-    return math.nan if one is None or not all_reach(one) else seconds_to_target(summaries, timed[DENSE])
+    one = find_summary(summaries, timed[DENSE])
+    return math.nan if one is None or not all_reach_target(one) else seconds_to_target(summaries, timed[DENSE])
 
 
-def by_net(report: Report) -> Summaries:
+def summaries_by_net(report: Report) -> Summaries:
     """The summaries by data, density and label."""
     return {(one.data, one.density, one.label): one for one in report.summaries}
 
 
-def summary_of(summaries: Summaries, timing: Timing) -> Summary | None:
+def find_summary(summaries: Summaries, timing: Timing) -> Summary | None:
     """What the runs of a timed net gave; None where it has no finished run."""
     density = None if timing.what == DENSE else timing.density
     return summaries.get((timing.data, density, timing.what))
 
 
-def all_reach(one: Summary) -> bool:
+def all_reach_target(one: Summary) -> bool:
     """Whether all runs of a net come to the target."""
     return one.n_reached == one.n_runs
 
 
-def _epochs(one: Summary) -> str:
+def _format_epochs(one: Summary) -> str:
     if not one.n_reached:
         return "-"
-    return f"{one.epochs_to_target:.1f}" + ("" if all_reach(one) else f" ({one.n_reached}/{one.n_runs})")
+    return f"{one.epochs_to_target:.1f}" + ("" if all_reach_target(one) else f" ({one.n_reached}/{one.n_runs})")
 
 
 def _speed_line(data: str, density: float, timed: Mapping[str, Timing], others: Sequence[str]) -> tuple[str, ...]:
     dense = timed[DENSE].ms[1]
-    ms = [timing.ms[1] for timing in families(timed)] or [math.nan]
+    ms = [timing.ms[1] for timing in family_timings(timed)] or [math.nan]
 
-    def told(value: float) -> str:
-        return "-" if math.isnan(value) else f"{value:.3g} ({times(dense / value)})"
+    def format_time(value: float) -> str:
+        return "-" if math.isnan(value) else f"{value:.3g} ({format_ratio(dense / value)})"
 
-    spread = [told(value) for value in (max(ms), float(np.median(ms)), min(ms))]
-    beside = [told(timed[what].ms[1]) if what in timed else "-" for what in others]
+    spread = [format_time(value) for value in (max(ms), float(np.median(ms)), min(ms))]
+    beside = [format_time(timed[what].ms[1]) if what in timed else "-" for what in others]
     return f"{data}, {percent(density)}", f"{dense:.3g}", *spread, *beside
 
 
-def _speed_notes(report: Report, found: Cells) -> list[str]:
-    timings = [timing for timed in found.values() for timing in timed.values() if not timing.problem]
+def _speed_notes(report: Report, result: TimedCells) -> list[str]:
+    timings = [timing for timed in result.values() for timing in timed.values() if not timing.problem]
     if not timings:
         return []
     config = report.study.config
     spread = float(np.median([(timing.ms[2] - timing.ms[0]) / timing.ms[1] for timing in timings]))
     graphs = dict.fromkeys(
-        carrier([one.what for one in families(timed)]) for timed in found.values() if families(timed)
+        carrier([one.what for one in family_timings(timed)]) for timed in result.values() if family_timings(timed)
     )
     notes = [
         f"Milliseconds of a whole training step (rows drawn, forward, loss, backward, fused {config.optimizer}; batch "
@@ -149,17 +149,17 @@ def _speed_notes(report: Report, found: Cells) -> list[str]:
         f"{', '.join(COMPARATORS)}: the graph of {' or '.join(graphs)}, run without this package.",
     ]
     left_out: dict[str, list[str]] = {}
-    for (data, density), timed in found.items():
+    for (data, density), timed in result.items():
         for what in (what for what, timing in timed.items() if timing.problem):
             left_out.setdefault(f"{what} ({timed[what].problem})", []).append(f"{data}, {percent(density)}")
     return notes + [f"Not timed: {what} at {'; '.join(where)}." for what, where in left_out.items()]
 
 
-def times(ratio: float) -> str:
+def format_ratio(ratio: float) -> str:
     """How many times something is something else.
 
     Example:
-        >>> times(2.5), times(float("nan"))
+        >>> format_ratio(2.5), format_ratio(float("nan"))
         ('2.50x', '-')
     """
     return "-" if math.isnan(ratio) else f"{ratio:.2f}x"

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent
-from . import groups
-from .blocks import Figure, Table
-from .groups import SETTING
-from .looks import Look, looks, order
-from .parts import REFERENCES, axis, choices, hover, markers, per_epoch
-from .specs import pick
+from ...statistics.study_rows import group_by, mean_test_score
+from ..number_format import format_number, format_score
+from ..table import Table
+from . import row_groups
+from .blocks import Figure
+from .family_styles import Look, looks, order
+from .figure_spec import pick
+from .row_groups import SETTING, mean_of_known
+from .trace_parts import REFERENCE_LINES, axis, choices, hover, markers, per_epoch
 
 if TYPE_CHECKING:
     from ...statistics import Row
@@ -44,13 +47,13 @@ def cost_frontier(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    look = looks(row.family for row in rows if groups.is_sparse(row))
+    settings = row_groups.sparse_settings(rows)
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
     data, labels, lines = {}, {}, []
     for name, inside in settings.items():
-        nets = groups.grouped([*groups.references(rows, inside), *inside], lambda row: (row.family, row.density))
+        nets = group_by([*row_groups.references(rows, inside), *inside], lambda row: (row.family, row.density))
         data[name] = [*_fronts(nets), *_traces(nets, look)]
-        labels[name] = groups.score_label(inside, "test")
+        labels[name] = row_groups.score_label(inside, "test")
         lines += _lines(name, nets)
     ticks = {"type": "log", "dtick": "D2", "tickformat": ",.4~r"}
     layout = {
@@ -82,28 +85,24 @@ def pareto(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
         >>> pareto([1, 2, 3, 4], [0.5, 0.4, 0.7, 0.7])
         [0, 2]
     """
-    known = (k for k in range(len(costs)) if not math.isnan(costs[k]) and not math.isnan(scores[k]))
+    candidates = (k for k in range(len(costs)) if not math.isnan(costs[k]) and not math.isnan(scores[k]))
     best, front = -math.inf, []
-    for k in sorted(known, key=lambda k: (costs[k], -scores[k])):
+    for k in sorted(candidates, key=lambda k: (costs[k], -scores[k])):
         if scores[k] > best:
             best = scores[k]
             front.append(k)
     return front
 
 
-def _score(rows: Sequence[Row]) -> float:
-    return groups.mean(row.run.test_score for row in rows)
-
-
 def _front(nets: Mapping[Net, Sequence[Row]], cost: str) -> list[tuple[Net, float, float]]:
-    names, costs = list(nets), [groups.mean(COSTS[cost](row) for row in rows) for rows in nets.values()]
-    scores = [_score(rows) for rows in nets.values()]
+    names, costs = list(nets), [mean_of_known(COSTS[cost](row) for row in rows) for rows in nets.values()]
+    scores = [mean_test_score(rows) for rows in nets.values()]
     return [(names[k], costs[k], scores[k]) for k in pareto(costs, scores)]
 
 
 def _fronts(nets: Mapping[Net, Sequence[Row]]) -> list[dict[str, Any]]:
     """The front, of each cost."""
-    factor = groups.scale(next(iter(nets.values())))
+    factor = row_groups.scale(next(iter(nets.values())))
     fronts = {cost: _front(nets, cost) for cost in COSTS}
     return [
         {
@@ -124,17 +123,20 @@ def _traces(nets: Mapping[Net, Sequence[Row]], look: Mapping[str, Look]) -> list
     traces = []
     for family in [*(ref for ref in (DENSE, DENSE_NARROW) if ref in names), *order(names - {DENSE, DENSE_NARROW})]:
         of_family = {density: rows for (name, density), rows in nets.items() if name == family}
-        x = {cost: [groups.mean(map(of, rows)) for rows in of_family.values()] for cost, of in COSTS.items()}
-        shown = {DENSE: Look("ink", "star"), DENSE_NARROW: Look(REFERENCES[DENSE_NARROW][0], "diamond-tall")}
+        x = {cost: [mean_of_known(map(of, rows)) for rows in of_family.values()] for cost, of in COSTS.items()}
+        dense_styles = {
+            DENSE: Look("ink", "star"),
+            DENSE_NARROW: Look(REFERENCE_LINES[DENSE_NARROW][0], "diamond-tall"),
+        }
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": family,
                 "x": pick(COST, x),
-                "y": [groups.scale(rows) * _score(rows) for rows in of_family.values()],
+                "y": [row_groups.scale(rows) * mean_test_score(rows) for rows in of_family.values()],
                 "text": ["equal width" if d is None else percent(d) for d in of_family],
-                "marker": markers(shown.get(family) or look[family], 12 if family in shown else 9),
+                "marker": markers(dense_styles.get(family) or look[family], 12 if family in dense_styles else 9),
                 "hovertemplate": hover(family, "%{text}", "%{x:,.4~r}, %{y:.4~r}"),
             }
         )
@@ -148,10 +150,10 @@ def _lines(name: str, nets: Mapping[Net, Sequence[Row]]) -> list[tuple[str, ...]
             net[0],
             name,
             "-" if net[1] is None else percent(net[1]),
-            groups.score_text(rows, _score(rows)),
-            f"{groups.mean(row.run.n_parameters for row in rows):,.0f}",
-            f"{groups.mean(row.n_bytes for row in rows):,.0f}",
-            groups.number_text(groups.mean(map(per_epoch, rows))),
+            format_score(mean_test_score(rows), row_groups.is_accuracy(rows)),
+            f"{mean_of_known(row.run.n_parameters for row in rows):,.0f}",
+            f"{mean_of_known(row.n_bytes for row in rows):,.0f}",
+            format_number(mean_of_known(map(per_epoch, rows))),
             ", ".join(cost for cost in COSTS if net in fronts[cost]) or "-",
         )
         for net, rows in nets.items()

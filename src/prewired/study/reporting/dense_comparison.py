@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, equivalent_means, percent
-from ..statistics.rows import groups
-from .analysed import Report, densities
+from ..statistics.study_rows import group_by, mean_test_score
+from .number_format import format_equivalence, format_score
+from .report_data import Report, densities_of_data
 from .table import Table
-from .texts import difference, score
 
 CHOSEN, FIXED = "best by validation", "biregular"
 
 
-def reference_table(report: Report) -> Table:
+def build_dense_comparison(report: Report) -> Table:
     """A line per density and data set: the family that validation chooses, and random biregular, against dense nets."""
     lines = []
-    for data, shares in densities(report.study).items():
+    for data, shares in densities_of_data(report.study).items():
         rows = [row for row in report.study.rows if row.data == data]
         dense = [row for row in rows if row.family == DENSE]
         for density in shares:
@@ -33,11 +33,11 @@ def reference_table(report: Report) -> Table:
                             f"{data}, {percent(density)}",
                             how,
                             label,
-                            score(_mean(chosen), report.is_accuracy),
-                            score(_mean(narrow), report.is_accuracy),
-                            _told(against(chosen, narrow, report), report),
-                            score(_mean(dense), report.is_accuracy),
-                            _told(against(chosen, dense, report), report),
+                            format_score(mean_test_score(chosen), report.is_accuracy),
+                            format_score(mean_test_score(narrow), report.is_accuracy),
+                            _format_comparison(against(chosen, narrow, report), report),
+                            format_score(mean_test_score(dense), report.is_accuracy),
+                            _format_comparison(against(chosen, dense, report), report),
                         )
                     )
     header = ("cell", "chosen", "family", "sparse", "equal parameters", "difference", "equal width", "difference ")
@@ -57,7 +57,7 @@ def _tuning(report: Report) -> str:
 
 def best_by_validation(sparse: Sequence[Row]) -> list[Row]:
     """The rows of the family with the highest mean validation score."""
-    families = groups(sparse, lambda row: row.label)
+    families = group_by(sparse, lambda row: row.label).values()
     return max(families, key=lambda rows: float(np.mean([row.run.chosen_score for row in rows])), default=[])
 
 
@@ -73,16 +73,11 @@ def against(chosen: Sequence[Row], others: Sequence[Row], report: Report) -> Equ
 
 def units(rows: Sequence[Row]) -> list[float]:
     """The mean test score of every graph, or the score of every training where there is a single graph."""
-    graphs = groups(rows, lambda row: row.digests)
+    graphs = list(group_by(rows, lambda row: row.digests).values())
     if len(graphs) == 1:
         return [row.run.test_score for row in rows]
-    return [_mean(graph) for graph in graphs]
+    return [mean_test_score(graph) for graph in graphs]
 
 
-def _mean(rows: Sequence[Row]) -> float:
-    return float(np.mean([row.run.test_score for row in rows]))
-
-
-def _told(found: Equivalence, report: Report) -> str:
-    texts = [difference(value, report.is_accuracy) for value in (found.difference, found.low, found.high)]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}], {found.verdict}"
+def _format_comparison(comparison: Equivalence, report: Report) -> str:
+    return f"{format_equivalence(comparison, report.is_accuracy)}, {comparison.verdict}"

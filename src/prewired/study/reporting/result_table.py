@@ -7,15 +7,15 @@ from itertools import pairwise
 
 from ..nets import layer_fan_ins
 from ..statistics import REFERENCES, Summary, coinciding, percent
-from .analysed import PRIMARY_METRIC, Report, machines, sizes, versions
+from .number_format import format_bytes, format_count, format_metric, format_score
+from .report_data import PRIMARY_METRIC, Report, machines, sizes, versions
 from .table import Table
-from .texts import count, n_bytes, number, score
 
 NOTICEABLE = 0.005  # a realised density this much off the requested one, relative to it, is told
 SHOWN_METRICS = (PRIMARY_METRIC, "algebraic_connectivity", "normalized_product_spectral_gap")
 
 
-def results_table(report: Report, data: str) -> Table:
+def build_result_table(report: Report, data: str) -> Table:
     """A line for each family at each density, and for the dense references."""
     summaries = [summary for summary in report.summaries if summary.data == data]
     several_seeds = report.study.config.train_seeds > 1
@@ -36,21 +36,21 @@ def _results_line(report: Report, summary: Summary, several_seeds: bool) -> tupl
         summary.label,
         "-" if summary.density is None else percent(summary.density),
         str(summary.n_graphs) if summary.label not in REFERENCES else "-",
-        score(summary.score, accuracy, unit=False),
-        score(summary.score_sd, accuracy, unit=False),
-        *([score(summary.seed_sd, accuracy, unit=False)] if several_seeds else []),
+        format_score(summary.score, accuracy, unit=False),
+        format_score(summary.score_sd, accuracy, unit=False),
+        *([format_score(summary.seed_sd, accuracy, unit=False)] if several_seeds else []),
         f"{summary.n_parameters:,}",
-        n_bytes(summary.n_bytes),
-        _epochs(summary, report.study.config.epochs),
+        format_bytes(summary.n_bytes),
+        _format_epochs(summary, report.study.config.epochs),
         f"{summary.area:.3f}",
         f"{summary.learning_rate:.2g}",
         f"{summary.seconds[1]:.3g}",
         "-" if math.isnan(summary.ratio) else f"{summary.ratio:.2f}x",
-        *(number(summary.metrics.get(metric, math.nan)) for metric in SHOWN_METRICS),
+        *(format_metric(summary.metrics.get(metric, math.nan)) for metric in SHOWN_METRICS),
     )
 
 
-def _epochs(summary: Summary, n_epochs: int) -> str:
+def _format_epochs(summary: Summary, n_epochs: int) -> str:
     if not summary.n_reached:
         return f">{n_epochs}"
     share = f" ({summary.n_reached}/{summary.n_runs})" if summary.n_reached < summary.n_runs else ""
@@ -68,9 +68,9 @@ def _results_notes(report: Report, data: str) -> list[str]:
         f"epochs to 95 %: not defined, the dense net ends without a positive validation {name}."
         if math.isnan(target)
         else f"epochs to 95 %: until validation {name} is 95 % of the dense net's, "
-        f"{score(target, report.is_accuracy)}; mean over the runs that "
+        f"{format_score(target, report.is_accuracy)}; mean over the runs that "
         "get there, with their share where some do not. area: mean of the validation "
-        f"{name} over {count(config.epochs, 'epoch')}.",
+        f"{name} over {format_count(config.epochs, 'epoch')}.",
         "vs dense: median seconds per epoch over those of the dense net of equal width. dense narrow: at most as many "
         "parameters as the sparse nets of that density.",
     ]

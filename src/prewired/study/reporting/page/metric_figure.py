@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...statistics import REFERENCES, percent
-from . import groups
-from .blocks import Cards, Figure, Layer, Table
-from .groups import DENSITY, SETTING
-from .looks import Look, looks, order
-from .parts import METHOD, axis, choices, hover, markers, reference_curve
-from .specs import pick
+from ...statistics import PRIMARY_METRIC, REFERENCES, percent
+from ...statistics.study_rows import group_by
+from ..number_format import format_number, format_score, in_words
+from ..table import Table
+from . import row_groups
+from .blocks import Cards, Figure, Layer
+from .family_styles import Look, looks, order
+from .figure_spec import pick
+from .row_groups import DENSITY, SETTING, mean_of_known, sd_of_known
 from .thumbnails import png
+from .trace_parts import METHOD, axis, choices, hover, markers, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
 
 METRIC = "Metric"
-PRIMARY = "normalized_spectral_gap"  # chosen before any figure was seen
 _KEY = 12  # letters of a digest
 
 
@@ -45,27 +47,27 @@ def score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray], rec
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    graphs = [graph for inside in settings.values() for graph in groups.grouped(inside, groups.graph_of).values()]
+    settings = row_groups.sparse_settings(rows)
+    graphs = [graph for inside in settings.values() for graph in group_by(inside, row_groups.graph_of).values()]
     metrics = _metrics(graphs)
     place = {id(graph[0]): k for k, graph in enumerate(graphs)}
-    look = looks(row.family for row in rows if groups.is_sparse(row))
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
     data, labels = {}, {}
     for name, inside in settings.items():
-        cells = {percent(d): [row for row in inside if row.density == d] for d in groups.densities(inside)}
-        dense = groups.references(rows, inside)
+        cells = {percent(d): [row for row in inside if row.density == d] for d in row_groups.densities(inside)}
+        dense = row_groups.references(rows, inside)
         data[name] = pick(
             DENSITY,
             {d: [*_levels(dense, cell, metrics), *_traces(cell, metrics, look, place)] for d, cell in cells.items()},
         )
-        labels[name] = groups.score_label(inside, "test")
-    x_title = pick(METRIC, {_words(metric): _words(metric) for metric in metrics})
+        labels[name] = row_groups.score_label(inside, "test")
+    x_title = pick(METRIC, {in_words(metric): in_words(metric) for metric in metrics})
     spec = {
         "data": pick(SETTING, data),
         "layout": {"xaxis": axis(x_title), "yaxis": axis(pick(SETTING, labels))},
     }
-    found = [percent(d) for d in groups.densities(row for graph in graphs for row in graph)]
-    options = {METRIC: [_words(metric) for metric in metrics], DENSITY: found, SETTING: list(settings)}
+    result = [percent(d) for d in row_groups.densities(row for graph in graphs for row in graph)]
+    options = {METRIC: [in_words(metric) for metric in metrics], DENSITY: result, SETTING: list(settings)}
     return Figure(
         "Score of every graph against a metric",
         f"A point is a graph; its bar is one standard deviation over training seeds. {METHOD} "
@@ -83,28 +85,24 @@ def _metrics(graphs: Sequence[Sequence[Row]]) -> list[str]:
     names = {metric for graph in graphs for metric in graph[0].metrics}
     if not names:
         raise ValueError("expected rows with metrics, got none; measure the graphs of the study")
-    return sorted(names, key=lambda name: (name != PRIMARY, name))
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")
+    return sorted(names, key=lambda name: (name != PRIMARY_METRIC, name))
 
 
 def _traces(cell: Sequence[Row], metrics: Sequence[str], look: Mapping[str, Look], place: Mapping[int, int]) -> Any:
     """A trace per family."""
-    by_family = groups.grouped(cell, lambda row: row.family)
-    traces, factor = [], groups.scale(cell)
+    by_family = group_by(cell, lambda row: row.family)
+    traces, factor = [], row_groups.scale(cell)
     for family in order(by_family):
-        graphs = list(groups.grouped(by_family[family], groups.graph_of).values())
-        spreads = [factor * groups.sd(row.run.test_score for row in graph) for graph in graphs]
+        graphs = list(group_by(by_family[family], row_groups.graph_of).values())
+        spreads = [factor * sd_of_known(row.run.test_score for row in graph) for graph in graphs]
         bars = {"type": "data", "array": spreads, "thickness": 1, "width": 0, "color": look[family].colour}
-        values = {_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
+        values = {in_words(m): [graph[0].metrics.get(m, math.nan) for graph in graphs] for m in metrics}
         trace = {
             "type": "scatter",
             "mode": "markers",
             "name": family,
             "x": pick(METRIC, values),
-            "y": [factor * groups.mean(row.run.test_score for row in graph) for graph in graphs],
+            "y": [factor * mean_of_known(row.run.test_score for row in graph) for graph in graphs],
             "customdata": [place[id(graph[0])] for graph in graphs],
             "marker": markers(look[family]),
             "hovertemplate": hover(family, "%{x:.4~g}, %{y:.4~r}"),
@@ -117,9 +115,11 @@ def _levels(dense: Sequence[Row], cell: Sequence[Row], metrics: Sequence[str]) -
     """The scores of the dense nets, as level lines over the range of the metric."""
     values = {metric: [row.metrics.get(metric, math.nan) for row in cell] for metric in metrics}
     there = {metric: [value for value in of if not math.isnan(value)] or [math.nan] for metric, of in values.items()}
-    x = pick(METRIC, {_words(metric): [min(of), max(of)] for metric, of in there.items()})
-    nets = groups.grouped((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
-    scores = {name: groups.scale(cell) * groups.mean(row.run.test_score for row in net) for name, net in nets.items()}
+    x = pick(METRIC, {in_words(metric): [min(of), max(of)] for metric, of in there.items()})
+    nets = group_by((row for row in dense if row.density in (None, cell[0].density)), lambda row: row.family)
+    scores = {
+        name: row_groups.scale(cell) * mean_of_known(row.run.test_score for row in net) for name, net in nets.items()
+    }
     return [reference_curve(name, x, [scores[name]] * 2) for name in REFERENCES if name in scores]
 
 
@@ -132,12 +132,12 @@ def _cards(
     store = {}
     for digest, row, k in {d: (d, graph[0], k) for graph in graphs for k, d in enumerate(graph[0].digests)}.values():
         size = f"{row.sizes[k]} to {row.sizes[k + 1]}" if len(row.sizes) > k + 1 else ""
-        made = recipes.get(digest, "")
-        caption = "\n".join(text for text in (size, made, f"digest {digest[:_KEY]}") if text)
+        recipe = recipes.get(digest, "")
+        caption = "\n".join(text for text in (size, recipe, f"digest {digest[:_KEY]}") if text)
         store[digest[:_KEY]] = Layer(png(pictures[digest]) if digest in pictures else b"", caption)
     return Cards(
         tuple(graph[0].family for graph in graphs),
-        ("density", "setting", "test score", "scores by seed", "graph seed", *(_words(m) for m in metrics)),
+        ("density", "setting", "test score", "scores by seed", "graph seed", *(in_words(m) for m in metrics)),
         tuple(_facts(graph, metrics) for graph in graphs),
         tuple(tuple(digest[:_KEY] for digest in graph[0].digests) for graph in graphs),
         store,
@@ -146,14 +146,16 @@ def _cards(
 
 def _facts(graph: Sequence[Row], metrics: Sequence[str]) -> tuple[str, ...]:
     first, scores = graph[0], [row.run.test_score for row in graph]
-    by_seed = ", ".join(groups.score_text(graph, score) for score in scores) if len(scores) > 1 else ""
+    by_seed = (
+        ", ".join(format_score(score, row_groups.is_accuracy(graph)) for score in scores) if len(scores) > 1 else ""
+    )
     return (
         percent(first.density or math.nan),
-        groups.setting(first),
-        groups.score_text(graph, groups.mean(scores)),
+        row_groups.setting(first),
+        format_score(mean_of_known(scores), row_groups.is_accuracy(graph)),
         by_seed,
         "" if first.graph_seed is None else str(first.graph_seed),
-        *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+        *(format_number(first.metrics.get(metric)) for metric in metrics),
     )
 
 
@@ -164,15 +166,15 @@ def _table(graphs: Sequence[Sequence[Row]], metrics: Sequence[str], several: boo
         lines.append(
             (
                 first.family,
-                *((groups.setting(first),) if several else ()),
+                *((row_groups.setting(first),) if several else ()),
                 percent(first.density or math.nan),
                 "-" if first.graph_seed is None else str(first.graph_seed),
-                groups.score_text(graph, groups.mean(scores)),
-                groups.score_text(graph, groups.sd(scores)),
+                format_score(mean_of_known(scores), row_groups.is_accuracy(graph)),
+                format_score(sd_of_known(scores), row_groups.is_accuracy(graph)),
                 str(len(scores)),
-                *(groups.number_text(first.metrics.get(metric)) for metric in metrics),
+                *(format_number(first.metrics.get(metric)) for metric in metrics),
             )
         )
     head = ("family", *(("setting",) if several else ()), "density", "graph seed", "test score", "sd", "runs")
     notes = ("sd: over the training seeds of a graph.",)
-    return Table("Scores and metrics of every graph", (*head, *map(_words, metrics)), tuple(lines), notes)
+    return Table("Scores and metrics of every graph", (*head, *map(in_words, metrics)), tuple(lines), notes)

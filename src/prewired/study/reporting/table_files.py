@@ -11,16 +11,16 @@ from typing import Any
 
 from ..running.database import finite
 from ..statistics import TARGET_SHARE, Row, quartiles
-from .analysed import Report, machines, versions
-from .sentences import sentences
+from .all_tables import build_tables
+from .report_data import Report, machines, versions
+from .sentences import describe_findings
 from .table import Table
-from .tables import tables
 
 SHARES_OF_DENSE = (0.9, 0.95, 0.99, 1.0)  # of its validation score: how many epochs and seconds a run takes to each
 NAMES = ("table.md", "results.csv", "results.parquet", "summary.json")
 
 
-def write(report: Report, folder: str | Path) -> list[Path]:
+def write_tables(report: Report, folder: str | Path) -> list[Path]:
     """Write table.md, results.csv (a line per run), the same as results.parquet, and summary.json into the folder.
 
     Args:
@@ -31,7 +31,7 @@ def write(report: Report, folder: str | Path) -> list[Path]:
         The paths; that of the Parquet file only where pyarrow is installed.
     """
     folder = Path(folder)
-    (folder / "table.md").write_text(markdown(report), encoding="utf-8")
+    (folder / "table.md").write_text(format_markdown(report), encoding="utf-8")
     lines = [_line(report, row) for row in report.study.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
     with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
@@ -50,18 +50,18 @@ def write(report: Report, folder: str | Path) -> list[Path]:
     return written
 
 
-def markdown(report: Report) -> str:
+def format_markdown(report: Report) -> str:
     """The whole report as Markdown."""
     study = report.study
     names = ", ".join(study.facts[name].name for name in study.config.data)
-    parts = [f"# Study on {names}", "\n".join(setup(report))]
-    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in sentences(report))]
-    for table in tables(report):
+    parts = [f"# Study on {names}", "\n".join(describe_setup(report))]
+    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in describe_findings(report))]
+    for table in build_tables(report):
         parts += [f"## {table.title}", _markdown(table), *table.notes]
     return "\n\n".join(parts) + "\n"
 
 
-def setup(report: Report) -> list[str]:
+def describe_setup(report: Report) -> list[str]:
     """How it was run, a line each."""
     study, config = report.study, report.study.config
     hidden = " - ".join(map(str, config.hidden))
@@ -100,7 +100,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "score": study.rows[0].run.score_name,
         "machines": machines(study.rows),
         "versions": versions(study.rows),
-        "findings": sentences(report),
+        "findings": describe_findings(report),
         "table": [asdict(summary) for summary in report.summaries],
         "pooled": [asdict(one) for one in analysis.pooled],
         "cells": [asdict(one) for one in analysis.cells],

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...training.run import Run
 
 Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 DENSE = "dense"
 DENSE_NARROW = "dense narrow"
 REFERENCES = (DENSE, DENSE_NARROW)
@@ -96,14 +97,14 @@ def graphs(rows: Iterable[Row]) -> list[Graph]:
 
     Trainings with the same seed and learning rate are the same training, and count once.
     """
-    found = []
-    for group in groups((row for row in rows if row.digests), lambda row: (cell(row), row.digests)):
+    result = []
+    for group in group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values():
         trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
         scores = tuple(row.run.test_score for row in reversed(trainings.values()))
         first = group[0]
         mean = mean_and_sd(scores)[0]
-        found.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
-    return found
+        result.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
+    return result
 
 
 def cell(row: Row) -> Cell:
@@ -111,12 +112,17 @@ def cell(row: Row) -> Cell:
     return Cell(row.data, math.nan if row.density is None else row.density, row.control, row.init)
 
 
-def groups(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
-    """The rows or graphs with equal keys together, in the order of their first ones."""
-    found: dict[Hashable, list[Item]] = {}
+def group_by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Put the rows or graphs with equal keys together, in the order of their first ones.
+
+    Example:
+        >>> group_by(["ab", "c", "de"], len)
+        {2: ['ab', 'de'], 1: ['c']}
+    """
+    groups: dict[Key, list[Item]] = {}
     for item in items:
-        found.setdefault(key(item), []).append(item)
-    return list(found.values())
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
@@ -130,6 +136,11 @@ def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
     if array.size == 0:
         return math.nan, math.nan
     return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else math.nan
+
+
+def mean_test_score(rows: Iterable[Row]) -> float:
+    """Return the mean test score of the runs, NaN for none."""
+    return mean_and_sd(row.run.test_score for row in rows)[0]
 
 
 def percent(share: float) -> str:

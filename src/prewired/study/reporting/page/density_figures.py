@@ -6,19 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...statistics import DENSE, DENSE_NARROW, percent, target_score
-from . import groups
-from .blocks import Figure, Table
-from .groups import SETTING
-from .looks import looks, order
-from .parts import MARGIN, METHOD, axis, choices, curve, density_axis, dodge, hover, reference_curve
-from .specs import pick
+from ...statistics import DENSE, DENSE_NARROW, TARGET_SHARE, percent, target_score
+from ...statistics.study_rows import group_by
+from ..number_format import format_number
+from ..table import Table
+from . import row_groups
+from .blocks import Figure
+from .family_styles import looks, order
+from .figure_spec import pick
+from .row_groups import SETTING, mean_of_known, sd_of_known
+from .trace_parts import AXIS_PAD, METHOD, axis, band, choices, curve, density_axis, dodge, hover, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
 
 MEASURE = "Measure"
-SHARE = 0.95  # of the dense net's final validation score
 Value = Callable[["Row"], float | None]
 
 
@@ -40,22 +42,26 @@ def score_by_density(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    labels = pick(SETTING, {name: groups.score_label(inside, "test") for name, inside in settings.items()})
+    settings = row_groups.sparse_settings(rows)
+    labels = pick(SETTING, {name: row_groups.score_label(inside, "test") for name, inside in settings.items()})
 
     def test(inside: Sequence[Row]) -> Value:
-        factor = groups.scale(inside)
+        factor = row_groups.scale(inside)
         return lambda row: factor * row.run.test_score
 
     tables = [_density_lines(name, rows, inside, test(inside)) for name, inside in settings.items()]
     traces = {name: _by_density(rows, inside, test(inside)) for name, inside in settings.items()}
-    layout = {"xaxis": density_axis(groups.densities(rows)), "yaxis": axis(labels)}
+    layout = {
+        "xaxis": pick(SETTING, {name: density_axis(row_groups.densities(own)) for name, own in settings.items()}),
+        "yaxis": axis(labels),
+    }
     return Figure(
         "Score by density",
         f"A line is a family: the mean over its graphs, with one standard deviation over them. {METHOD} "
-        "The level line is the dense net of equal width, the dashed curve the dense net of equal parameters.",
+        "The level line is the dense net of equal width, its band one standard deviation over training seeds; the "
+        "dashed curve is the dense net of equal parameters.",
         {"data": pick(SETTING, traces), "layout": layout},
-        _density_table("Mean test score, and sd over graphs", tables, groups.densities(rows)),
+        _density_table("Mean test score, and sd over graphs", tables, row_groups.densities(rows)),
         choices({SETTING: list(settings)}),
     )
 
@@ -78,45 +84,49 @@ def speed_by_density(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    target = {name: target_score(groups.references(rows, inside), SHARE) for name, inside in settings.items()}
+    settings = row_groups.sparse_settings(rows)
+    target = {name: target_score(row_groups.references(rows, inside)) for name, inside in settings.items()}
+    share = percent(TARGET_SHARE)
     measures: dict[str, Callable[[Sequence[Row]], Value]] = {
-        "epochs": lambda inside: lambda row: row.run.epochs_to(target[groups.setting(inside[0])]),
-        "seconds of training": lambda inside: lambda row: row.run.seconds_to(target[groups.setting(inside[0])]),
+        "epochs": lambda inside: lambda row: row.run.epochs_to(target[row_groups.setting(inside[0])]),
+        "seconds of training": lambda inside: lambda row: row.run.seconds_to(target[row_groups.setting(inside[0])]),
     }
     traces, tables = {}, []
     for name, inside in settings.items():
         traces[name] = pick(MEASURE, {m: _by_density(rows, inside, of(inside)) for m, of in measures.items()})
         tables += [_density_lines(f"{name}, {m}", rows, inside, of(inside)) for m, of in measures.items()]
     layout = {
-        "xaxis": density_axis(groups.densities(rows)),
-        "yaxis": axis(pick(MEASURE, {m: f"{m} to {percent(SHARE)} of dense" for m in measures}), rangemode="tozero"),
+        "xaxis": pick(SETTING, {name: density_axis(row_groups.densities(own)) for name, own in settings.items()}),
+        "yaxis": axis(pick(MEASURE, {m: f"{m} to {share} of dense" for m in measures}), rangemode="tozero"),
     }
     return Figure(
-        f"Training until {percent(SHARE)} of the dense score",
-        f"How long it takes to {percent(SHARE)} of the final validation score of the dense net of equal width: the "
+        f"Training until {share} of the dense score",
+        f"How long it takes to {share} of the final validation score of the dense net of equal width: the "
         "mean over the graphs of a family that get there. Lower is faster.",
         {"data": pick(SETTING, traces), "layout": layout},
-        _density_table(f"Mean time to {percent(SHARE)} of the dense score, and sd", tables, groups.densities(rows)),
+        _density_table(f"Mean time to {share} of the dense score, and sd", tables, row_groups.densities(rows)),
         choices({MEASURE: list(measures), SETTING: list(settings)}),
     )
 
 
 def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[dict[str, Any]]:
     """A line per family and for each of the dense nets."""
-    look = looks(row.family for row in rows if groups.is_sparse(row))
-    found, by_family = groups.densities(inside), groups.grouped(inside, lambda row: row.family)
-    dense = groups.grouped(groups.references(rows, inside), lambda row: row.family)
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
+    densities, by_family = row_groups.densities(inside), group_by(inside, lambda row: row.family)
+    dense = group_by(row_groups.references(rows, inside), lambda row: row.family)
     traces = []
     if DENSE in dense:
-        ends = [found[0] * 10**-MARGIN, found[-1] * 10**MARGIN]
-        traces.append(reference_curve(DENSE, ends, [groups.mean(map(value, dense[DENSE]))] * 2))
+        ends = [densities[0] * 10**-AXIS_PAD, densities[-1] * 10**AXIS_PAD]
+        values = [value(row) for row in dense[DENSE]]
+        mean, spread = mean_of_known(values), sd_of_known(values)
+        traces += [] if math.isnan(spread) else [band(DENSE, ends, mean - spread, mean + spread)]
+        traces.append(reference_curve(DENSE, ends, [mean] * 2))
     if DENSE_NARROW in dense:
         x, y, _, _ = _means(dense[DENSE_NARROW], value)
         traces.append(reference_curve(DENSE_NARROW, x, y))
     for place, family in enumerate(order(by_family)):
         x, y, spread, texts = _means(by_family[family], value)
-        x = [density * dodge(found, place, len(by_family)) for density in x]
+        x = [density * dodge(densities, place, len(by_family)) for density in x]
         bars = {"type": "data", "array": spread, "thickness": 1, "width": 2}
         template = hover(family, "%{text}", "%{y:.4~r}")
         more = {"error_y": bars} if not all(map(math.isnan, spread)) else {}
@@ -127,36 +137,36 @@ def _by_density(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> lis
 def _means(rows: Sequence[Row], value: Value) -> tuple[list[float], list[float], list[float], list[str]]:
     """Per density: it, the mean over graphs, the sd over graphs, and how many."""
     columns = []
-    for density in groups.densities(rows):
-        graphs = groups.grouped((row for row in rows if row.density == density), groups.graph_of).values()
-        means = [groups.mean(value(row) for row in graph) for graph in graphs]
+    for density in row_groups.densities(rows):
+        graphs = group_by((row for row in rows if row.density == density), row_groups.graph_of).values()
+        means = [mean_of_known(value(row) for row in graph) for graph in graphs]
         n = len(means)
         text = f"{percent(density)}, {n} graph{'' if n == 1 else 's'}"
-        columns.append((density, groups.mean(means), groups.sd(means), text))
+        columns.append((density, mean_of_known(means), sd_of_known(means), text))
     x, y, spread, texts = (list(column) for column in zip(*columns, strict=True))
     return x, y, spread, texts
 
 
 def _density_lines(name: str, rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[tuple[str, ...]]:
     """A line of texts per family, with a cell for each density of the rows."""
-    dense, lines = groups.references(rows, inside), []
-    by_family = groups.grouped([*dense, *inside], lambda row: row.family)
+    dense, lines = row_groups.references(rows, inside), []
+    by_family = group_by([*dense, *inside], lambda row: row.family)
     for family in [*(ref for ref in (DENSE, DENSE_NARROW) if ref in by_family), *order(row.family for row in inside)]:
         if family == DENSE:
-            text = groups.number_text(groups.mean(value(row) for row in by_family[family]))
-            cells = [text for _ in groups.densities(rows)]
+            text = format_number(mean_of_known(value(row) for row in by_family[family]))
+            cells = [text for _ in row_groups.densities(rows)]
         else:
             x, y, spread, _ = _means(by_family[family], value)
-            told = {d: _told(mean, sd) for d, mean, sd in zip(x, y, spread, strict=True)}
-            cells = [told.get(density, "-") for density in groups.densities(rows)]
+            by_density = {d: _format_mean(mean, sd) for d, mean, sd in zip(x, y, spread, strict=True)}
+            cells = [by_density.get(density, "-") for density in row_groups.densities(rows)]
         lines.append((family, name, *cells))
     return lines
 
 
-def _told(mean: float, sd: float) -> str:
-    return groups.number_text(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
+def _format_mean(mean: float, sd: float) -> str:
+    return format_number(mean) + ("" if math.isnan(sd) else f" (sd {sd:.2g})")
 
 
-def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], found: Sequence[float]) -> Table:
-    head = ("family", "setting", *(percent(density) for density in found))
+def _density_table(title: str, parts: Sequence[Sequence[tuple[str, ...]]], densities: Sequence[float]) -> Table:
+    head = ("family", "setting", *(percent(density) for density in densities))
     return Table(title, head, tuple(line for part in parts for line in part))

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...statistics import DENSE, DENSE_NARROW, percent
-from . import groups
-from .blocks import Figure, Table
-from .groups import DENSITY, SETTING
-from .looks import Look, looks, order
-from .parts import axis, choices, curve, hover, reference_curve
-from .specs import pick
+from ...statistics.study_rows import group_by
+from ..number_format import format_number, format_score
+from ..table import Table
+from . import row_groups
+from .blocks import Figure
+from .family_styles import Look, looks, order
+from .figure_spec import pick
+from .row_groups import DENSITY, SETTING, mean_of_known
+from .trace_parts import axis, choices, curve, hover, reference_curve
 
 if TYPE_CHECKING:
     from ...statistics import Row
@@ -40,22 +43,22 @@ def training_curves(rows: Sequence[Row]) -> Figure:
         ...
         ValueError: expected rows of sparse families, got none; run a study first
     """
-    settings = groups.sparse_settings(rows)
-    look = looks(row.family for row in rows if groups.is_sparse(row))
+    settings = row_groups.sparse_settings(rows)
+    look = looks(row.family for row in rows if row_groups.is_sparse(row))
     data, labels, lines = {}, {}, []
     shown = _shown(max(len(row.run.val_score) for row in rows))
     for name, inside in settings.items():
-        cells, labels[name] = {}, groups.score_label(inside, "validation")
-        for density in groups.densities(inside):
-            dense = [row for row in groups.references(rows, inside) if row.density in (None, density)]
-            cell = groups.grouped([*dense, *(row for row in inside if row.density == density)], lambda row: row.family)
+        cells, labels[name] = {}, row_groups.score_label(inside, "validation")
+        for density in row_groups.densities(inside):
+            dense = [row for row in row_groups.references(rows, inside) if row.density in (None, density)]
+            cell = group_by([*dense, *(row for row in inside if row.density == density)], lambda row: row.family)
             names = [*(ref for ref in (DENSE, DENSE_NARROW) if ref in cell), *order(set(cell) - {DENSE, DENSE_NARROW})]
             cells[percent(density)] = [_training_curve(family, cell[family], look) for family in names]
             lines += [_epochs_line(family, name, density, cell[family], shown) for family in names]
         data[name] = pick(DENSITY, cells)
     x_title = pick(HORIZONTAL, {"epoch": "epoch", "seconds of training": "seconds of training"})
     head = ("family", "setting", "density", "s per epoch", *(f"epoch {epoch}" for epoch in shown))
-    densities = [percent(density) for density in groups.densities(rows)]
+    densities = [percent(density) for density in row_groups.densities(rows)]
     options = {HORIZONTAL: ["epoch", "seconds of training"], DENSITY: densities, SETTING: list(settings)}
     return Figure(
         "Validation score during training",
@@ -71,15 +74,17 @@ def training_curves(rows: Sequence[Row]) -> Figure:
 
 
 def _training_curve(family: str, rows: Sequence[Row], look: Mapping[str, Look]) -> dict[str, Any]:
-    y = groups.scale(rows) * _mean_curve(rows)
+    y = row_groups.scale(rows) * _mean_curve(rows)
     n = len(y)
-    seconds = np.cumsum([groups.mean(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)])
+    seconds = np.cumsum(
+        [mean_of_known(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)]
+    )
     x = pick(HORIZONTAL, {"epoch": list(range(1, n + 1)), "seconds of training": seconds})
     template = hover(family, "%{x:.4~g}, %{y:.4~r}")
     if family in (DENSE, DENSE_NARROW):
         return reference_curve(family, x, y)
-    made = curve(family, look[family], x, y, template)
-    return {**made, "marker": {**made["marker"], "maxdisplayed": 10}}
+    trace = curve(family, look[family], x, y, template)
+    return {**trace, "marker": {**trace["marker"], "maxdisplayed": 10}}
 
 
 def _mean_curve(rows: Sequence[Row]) -> np.ndarray:
@@ -96,8 +101,8 @@ def _shown(n_epochs: int) -> list[int]:
 
 def _epochs_line(family: str, name: str, density: float, rows: Sequence[Row], shown: Sequence[int]) -> tuple[str, ...]:
     mean = _mean_curve(rows)
-    texts = [groups.score_text(rows, mean[epoch - 1]) for epoch in shown if epoch <= len(mean)]
-    seconds = groups.number_text(groups.mean(s for row in rows for s in row.run.seconds))
+    texts = [format_score(mean[epoch - 1], row_groups.is_accuracy(rows)) for epoch in shown if epoch <= len(mean)]
+    seconds = format_number(mean_of_known(s for row in rows for s in row.run.seconds))
     return (family, name, percent(density), seconds, *texts)
 
 

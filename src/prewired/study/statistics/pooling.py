@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .intervals import fisher
-from .ranks import Correlation, Values, complete_cases, ranks, spearman
+from .bootstrap_intervals import fisher
+from .rank_correlations import Correlation, Values, complete_cases, ranks, spearman
 
 _LEAST = 1e-4  # no variance of a z is smaller: that would take 10,000 graphs
 
@@ -65,23 +65,28 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
     shared = spread.ndim == 2
     covariance = spread if shared else np.diag(spread)
     there = ~np.isnan(rho) & ~np.isnan(np.diagonal(covariance))
+    # Fisher's z has an even spread whatever the correlation, so variances mean the same in every cell.
     z, covariance = fisher(rho[there]), covariance[np.ix_(there, there)]
+    # A cell that looks exact would take all the weight: no variance is let below that of 10,000 graphs.
     covariance = covariance + np.diag(np.maximum(_LEAST - np.diagonal(covariance), 0))
     k, variance = len(z), np.diagonal(covariance)
     if k == 0:
         return Pooled(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
-    if k == 1:
+    if k == 1:  # nothing to pool: the cell's own error, with a degree of freedom for each family but one
         errors = [] if n_families is None else [(math.sqrt(variance[0]), n_families - 1)]
         return _pooled(float(z[0]), errors, math.nan, math.nan, 1, level)
     with np.errstate(divide="ignore"):  # cells that agree exactly
-        found: Any = combine_effects(z, variance, method_re="pm", use_t=True)
-    error = math.sqrt(max(found.var_hksj_re, found.sd_eff_w_re**2))
+        # Paule and Mandel's tau2 is the variance between cells that makes their spread about as large as it is.
+        result: Any = combine_effects(z, variance, method_re="pm", use_t=True)
+    # By chance few cells can agree too well, so Hartung and Knapp's variance is not let below the ordinary one.
+    error = math.sqrt(max(result.var_hksj_re, result.sd_eff_w_re**2))
     errors = [(error, k - 1)]
     if shared and n_families is not None:
-        weights = np.asarray(found.weights_rel_re)
-        over_families = weights @ (covariance + found.tau2 * np.eye(k)) @ weights
+        # Cells share their families, so the pooled z also has the variance of its weighted sum over their covariance.
+        weights = np.asarray(result.weights_rel_re)
+        over_families = weights @ (covariance + result.tau2 * np.eye(k)) @ weights
         errors.append((math.sqrt(max(over_families, 0.0)), n_families - 1))
-    return _pooled(float(found.mean_effect_re), errors, float(found.tau2), max(0.0, float(found.i2)), k, level)
+    return _pooled(float(result.mean_effect_re), errors, float(result.tau2), max(0.0, float(result.i2)), k, level)
 
 
 def _pooled(z: float, errors: list[tuple[float, int]], tau2: float, i2: float, k: int, level: float) -> Pooled:
@@ -114,16 +119,18 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
         >>> pool_families([1, 2, 3, 10, 20, 30], [4, 5, 6, 1, 2, 3], ["a", "b", "c"] * 2, [1, 1, 1, 2, 2, 2]).rho
         1.0
 
-    Source: as for `ranks.family_spearman`.
+    Source: as for `rank_correlations.family_spearman`.
     """
     _, cell = np.unique(np.asarray(cells), return_inverse=True)
     a, b, names, cell = complete_cases(x, y, families, cell.tolist())
     places: dict[str, list[tuple[float, float]]] = {}
     for one in np.unique(cell):
+        # A place in (0, 1) instead of a rank lets cells with different numbers of families be averaged.
         own, family = np.unique(names[cell == one], return_inverse=True)
         size = np.bincount(family)
         u, v = (ranks(np.bincount(family, column[cell == one]) / size) / (len(own) + 1) for column in (a, b))
         for name, place in zip(own, zip(u, v, strict=True), strict=True):
             places.setdefault(name, []).append(place)
+    # One point per family over all cells: what the cells share cannot be counted twice.
     means = np.array([np.mean(place, axis=0) for place in places.values()]).reshape(-1, 2)
     return spearman(*means.T)

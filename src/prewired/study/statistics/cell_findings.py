@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .bootstrap_intervals import Interval, enlarged, estimate, interval, replicates
 from .equivalence import equivalent_slope
 from .findings import CellFinding, PooledFinding, ReliabilityFinding
-from .intervals import Interval, enlarged, estimate, interval, replicates
-from .pooled import Pooled, pool, pool_families
-from .ranks import Correlation, family_spearman, partial_spearman, spearman
+from .pooling import Pooled, pool, pool_families
+from .rank_correlations import Correlation, family_spearman, partial_spearman, spearman
+from .regression import quadratic
 from .reliability import disattenuated, reliability
-from .shape import quadratic
 
 if TYPE_CHECKING:
-    from .rows import Graph
+    from .study_rows import Graph
 
 
-class Studied(NamedTuple):
+class CellStudy(NamedTuple):
     """What one metric says in one cell, and the bootstrap replicates of its rho and of its partial rho."""
 
     finding: CellFinding
@@ -37,7 +37,7 @@ def study_cell(
     cluster: Callable[[Graph], str],
     population: Sequence[str],
     n_resamples: int,
-) -> Studied:
+) -> CellStudy:
     """The finding of one metric in one cell, its Holm p-values still to come.
 
     Args:
@@ -59,20 +59,20 @@ def study_cell(
         graphs[0].cell,
         metric,
         correlation,
-        _no_surer_than(correlation, interval(*estimate(x, y, families), plain)),
+        _limit_certainty(correlation, interval(*estimate(x, y, families), plain)),
         family_spearman(x, y, families),
         given_controls,
-        _no_surer_than(given_controls, interval(*estimate(x, y, families, given), partial)),
+        _limit_certainty(given_controls, interval(*estimate(x, y, families, given), partial)),
         disattenuated(correlation.rho, reliability_of(graphs).overall.mean),
         quadratic(x, y, families),
         equivalent_slope(x, y, families, margin),
         math.nan,
         math.nan,
     )
-    return Studied(finding, plain, partial)
+    return CellStudy(finding, plain, partial)
 
 
-def pool_cells(graphs: Sequence[Graph], studied: Sequence[Studied], cluster: Callable[[Graph], str]) -> PooledFinding:
+def pool_cells(graphs: Sequence[Graph], studied: Sequence[CellStudy], cluster: Callable[[Graph], str]) -> PooledFinding:
     """The finding of one metric over all cells, its Holm p-value still to come.
 
     Args:
@@ -105,23 +105,23 @@ def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
 
 
-def _no_surer_than(correlation: Correlation, found: Interval) -> Interval:
+def _limit_certainty(correlation: Correlation, result: Interval) -> Interval:
     """The interval with a p-value no smaller than that of independent graphs: resemblance takes evidence away."""
-    if math.isnan(found.p_value) or math.isnan(correlation.p_value):
-        return found
-    return replace(found, p_value=max(found.p_value, correlation.p_value))
+    if math.isnan(result.p_value) or math.isnan(correlation.p_value):
+        return result
+    return replace(result, p_value=max(result.p_value, correlation.p_value))
 
 
 def _pool(intervals: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Pooled:
     """The pooled rho, with the covariance that cells have because they share families."""
-    known = [place for place, one in enumerate(intervals) if not math.isnan(one.standard_error)]
-    samples = np.array([drawn[place] for place in known]).T  # (n_resamples, cells)
-    samples = samples[~np.isnan(samples).any(axis=1)] if known else samples
+    with_error = [place for place, one in enumerate(intervals) if not math.isnan(one.standard_error)]
+    samples = np.array([drawn[place] for place in with_error]).T  # (n_resamples, cells)
+    samples = samples[~np.isnan(samples).any(axis=1)] if with_error else samples
     if len(samples) < 2:
         return pool([], [])
-    n_families = max(intervals[place].n_families for place in known)
-    covariance = np.cov(samples, rowvar=False).reshape(len(known), len(known)) * enlarged(n_families)
-    return pool([intervals[place].value for place in known], covariance, n_families=n_families)
+    n_families = max(intervals[place].n_families for place in with_error)
+    covariance = np.cov(samples, rowvar=False).reshape(len(with_error), len(with_error)) * enlarged(n_families)
+    return pool([intervals[place].value for place in with_error], covariance, n_families=n_families)
 
 
 def _pool_families(graphs: Sequence[Graph], metric: str, cluster: Callable[[Graph], str]) -> Correlation:

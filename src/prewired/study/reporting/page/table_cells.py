@@ -20,10 +20,10 @@ def sort_value(text: str) -> float | None:
         >>> [sort_value(text) for text in ("89.21 %", "1.2 MB", "-0.52 [-0.31, 0.68]", ">10", "1,024", "2.5x", "-")]
         [89.21, 1200000.0, -0.52, 10.0, 1024.0, 2.5, None]
     """
-    found = _NUMBER.match(text)
-    if not found:
+    result = _NUMBER.match(text)
+    if not result:
         return None
-    return float(found["number"].replace(",", "").replace("\u2212", "-")) * _UNITS.get(found["unit"], 1.0)
+    return float(result["number"].replace(",", "").replace("\u2212", "-")) * _UNITS.get(result["unit"], 1.0)
 
 
 def numeric_columns(lines: tuple[tuple[str, ...], ...]) -> list[bool]:

@@ -13,12 +13,11 @@ from ...generators import from_recipe
 from ...topology import Recipe
 from ..statistics import Row
 from . import page
-from .analysed import PRIMARY_METRIC, Report
-from .files import setup
+from .all_tables import build_tables
 from .page import Block, Bullets, Code, Heading, Paragraph, figures
-from .sentences import sentences
-from .table import Table
-from .tables import tables
+from .report_data import PRIMARY_METRIC, Report
+from .sentences import describe_findings
+from .table_files import describe_setup
 
 FILE_NAME = "report.html"
 MOST_PICTURES = 600  # of layers; for more only the first graph of each family in a cell is drawn
@@ -36,25 +35,25 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
         The path of the page.
     """
     path = Path(folder) / FILE_NAME
-    drawn = pictures(report, progress)
+    drawn = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
-    path.write_text(page.html(title, list(blocks(report, drawn, str(folder)))), encoding="utf-8")
+    path.write_text(page.html(title, list(build_blocks(report, drawn, str(folder)))), encoding="utf-8")
     return path
 
 
-def blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
+def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
     """What the page consists of, in order."""
     study = report.study
     rows = study.rows
     recipes = {digest: str(Recipe.from_json(text)) for digest, text in study.recipes.items()}
-    said = sentences(report)
+    texts = describe_findings(report)
     n_answers = len(report.analysis.primary)
     yield Heading("The answer")
-    yield Bullets(tuple(said[:n_answers]))
+    yield Bullets(tuple(texts[:n_answers]))
     yield Heading("What was asked")
     yield from (Paragraph(text) for text in _asked(report))
     yield Heading("What else was found")
-    yield Bullets(tuple(said[n_answers:]))
+    yield Bullets(tuple(texts[n_answers:]))
     yield Heading("Figures")
     yield figures.score_by_metric(rows, drawn, recipes)
     yield figures.score_by_density(rows)
@@ -62,14 +61,14 @@ def blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iter
     yield figures.speed_by_density(rows)
     yield figures.cost_frontier(rows)
     yield Heading("Tables")
-    yield from (_plain(table) for table in tables(report))
+    yield from build_tables(report)
     yield Heading("How it was run")
-    yield Bullets(tuple(setup(report)))
+    yield Bullets(tuple(describe_setup(report)))
     yield Paragraph("To run it again, or to go on with it, and to make this page:")
-    yield Code(command(report, folder))
+    yield Code(format_command(report, folder))
 
 
-def command(report: Report, folder: str) -> str:
+def format_command(report: Report, folder: str) -> str:
     """The lines that reproduce a study: its file, and what to do with it."""
     name = Path(folder).resolve().name
     lines = [f"{field} = {_toml(value)}" for field, value in report.study.config.to_dict().items()]
@@ -78,7 +77,7 @@ def command(report: Report, folder: str) -> str:
     return f"cat > {where}.toml <<'END'\n{text}\nEND\nprewired study {where}.toml -o {where}\nprewired report {where}"
 
 
-def pictures(report: Report, progress: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
+def draw_thumbnails(report: Report, progress: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
     """Thumbnails of the graphs of a study, by digest."""
     sparse = [row for row in report.study.rows if row.digests]
     digests = _digests(sparse)
@@ -122,11 +121,6 @@ def _asked(report: Report) -> Iterator[str]:
         variants.append("each family also with initial weights as if its layers were dense")
     if variants:
         yield f"Controls: {'; '.join(variants)}."
-
-
-def _plain(table: Table) -> page.Table:
-    clean = [tuple(cell.replace("\n", " ") for cell in line) for line in (table.header, *table.lines)]
-    return page.Table(table.title, clean[0], tuple(clean[1:]), table.notes)
 
 
 def _toml(value: object) -> str:

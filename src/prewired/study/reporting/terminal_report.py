@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .analysed import Report
-from .references import reference_table
-from .relations import pooled_table
-from .results import results_table
-from .sentences import sentences
+from .correlation_tables import build_pooled_table
+from .dense_comparison import build_dense_comparison
+from .report_data import Report
+from .result_table import build_result_table
+from .sentences import describe_findings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def show(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Print the main tables and the sentences; the files have all tables."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
-    main = [results_table(report, data) for data in report.study.config.data]
-    main += [pooled_table(report, control, init) for control, init in report.settings]
-    for table in [*main, reference_table(report)]:
+    main = [build_result_table(report, data) for data in report.study.config.data]
+    main += [build_pooled_table(report, control, init) for control, init in report.settings]
+    for table in [*main, build_dense_comparison(report)]:
         if not table.lines:
             continue
         rich_table = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -34,7 +34,7 @@ def show(report: Report, console: Console) -> None:
         for note in table.notes:
             console.print(note, style="dim", highlight=False)
         console.print()
-    for sentence in sentences(report):
+    for sentence in describe_findings(report):
         console.print(f"- {sentence}", highlight=False)
 
 

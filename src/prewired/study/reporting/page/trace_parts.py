@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...statistics import DENSE, DENSE_NARROW, percent
 from .blocks import Choice
-from .looks import Look
+from .family_styles import Look
 
 if TYPE_CHECKING:
     from ...statistics import Row
 
-REFERENCES = {DENSE: ("ink", "solid"), DENSE_NARROW: ("muted", "dash")}
-MARGIN = 0.12  # on each side of the densities, in powers of ten
+REFERENCE_LINES = {DENSE: ("ink", "solid"), DENSE_NARROW: ("muted", "dash")}
+AXIS_PAD = 0.12  # on each side of the densities, in powers of ten
 METHOD = "Each graph counts once, with the mean over its training seeds."
 
 
@@ -35,22 +35,26 @@ def axis(title: Any, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, **more}
 
 
-def density_axis(found: Sequence[float]) -> dict[str, Any]:
+def density_axis(densities: Sequence[float]) -> dict[str, Any]:
     """A logarithmic axis with a tick at each density that has room for one."""
-    shown = [d for k, d in enumerate(found) if k == 0 or math.log(d / found[k - 1]) > 0.2] if len(found) > 8 else found
-    ends = [math.log10(found[0]) - MARGIN, math.log10(found[-1]) + MARGIN]
-    ticks = {"tickmode": "array", "tickvals": list(shown), "ticktext": [percent(density) for density in shown]}
+    labelled = (
+        [d for k, d in enumerate(densities) if k == 0 or math.log(d / densities[k - 1]) > 0.2]
+        if len(densities) > 8
+        else densities
+    )
+    ends = [math.log10(densities[0]) - AXIS_PAD, math.log10(densities[-1]) + AXIS_PAD]
+    ticks = {"tickmode": "array", "tickvals": list(labelled), "ticktext": [percent(density) for density in labelled]}
     return axis("density of the sparse layers (log scale)", type="log", range=ends, **ticks)
 
 
-def dodge(found: Sequence[float], place: int, n: int) -> float:
+def dodge(densities: Sequence[float], place: int, n: int) -> float:
     """What the density of the family at this place of n is multiplied with, so that error bars stand side by side.
 
     Example:
         >>> dodge([0.1, 0.2], 1, 3), dodge([0.1], 0, 1)
         (1.0, 1.0)
     """
-    nearest = min((b / a for a, b in pairwise(found)), default=2.0)
+    nearest = min((b / a for a, b in pairwise(densities)), default=2.0)
     return (min(nearest, 2.0) ** (0.3 / max(n - 1, 1))) ** (place - (n - 1) / 2)
 
 
@@ -67,9 +71,17 @@ def curve(name: str, look: Look, x: Any, y: Any, template: str, **more: Any) -> 
     return {**base, "marker": markers(look, 8), "line": line, "hovertemplate": template, **more}
 
 
+def band(name: str, x: Sequence[float], low: float, high: float) -> dict[str, Any]:
+    """A faint level band from low to high, of a dense net; the trace of the same name after the band has the legend."""
+    (left, right), colour = x, REFERENCE_LINES[name][0]
+    corners = {"x": [left, right, right, left], "y": [low, low, high, high]}
+    fill = {"fill": "toself", "fillcolor": colour, "line": {"width": 0, "color": colour}, "opacity": 0.08}
+    return {"type": "scatter", "mode": "lines", "name": name, **corners, **fill, "hoverinfo": "skip"}
+
+
 def reference_curve(name: str, x: Any, y: Any) -> dict[str, Any]:
     """A line without markers, of a dense net."""
-    colour, dash = REFERENCES[name]
+    colour, dash = REFERENCE_LINES[name]
     line = {"color": colour, "dash": dash, "width": 2}
     base = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y}
     return {**base, "line": line, "hovertemplate": hover(name, "%{y:.4~r}")}

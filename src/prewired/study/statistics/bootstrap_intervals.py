@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
-from .ranks import Values, complete_cases, rounded
+from .rank_correlations import Values, complete_cases, rounded
 
 STRONGEST = 0.999  # a rho of 1 has no Fisher z; it counts as this
-_TINY = 1e-9
-
-
 FEWEST = 3  # families, of which an interval can say something
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ def bootstrap(
         ValueError: for different lengths.
 
     Example:
-        >>> found = bootstrap([1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 4, 3, 6, 8, 5, 7], ["a", "b", "c", "d"] * 2)
-        >>> found.value > 0.8, found.low < found.value < found.high, found.n_families
+        >>> result = bootstrap([1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 4, 3, 6, 8, 5, 7], ["a", "b", "c", "d"] * 2)
+        >>> result.value > 0.8, result.low < result.value < result.high, result.n_families
         (True, True, 4)
 
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Cameron, Gelbach and
@@ -83,8 +81,8 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
         level: how often the interval should contain the true value.
 
     Example:
-        >>> found = interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
-        >>> round(found.low, 2), round(found.high, 2)
+        >>> result = interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
+        >>> round(result.low, 2), round(result.high, 2)
         (0.24, 0.69)
     """
     from scipy.stats import t
@@ -96,6 +94,7 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
     z, error = fisher(value), math.sqrt(defined.var(ddof=1) * enlarged(n_families))
     if error < 1e-9:  # all samples say the same, as they do of a perfect ranking; that is not certainty
         return unknown
+    # Student's t instead of a normal: with few families the spread of the replicates is itself uncertain.
     reach = float(t.ppf((1 + level) / 2, n_families - 1)) * error
     p_value = float(2 * t.sf(abs(z) / error, n_families - 1))
     return Interval(value, math.tanh(z - reach), math.tanh(z + reach), error, p_value, n_families)
@@ -169,13 +168,14 @@ def fisher(rho: Any) -> Any:
 def _counts(names: tuple[str, ...], everyone: tuple[str, ...], n_resamples: int, seed: int) -> np.ndarray:
     """How often each graph is in each sample, (n_resamples, n)."""
     rows, n = np.arange(n_resamples), len(everyone)
+    # Whole families are drawn, because graphs of one family resemble each other and are not independent.
     drawn = RandomBits(seed, "families").integers(max(n, 1), n_resamples * n).reshape(n_resamples, n)
     times = (drawn[:, :, None] == np.arange(n)).sum(axis=1)
     counts = np.zeros((n_resamples, len(names)), np.int32)
     for place, family in enumerate(everyone):
         members = [i for i, name in enumerate(names) if name == family]
         size = len(members)
-        if size:
+        if size:  # then graphs inside the family, with a stream of its own: all cells draw the same ones
             row = np.repeat(rows, size * times[:, place])
             which = RandomBits(seed, f"graphs of {family}").integers(size, len(row))
             counts[:, members] = np.bincount(row * size + which, minlength=n_resamples * size).reshape(-1, size)
@@ -184,11 +184,14 @@ def _counts(names: tuple[str, ...], everyone: tuple[str, ...], n_resamples: int,
 
 def _correlations(columns: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
     """The rank correlation of the first two columns given the others, in each sample of counts (n_samples, n)."""
+    # Counts as weights: a sample that holds a graph twice is correlated without being written out.
     total = counts.sum(axis=1, keepdims=True)
     weights = counts / np.maximum(total, 1)
     ranks = np.stack([_sample_ranks(column, counts) for column in columns], axis=1)
     ranks -= ranks @ weights[:, :, None]
     cov = (ranks * weights[:, None, :]) @ ranks.transpose(0, 2, 1)
+    # The Schur complement is the covariance of what is left of the first two columns after regression on the others;
+    # the pseudo-inverse bears columns that determine each other, which repeats in a sample can cause.
     given = cov[:, 2:, 2:]
     left = cov[:, :2, :2] - cov[:, :2, 2:] @ np.linalg.pinv(given, rcond=_TINY, hermitian=True) @ cov[:, 2:, :2]
     variances = np.diagonal(left, axis1=1, axis2=2)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from ..nets import list_densities
 from ..results import Study
-from ..statistics import CONTROLS_FOR, Analysis, Row, Summary, graphs, summarise, target_score
+from ..statistics import CONTROLS_FOR, PRIMARY_METRIC, Analysis, Row, Summary, graphs, summarise, target_score
 from ..statistics import analyse as analyse_graphs
 
 LEVEL = 0.05  # of adjusted p-values
-PRIMARY_METRIC = "normalized_spectral_gap"  # chosen before any figure was seen
 TESTED = (  # the primary, and what the literature puts beside it; each more is one more test
     PRIMARY_METRIC,
     "normalized_product_spectral_gap",
@@ -26,7 +25,7 @@ TESTED = (  # the primary, and what the literature puts beside it; each more is 
     "dead_share",
     "scatter",
 )
-MARGIN = {"accuracy": 0.002, "r2": 0.01}  # the largest difference of scores that does not matter
+MARGINS = {"accuracy": 0.002, "r2": 0.01}  # the largest difference of scores that does not matter
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Report:
         return [(control, "fan_in") for control in ("", *config.controls)] + [("", init) for init in config.inits]
 
 
-def analyse(study: Study) -> Report:
+def analyse_study(study: Study) -> Report:
     """Compute the numbers of a report.
 
     Raises:
@@ -64,7 +63,7 @@ def analyse(study: Study) -> Report:
     if not study.rows:
         raise ValueError("expected finished runs, got none yet; wait for the study, or run it")
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
-    margin = MARGIN[study.rows[0].run.score_name]
+    margin = MARGINS[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_place(study))
     analysis = analyse_graphs(
         graphs(study.rows), TESTED, primary=PRIMARY_METRIC, margin=margin, controls_for=(*CONTROLS_FOR, "learning_rate")
@@ -72,7 +71,7 @@ def analyse(study: Study) -> Report:
     return Report(study, targets, tuple(summaries), analysis)
 
 
-def densities(study: Study) -> dict[str, list[float]]:
+def densities_of_data(study: Study) -> dict[str, list[float]]:
     """The densities of each data set, ascending."""
     return {name: sorted(list_densities(study.config, sizes(study, name))) for name in study.config.data}
 

@@ -8,23 +8,33 @@ from collections.abc import Mapping
 from ...nn.reference_layers import COMPARATORS
 from ..running.step_timing import Timing, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
-from .analysed import Report
-from .speed import Summaries, all_reach, by_net, cells, families, seconds_of_dense, seconds_to_target, summary_of, times
+from .report_data import Report
+from .speed_tables import (
+    Summaries,
+    all_reach_target,
+    family_timings,
+    find_summary,
+    format_ratio,
+    group_timings,
+    seconds_of_dense,
+    seconds_to_target,
+    summaries_by_net,
+)
 
 _FEW = 3  # families that a sentence names
 
 
-def speed_sentence(report: Report) -> str:
+def describe_speed(report: Report) -> str:
     """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
-    found = cells(report.study.timings)
-    if not found:
+    result = group_timings(report.study.timings)
+    if not result:
         return _speed_of_runs(report)
     several = len(report.study.config.data) > 1
-    summaries = by_net(report)
+    summaries = summaries_by_net(report)
     parts, reached = [], []
-    for (data, density), timed in found.items():
+    for (data, density), timed in result.items():
         where = f"at {percent(density)}{f' on {data}' if several else ''}"
-        if families(timed):
+        if family_timings(timed):
             parts.append(f"{where} {_as_fast(timed)}{_beside(timed)}")
             reached += _reached(summaries, timed, where)
     text = f"Timed by itself, a training step is, against one of the dense net of equal width, {'; '.join(parts)}."
@@ -36,12 +46,12 @@ def speed_sentence(report: Report) -> str:
 
 def _as_fast(timed: Mapping[str, Timing]) -> str:
     """How many times as fast as the dense net the families are, and which cannot be told from it."""
-    dense, sparse = timed[DENSE], families(timed)
+    dense, sparse = timed[DENSE], family_timings(timed)
     same = [one.what for one in sparse if one.ms[0] <= dense.ms[2] and dense.ms[0] <= one.ms[2]]
     if len(same) == len(sparse):
         return "about as fast"
     ratios = sorted(dense.ms[1] / one.ms[1] for one in sparse)
-    text = " to ".join(dict.fromkeys(times(ratio) for ratio in (ratios[0], ratios[-1]))) + " as fast"
+    text = " to ".join(dict.fromkeys(format_ratio(ratio) for ratio in (ratios[0], ratios[-1]))) + " as fast"
     names = ", ".join(same) if len(same) <= _FEW else f"{len(same)} families"
     return f"{text}, not told apart: {names}" if same else text
 
@@ -50,22 +60,24 @@ def _beside(timed: Mapping[str, Timing]) -> str:
     """The dense net of equal parameters and the comparators, in brackets."""
     dense = timed[DENSE].ms[1]
     named = [what for what in (DENSE_NARROW, *COMPARATORS) if what in timed and not timed[what].problem]
-    texts = [f"{what} {times(dense / timed[what].ms[1])}" for what in named]
+    texts = [f"{what} {format_ratio(dense / timed[what].ms[1])}" for what in named]
     return f" ({', '.join(texts)})" if texts else ""
 
 
 def _reached(summaries: Summaries, timed: Mapping[str, Timing], where: str) -> list[str]:
     """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
     dense = seconds_of_dense(summaries, timed)
-    ran = [one.what for one in families(timed) if summary_of(summaries, one) is not None]
+    ran = [one.what for one in family_timings(timed) if find_summary(summaries, one) is not None]
     if math.isnan(dense) or not ran:
         return []
-    there = [what for what in ran if (one := summary_of(summaries, timed[what])) is not None and all_reach(one)]
+    there = [
+        what for what in ran if (one := find_summary(summaries, timed[what])) is not None and all_reach_target(one)
+    ]
     seconds = {what: seconds_to_target(summaries, timed[what]) for what in there}
     sooner = sum(value < dense for value in seconds.values())
     usual = carrier(ran)
-    told = f" ({usual} {times(seconds[usual] / dense)} of its time)" if usual in seconds else ""
-    return [f"{sooner} of {len(ran)} families {where}{told}"]
+    times_of_usual = f" ({usual} {format_ratio(seconds[usual] / dense)} of its time)" if usual in seconds else ""
+    return [f"{sooner} of {len(ran)} families {where}{times_of_usual}"]
 
 
 def _speed_of_runs(report: Report) -> str:

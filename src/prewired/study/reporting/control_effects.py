@@ -6,22 +6,22 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import Equivalence, Row, equivalent_means, mean_and_sd, percent
-from ..statistics.rows import groups
-from .analysed import Report
-from .references import units
+from ..statistics.study_rows import group_by
+from .dense_comparison import units
+from .number_format import describe_setting, format_difference, format_equivalence
+from .report_data import Report
 from .table import Table
-from .texts import difference, setting
 
 
-def control_table(report: Report) -> Table:
+def build_control_table(report: Report) -> Table:
     """A line per family and cell: its mean score as it is minus that with the control, with interval and verdict."""
     lines = []
     for control, init in report.settings[1:]:
         for family, rows, others in _pairs(report, control, init):
-            found = equivalent_means(units(rows), units(others), report.analysis.margin)
+            result = equivalent_means(units(rows), units(others), report.analysis.margin)
             density = percent(rows[0].density or 0.0)
-            cells = (family, rows[0].data, density, setting(control, init).removeprefix("with "))
-            lines.append((*cells, _told(found, report.is_accuracy), found.verdict))
+            cells = (family, rows[0].data, density, describe_setting(control, init).removeprefix("with "))
+            lines.append((*cells, _format_effect(result, report.is_accuracy), result.verdict))
     unit = " [points]" if report.is_accuracy else ""
     note = (
         f"Mean test {report.score_name} over graphs (over trainings where there is one graph) as it is, minus that of "
@@ -32,9 +32,9 @@ def control_table(report: Report) -> Table:
     return Table("What a control takes away", header, tuple(lines), (note,) if lines else ())
 
 
-def control_sentences(report: Report) -> list[str]:
+def describe_controls(report: Report) -> list[str]:
     """For each variant the families that lose and gain most by it, and the mean over all."""
-    said = []
+    texts = []
     for control, init in report.settings[1:]:
         lost = {}
         for family, rows, others in _pairs(report, control, init):
@@ -42,32 +42,32 @@ def control_sentences(report: Report) -> list[str]:
         means = sorted((mean_and_sd(values)[0], family) for family, values in lost.items())
         if not means:
             continue
-        told = [f"{family} by {difference(value, report.is_accuracy)}" for value, family in (means[0], means[-1])]
-        mean = difference(mean_and_sd(value for value, _ in means)[0], report.is_accuracy)
-        spread = f", {told[0]} at one end and {told[1]} at the other" if len(means) > 1 else ""
-        points = " points" if report.is_accuracy else ""
-        where = setting(control, init)
-        said.append(
+        accuracy = report.is_accuracy
+        ends = [f"{family} by {format_difference(value, accuracy)}" for value, family in (means[0], means[-1])]
+        mean = format_difference(mean_and_sd(value for value, _ in means)[0], accuracy)
+        spread = f", {ends[0]} at one end and {ends[1]} at the other" if len(means) > 1 else ""
+        points = " points" if accuracy else ""
+        where = describe_setting(control, init)
+        texts.append(
             f"{where[0].upper()}{where[1:]} instead of as it is, a family's mean {report.score_name} over all cells "
             f"changes by {mean}{points} on the average{spread}."
         )
-    return said
+    return texts
 
 
 def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[Row], Sequence[Row]]]:
     """(family, its rows as it is, its rows with the variant) in every cell that has both."""
     sparse = [row for row in report.study.rows if row.digests]
-    found = []
-    for group in groups(sparse, lambda row: (row.data, row.density, row.family)):
+    result = []
+    for group in group_by(sparse, lambda row: (row.data, row.density, row.family)).values():
         plain = [row for row in group if not row.control and row.init == "fan_in"]
         others = [row for row in group if (row.control, row.init) == (control, init)]
         if plain and others:
-            found.append((group[0].family, plain, others))
-    return found
+            result.append((group[0].family, plain, others))
+    return result
 
 
-def _told(found: Equivalence, is_accuracy: bool) -> str:
-    value = difference(found.difference, is_accuracy)
-    if math.isnan(found.low):
-        return value
-    return f"{value} [{difference(found.low, is_accuracy)}, {difference(found.high, is_accuracy)}]"
+def _format_effect(effect: Equivalence, is_accuracy: bool) -> str:
+    if math.isnan(effect.low):
+        return format_difference(effect.difference, is_accuracy)
+    return format_equivalence(effect, is_accuracy)

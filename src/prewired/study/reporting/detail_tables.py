@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..statistics import CellFinding, Row, percent
-from ..statistics.rows import groups
-from .analysed import Report
+from ..statistics.study_rows import group_by
+from .number_format import format_difference, format_equivalence, format_interval, format_metric, format_p
+from .report_data import Report
 from .table import Table
-from .texts import difference, interval, number, p
 
 
-def primary_table(report: Report) -> Table:
+def build_primary_table(report: Report) -> Table:
     """A line per cell: everything that is computed of the primary metric, and the reliability of the scores."""
     reliable = {one.cell: one for one in report.analysis.reliability}
     lines = []
@@ -24,15 +24,15 @@ def primary_table(report: Report) -> Table:
             (
                 str(one.cell),
                 str(one.correlation.n),
-                interval(one.correlation.rho, one.interval.low, one.interval.high),
-                f"{interval(one.by_family.rho, math.nan, math.nan)}, p {p(one.by_family.p_value)}",
-                interval(one.partial.rho, one.partial_interval.low, one.partial_interval.high),
+                format_interval(one.correlation.rho, one.interval.low, one.interval.high),
+                f"{format_interval(one.by_family.rho, math.nan, math.nan)}, p {format_p(one.by_family.p_value)}",
+                format_interval(one.partial.rho, one.partial_interval.low, one.partial_interval.high),
                 _slope(one, report.is_accuracy),
-                f"{difference(one.quadratic.square, report.is_accuracy)}, p {p(one.quadratic.p_value)}",
-                number(one.quadratic.turning_point) if one.quadratic.inside else "-",
+                f"{format_difference(one.quadratic.square, report.is_accuracy)}, p {format_p(one.quadratic.p_value)}",
+                format_metric(one.quadratic.turning_point) if one.quadratic.inside else "-",
                 _share(about.overall.mean, about.overall.low, about.overall.high),
                 _share(about.within_families.mean, math.nan, math.nan),
-                interval(one.disattenuated, math.nan, math.nan),
+                format_interval(one.disattenuated, math.nan, math.nan),
             )
         )
     header = ("cell", "graphs", "rho", "of family means", "partial rho", "change", "square", "turning point")
@@ -48,7 +48,7 @@ def primary_table(report: Report) -> Table:
     return Table(title, header, tuple(lines), (note,) if lines else ())
 
 
-def signals_table(report: Report) -> Table:
+def build_signals_table(report: Report) -> Table:
     """A line per net: how strong activations and gradients were before training, layer by layer."""
     rows = [row for row in report.study.rows if row.start]
     deepest = max((len(row.start["activation_rms"]) for row in rows), default=0)
@@ -57,10 +57,10 @@ def signals_table(report: Report) -> Table:
             group[0].label,
             group[0].data,
             "-" if group[0].density is None else percent(group[0].density),
-            *_means(group, "activation_rms", deepest),
-            *_means(group, "gradient_norm", deepest),
+            *_format_signals(group, "activation_rms", deepest),
+            *_format_signals(group, "gradient_norm", deepest),
         )
-        for group in groups(rows, lambda row: (row.data, row.label, row.density))
+        for group in group_by(rows, lambda row: (row.data, row.label, row.density)).values()
     ]
     layers = range(1, deepest + 1)
     header = ("family", "data", "density", *(f"activation {k}" for k in layers), *(f"gradient {k}" for k in layers))
@@ -72,9 +72,7 @@ def signals_table(report: Report) -> Table:
 
 
 def _slope(one: CellFinding, is_accuracy: bool) -> str:
-    slope = one.slope
-    low, high = difference(slope.low, is_accuracy), difference(slope.high, is_accuracy)
-    return f"{difference(slope.difference, is_accuracy)} [{low}, {high}], {slope.verdict}"
+    return f"{format_equivalence(one.slope, is_accuracy)}, {one.slope.verdict}"
 
 
 def _share(value: float, low: float, high: float) -> str:
@@ -83,6 +81,6 @@ def _share(value: float, low: float, high: float) -> str:
     return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _means(rows: Sequence[Row], name: str, n_layers: int) -> list[str]:
+def _format_signals(rows: Sequence[Row], name: str, n_layers: int) -> list[str]:
     values = np.array([row.start[name] for row in rows]).mean(axis=0)
-    return [*(number(float(value)) for value in values), *["-"] * (n_layers - len(values))]
+    return [*(format_metric(float(value)) for value in values), *["-"] * (n_layers - len(values))]

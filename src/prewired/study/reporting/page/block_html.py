@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from html import escape
 
-from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph, Table
-from .cells import cell, numeric_columns
-from .specs import embedded
+from ..table import Table
+from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph
+from .figure_spec import embedded
+from .table_cells import cell, numeric_columns
 
 
 def inline(text: str) -> str:

@@ -1,0 +1,90 @@
+"""The rows of a study by setting, density, family and graph, and the numbers that a figure needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...statistics import REFERENCES, mean_and_sd
+from ...statistics.study_rows import group_by
+
+if TYPE_CHECKING:
+    from ...statistics import Row
+
+SETTING, DENSITY = "Setting", "Density"
+
+
+def setting(row: Row) -> str:
+    """Where a row belongs: its data set, its control and its initialisation, which are never compared with others.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> setting(SimpleNamespace(data="mnist", control="permuted", init="n_in"))
+        'mnist, permuted, init n_in'
+    """
+    parts = [row.data, row.control, "" if row.init == "fan_in" else f"init {row.init}"]
+    return ", ".join(part for part in parts if part)
+
+
+def is_sparse(row: Row) -> bool:
+    """Whether a row is not one of the dense references."""
+    return row.family not in REFERENCES
+
+
+def sparse_settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The sparse rows of each setting, those without a control first.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    sparse = sorted((row for row in rows if is_sparse(row)), key=lambda row: (row.data, row.init, row.control))
+    if not sparse:
+        raise ValueError("expected rows of sparse families, got none; run a study first")
+    return group_by(sparse, setting)
+
+
+def references(rows: Sequence[Row], inside: Sequence[Row]) -> list[Row]:
+    """The dense rows to compare a setting with: those of its data and control, or of its data where it has none."""
+    first = inside[0]
+    dense = [row for row in rows if not is_sparse(row) and row.data == first.data]
+    return [row for row in dense if row.control == first.control] or [row for row in dense if not row.control]
+
+
+def densities(rows: Iterable[Row]) -> list[float]:
+    """The densities of the rows, ascending."""
+    return sorted({row.density for row in rows if row.density is not None})
+
+
+def graph_of(row: Row) -> tuple[Any, ...]:
+    """What the rows of one graph, trained with several seeds, have in common."""
+    return row.family, row.density, row.graph_seed, row.digests
+
+
+def mean_of_known(values: Iterable[float | None]) -> float:
+    """Return the mean of the values that are neither None nor NaN; NaN without any."""
+    return mean_and_sd(_leave_out_unknown(values))[0]
+
+
+def sd_of_known(values: Iterable[float | None]) -> float:
+    """Return the standard deviation, with n - 1, of the values that are neither None nor NaN; NaN for fewer than 2."""
+    return mean_and_sd(_leave_out_unknown(values))[1]
+
+
+def _leave_out_unknown(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and not math.isnan(value)]
+
+
+def is_accuracy(rows: Sequence[Row]) -> bool:
+    """Return whether the scores are accuracies, which are shown in percent, or R2."""
+    return rows[0].run.score_name == "accuracy"
+
+
+def scale(rows: Sequence[Row]) -> float:
+    """What scores are multiplied with to be shown: 100 for accuracies."""
+    return 100.0 if is_accuracy(rows) else 1.0
+
+
+def score_label(rows: Sequence[Row], split: str) -> str:
+    """The title of an axis of scores."""
+    return f"{split} accuracy [%]" if is_accuracy(rows) else f"{split} R²"
