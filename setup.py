@@ -1,8 +1,8 @@
 """The two compiled parts: the kernels (torch operators through the LibTorch stable ABI) and row sums for the metrics.
 
-Neither part uses CPython, so one wheel serves every Python version. Only torch's headers and libraries are needed, not
-a running torch: `pip install .` builds in an environment of its own, which cannot import the torch of the environment
-that prewired is installed into, but can read its files. Only if there is none does the build ask for a torch of its own.
+Neither part uses CPython, so one wheel serves every Python version. The build needs torch's headers and libraries, not
+a running torch. `pip install .` builds in an environment of its own. That environment cannot import the torch that the
+user has installed, but setup.py finds its files. If no torch is installed, pip installs one for the build.
 """
 
 import importlib.util
