@@ -193,12 +193,6 @@ def test_another_seed_is_another_graph(family):
         make(family, 64, 64, seed=-1, fan_in=8)
 
 
-@pytest.mark.parametrize("family", GENERATORS)
-def test_a_family_has_a_docstring_with_its_promises(family):
-    for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
-        assert part in GENERATORS[family].__doc__
-
-
 @pytest.mark.parametrize("family", sorted(set(WIRED) - {"peg"}))  # peg says that it is for some thousand units
 def test_large_graphs_take_memory_of_their_edges(family):
     n = 250**2  # a square image, a multiple of the fan-in; a dense mask of it would be 3.9 GB

@@ -87,6 +87,7 @@ def changed(edges: Edges, fan_in: int) -> float:
 
 
 def too_far(name: str, fan_in: int, share: float, fits: int | None) -> str:
+    """Return the message of the error for a size at which too many edges would change."""
     remedy = "no fan_in fits these sizes" if fits is None else f"fan_in={fits} would fit"
     return (
         f"expected a fan_in for which at most {CHANGED:.0%} of the edges of the nearest {name} change, got "

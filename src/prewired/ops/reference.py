@@ -68,6 +68,7 @@ def _feature_major(x: torch.Tensor) -> torch.Tensor:
 
 
 def row_count(starts: torch.Tensor) -> int:
+    """Return the number of outputs, from the starts of the rows."""
     return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
 
 

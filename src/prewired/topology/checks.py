@@ -8,6 +8,7 @@ _MAX_SIDE = 2**31 - 1
 
 
 def checked_side(name: str, value: Any) -> int:
+    """Return a side of a topology as an int; raise a ValueError unless it is an integer in range."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not 1 <= value <= _MAX_SIDE:
         raise ValueError(f"expected an integer 1 <= {name} <= {_MAX_SIDE}, got {name}={value!r}")
     return int(value)
@@ -28,6 +29,7 @@ def frozen_array(name: str, values: Any, dtype: type) -> np.ndarray:
 
 
 def check_edges(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> None:
+    """Raise a ValueError unless indptr and indices are the edges of a graph of these sides."""
     if len(indptr) != n_out + 1:
         raise ValueError(f"expected indptr of length n_out + 1 = {n_out + 1}, got {len(indptr)}")
     if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():

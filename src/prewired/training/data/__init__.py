@@ -50,6 +50,7 @@ class Data:
 
     @property
     def n_features(self) -> int:
+        """Number of features of a row."""
         return self.x_train.shape[1]
 
     @property

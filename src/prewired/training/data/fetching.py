@@ -17,6 +17,7 @@ def data_root(root: Root) -> Path | None:
 
 
 def find(root: Path, folder: str, stem: str) -> Path:
+    """Return the path of a file of a data set, plain or compressed; raise a FileNotFoundError if there is none."""
     for suffix in ("", ".gz", ".xz"):
         path = root / folder / (stem + suffix)
         if path.is_file():

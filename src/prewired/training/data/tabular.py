@@ -41,6 +41,7 @@ def listing(names) -> str:
 
 
 def decode(content: bytes, path: Path) -> str:
+    """Return the text of a UTF-8 file; raise a ValueError that names the line if the file is of another encoding."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -82,6 +83,7 @@ def parse(text: str, path: Path, header: list[str] | None = None) -> tuple[list[
 
 
 def is_missing(cell: str) -> bool:
+    """Return whether a cell is empty or says "nan"."""
     return cell == "" or cell.lower() == "nan"
 
 
@@ -118,6 +120,7 @@ def column(cells: tuple[str, ...], name: str, path: Path, lines: list[int]) -> n
 
 
 def columns(header: list[str], rows: list[list[str]], path: Path, lines: list[int]) -> dict[str, np.ndarray]:
+    """Return each column of a table by its name, as numbers where its cells are numbers."""
     by_name = zip(header, zip(*rows, strict=True), strict=True)
     return {name: column(cells, name, path, lines) for name, cells in by_name}
 
