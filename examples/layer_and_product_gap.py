@@ -1,13 +1,14 @@
-"""A layer's spectral gap and the whole network's can rank families in opposite order.
+"""A layer's spectral gap and the whole network's spectral gap can rank families in opposite order.
 
-Two layers of 256 units and fan-in 16, wired in many ways. Random layers mix well, each and together. The layers of a
-RadiX-Net or of grouped layers with a shuffle fall apart into blocks, or nearly: alone they hardly mix at all. But
-together they join every input to every output by exactly one path, which is the best there is. A contiguous band mixes
-neither alone nor twice. So a study that measures layers only would call the best networks the worst.
+Each network has two layers of 256 units and fan-in 16. Random layers mix their inputs well, each alone and both
+together. The layers of a RadiX-Net, and grouped layers with a shuffle, fall apart into blocks: one layer alone hardly
+mixes at all. But both layers together join every input to every output by exactly one path, and no network of this
+size can do better. A contiguous band mixes neither alone nor twice. So a study that measures layers only would rank the
+best networks last.
 
-For each network the table has the relative spectral gap of its layers (their mean) and of their product, the
-coefficient of variation of the number of paths over all pairs of input and output, and the share of pairs that any path
-joins; in brackets, for some, figures known from elsewhere. Run it with
+For each network the table has four figures: the relative spectral gap of its layers (their mean), the relative spectral
+gap of the layers' product, the coefficient of variation of the number of paths over all pairs of input and output, and
+the share of pairs that are joined by a path. Figures in brackets are from an earlier computation. Run it with
 
     python examples/layer_and_product_gap.py
 
@@ -20,13 +21,13 @@ import prewired as pw
 
 N, FAN_IN = 256, 16
 
-KNOWN = {
+REFERENCE = {
     "biregular": ("0.53", "0.85", "0.94", "66"),
     "rotating": ("0.006", "0.013", "3.1", "12"),
     "radix_net": ("0", "1.0", "0", "100"),
     "grouped_shuffle": ("0", "1.0", "", ""),
 }
-"""Layer gap, product gap, path CV and reach in per cent, as they were found before, in the digits that were given."""
+"""Layer gap, product gap, path CV and reach in per cent from an earlier computation, with its number of digits."""
 
 RANDOM = ("biregular", "constant_fan_in", "erdos_renyi", "watts_strogatz")
 ONE_LAYER = ("rotating", "fibonacci")
@@ -45,8 +46,8 @@ class Row(NamedTuple):
     reach: float
 
 
-def networks() -> dict[str, list[pw.Topology]]:
-    """The networks by their families' names, random ones first."""
+def wire_networks() -> dict[str, list[pw.Topology]]:
+    """Return the topologies of each network by the name of its family, random families first."""
     layers = {
         family: pw.nn.wire([N] * 3, family=family, fan_in=FAN_IN, seed=0, dense_output=False)
         for family in (*RANDOM, *ONE_LAYER, *SEVERAL_LAYERS)
@@ -54,8 +55,8 @@ def networks() -> dict[str, list[pw.Topology]]:
     return {**layers, "lps_tower": pw.generators.make_network("lps_tower", sizes=[1092] * 3, fan_in=18)}
 
 
-def measured(family: str, layers: list[pw.Topology]) -> Row:
-    """The figures of a network."""
+def measure_row(family: str, layers: list[pw.Topology]) -> Row:
+    """Measure one network."""
     return Row(
         family,
         layers[0].n_in,
@@ -67,11 +68,11 @@ def measured(family: str, layers: list[pw.Topology]) -> Row:
     )
 
 
-def line(row: Row) -> str:
-    """A row of the table, known figures in brackets beside ours."""
+def format_row(row: Row) -> str:
+    """Format a row of the table, with the earlier figures in brackets."""
     formats = (".3f", ".3f", ".2f", ".0f")
-    known = KNOWN.get(row.family, ("",) * 4)
-    cells = [f"{x:>8{f}} {f'({k})' if k else '':<8}" for x, f, k in zip(row[3:], formats, known, strict=True)]
+    reference = REFERENCE.get(row.family, ("",) * 4)
+    cells = [f"{x:>8{f}} {f'({k})' if k else '':<8}" for x, f, k in zip(row[3:], formats, reference, strict=True)]
     return f"{row.family:<18}{row.units:>6}{row.fan_in:>8}{''.join(cells)}".rstrip()
 
 
@@ -82,8 +83,8 @@ def main() -> None:
         ("", "", "", "gap", "gap", "CV", "%"),
     ):
         print((f"{names[0]:<18}{names[1]:>6}{names[2]:>8}" + "".join(f"{x:>8}{'':<9}" for x in names[3:])).rstrip())
-    for family, layers in networks().items():
-        print(line(measured(family, layers)))
+    for family, layers in wire_networks().items():
+        print(format_row(measure_row(family, layers)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,17 @@
-"""Fixtures that several folders of tests share."""
+"""What the tests share: the folder of real data, and the profiles of hypothesis.
+
+Hypothesis draws the same few examples in every run; HYPOTHESIS_PROFILE=search asks for many new ones.
+"""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.register_profile("search", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 REAL_DATA = Path(os.environ.get("PREWIRED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

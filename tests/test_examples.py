@@ -14,17 +14,17 @@ def gaps():
 
 @pytest.fixture(scope="module")
 def rows(gaps):
-    return {family: gaps["measured"](family, layers) for family, layers in gaps["networks"]().items()}
+    return {family: gaps["measure_row"](family, layers) for family, layers in gaps["wire_networks"]().items()}
 
 
 @pytest.mark.parametrize("family", ["rotating", "radix_net", "grouped_shuffle", "biregular"])
-def test_the_gaps_are_those_known_to_their_printed_digits(family, gaps, rows):
-    """A random network's are those of another draw: they may differ by some units of the last digit."""
-    for name, known in zip(("layer_gap", "product_gap", "path_cv", "reach"), gaps["KNOWN"][family], strict=True):
-        if known:
-            last = 10.0 ** -len(known.partition(".")[2])
+def test_the_gaps_agree_with_the_earlier_computation_to_its_printed_digits(family, gaps, rows):
+    """The earlier random network is another draw, so its figures may differ by some units of the last digit."""
+    for name, expected in zip(("layer_gap", "product_gap", "path_cv", "reach"), gaps["REFERENCE"][family], strict=True):
+        if expected:
+            last = 10.0 ** -len(expected.partition(".")[2])
             slack = 3 * last if family == "biregular" else last / 2
-            assert abs(getattr(rows[family], name) - float(known)) <= slack, name
+            assert abs(getattr(rows[family], name) - float(expected)) <= slack, name
 
 
 def test_layers_and_products_rank_families_in_opposite_order(rows):
@@ -41,7 +41,7 @@ def test_a_ramanujan_tower_keeps_its_promise(rows):
 
 
 def test_the_table_is_printed_aligned(gaps, rows, capsys, monkeypatch):
-    monkeypatch.setitem(gaps["main"].__globals__, "measured", lambda family, layers: rows[family])
+    monkeypatch.setitem(gaps["main"].__globals__, "measure_row", lambda family, layers: rows[family])
     gaps["main"]()
     head, _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(rows)

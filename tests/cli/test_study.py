@@ -157,6 +157,7 @@ def test_a_closed_pipe_is_quiet(studied, verb):
     assert process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == b""
+    process.stderr.close()
     assert process.wait() == 141
 
 

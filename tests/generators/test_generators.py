@@ -195,11 +195,6 @@ def test_a_random_family_needs_a_seed():
         generators.biregular(64, 64, fan_in=8)
 
 
-def test_every_family_has_a_docstring_with_its_promises():
-    for family in GENERATORS:
-        assert all(part in GENERATORS[family].__doc__ for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"))
-
-
 @pytest.mark.parametrize("family", sorted(set(WIRED) - {"peg"}))  # peg says that it is for some thousand units
 def test_large_graphs_take_memory_of_their_edges(family):
     n = 128**2  # a square image, a multiple of the fan-in; a dense mask of it would be 268 MB

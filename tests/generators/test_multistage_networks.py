@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prewired import SparseLinear, generators
 from prewired.cli.app import main
-from prewired.generators import NETWORK_FAMILIES, multistage_networks
+from prewired.generators import NETWORK_FAMILIES
 from prewired.io import load_topology
 from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, run
@@ -307,13 +307,6 @@ def test_the_command_line(capsys, tmp_path):
     assert "exactly 1,024 edges" in printed
     assert "by the budget uniform" in printed
     assert json.loads((out / "summary.json").read_text())["config"]["edges"] == [1024]
-
-
-def test_every_family_says_what_it_is():
-    for function in NETWORK_FAMILIES.values():
-        for part in ("Args:", "Returns:", "Raises:", "Example:", ">>>"):
-            assert part in function.__doc__
-    assert multistage_networks.__doc__
 
 
 def test_sizes_may_come_from_numpy():

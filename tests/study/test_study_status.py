@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_killed(stopped):
         os._exit(0)
     change_state(stopped, process=child)
     if sys.platform == "linux":
-        while "Z" not in open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[0]:  # noqa: PTH123, SIM115
+        while "Z" not in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]:
             pass
         assert status(stopped).state == STOPPED  # dead, though nobody has asked for its exit code
     os.waitpid(child, 0)

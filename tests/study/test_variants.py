@@ -161,7 +161,7 @@ def test_initial_weights_as_if_dense_are_weaker_on_the_same_graphs(varied):
 def _first_rms(scale):
     digits = data.load("digits")
     made = mlp(list(SIZES), family="rotating", density=0.25, init_seed=0, scale=scale)
-    return float(made[0](digits.x_train[:512]).square().mean().sqrt())
+    return float(made[0](digits.x_train[:512]).square().mean().sqrt().detach())
 
 
 # Learning rates

@@ -91,6 +91,7 @@ def measure_change(edges: Edges, fan_in: int) -> float:
 
 
 def explain_excess(name: str, fan_in: int, share: float, fits: int | None) -> str:
+    """Say that levelling would change too large a share of the edges, and which fan-in would fit."""
     remedy = "no fan_in fits these sizes" if fits is None else f"fan_in={fits} would fit"
     return (
         f"expected a fan_in for which at most {MAX_CHANGE:.0%} of the edges of the nearest {name} change, got "

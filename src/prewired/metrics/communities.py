@@ -75,7 +75,6 @@ def modularity(t: Topology, *, certify: bool, progress: Progress | None) -> Meas
 def barber_modularity(t: Topology, input_labels: np.ndarray, output_labels: np.ndarray) -> float:
     """Barber's Q of given communities, see `modularity`, in [-1, 1); 0 without edges.
 
-
     Args:
         t: the topology.
         input_labels, output_labels: (n_in,) and (n_out,) integers >= 0, equal within a community.

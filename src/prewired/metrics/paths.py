@@ -116,14 +116,12 @@ def effective_receptive_field(
 
 
 def path_counts(topologies: Sequence[Topology], resolution: int = 64) -> np.ndarray:
-    """Numbers of paths between blocks of inputs and blocks of outputs, divided by the mean of all pairs: data for a
-    picture.
+    """Numbers of paths between blocks of inputs and of outputs, divided by the mean of all pairs: data for a picture.
 
     Consecutive units form blocks whose sizes differ by at most one, `resolution` blocks on each side that has more
     units than that. The number of paths is averaged over the pairs in each block. All entries are 1 if paths are spread
     evenly. Multiplied by the mean number of paths of a pair, 10**log_paths / (n_in * n_out), they are numbers of paths.
     Exact; O(resolution * edges).
-
 
     Args:
         topologies: the network, inputs first.
@@ -191,7 +189,6 @@ def path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | N
 
 def log_path_kernel_trace(topologies: Sequence[Topology], weights: Sequence[Any] | None = None) -> float:
     """log10 of `path_kernel_trace`, for networks of any depth; -inf without paths. Cost O(edges).
-
 
     Example:
         >>> from prewired import generators

@@ -83,7 +83,6 @@ def biregular_law(x: ArrayLike, fan_in: float, fan_out: float, *, density: float
 def bulk(fan_in: float, fan_out: float, *, density: float = 0.0) -> tuple[float, float]:
     """The interval of all singular values except sigma1 of a large random biregular graph; see `biregular_law`.
 
-
     Raises:
         ValueError: if (fan_in - 1)(fan_out - 1) < 1, as there is no such interval then, or if density is not in [0, 1).
 

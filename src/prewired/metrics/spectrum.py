@@ -106,7 +106,6 @@ def ramanujan_ratio(t: Topology, *, certify: bool, progress: Progress | None) ->
 def leading_singular_values(t: Topology, *, normalized: bool = False) -> tuple[float, float]:
     """sigma1 and sigma2 of B, or of D_out^-1/2 B D_in^-1/2, over all components; missing values are 0.
 
-
     Example:
         >>> from prewired import generators
         >>> leading_singular_values(generators.rotating(3, 3, fan_in=1))

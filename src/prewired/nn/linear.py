@@ -228,6 +228,7 @@ class SparseLinear(SparseModule):
         return {name: pass_through_layer(layer, batch, training=training) for name, layer in layers.items()}
 
     def extra_repr(self) -> str:
+        """Return what `repr` shows between the brackets."""
         text = f"{self.topology}, bias={self.bias is not None}"
         if self.kernel != "auto":
             text = f"{text}, kernel={self.kernel!r}"

@@ -143,6 +143,7 @@ class QuantizedLinear(SparseModule):
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
+        """Return what `repr` shows between the brackets."""
         return f"{self.kind}, {self.in_features} -> {self.out_features}, {self.n_edges:,} edges"
 
 

@@ -39,6 +39,7 @@ class MaskedDense(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output (batch, n_out) for an input (batch, n_in)."""
         return nn.functional.linear(x, self.weight * self.mask, self.bias)
 
 
@@ -73,6 +74,7 @@ class TorchCSR(nn.Module):
             self._matrix()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output (batch, n_out) for an input (batch, n_in)."""
         y = torch.sparse.mm(self._matrix(), x.t()).t()
         return y if self.bias is None else y + self.bias
 
@@ -112,6 +114,7 @@ class Gather(nn.Module):
         self.register_buffer("indices", layer.indices.int())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output (batch, n_out) for an input (batch, n_in)."""
         products = x.t().index_select(0, self.indices) * self.weight.unsqueeze(1)
         y = products.view(*self.shape, len(x)).sum(1).t()
         return y if self.bias is None else y + self.bias

@@ -32,6 +32,7 @@ class Sequential(nn.Sequential):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the output of the last module; neighbouring sparse layers run in one call."""
         modules = list(self)
         start = 0
         while start < len(modules):

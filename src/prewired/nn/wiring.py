@@ -134,5 +134,6 @@ def _requests(
 
 
 def check_sizes(sizes: Sequence[int]) -> None:
+    """Raise a ValueError unless there are at least two sizes, all integers >= 1."""
     if len(sizes) < 2 or not all(isinstance(size, int) and size >= 1 for size in sizes):
         raise ValueError(f"expected at least two integer sizes >= 1, inputs first and outputs last, got {list(sizes)}")

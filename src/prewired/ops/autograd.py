@@ -114,11 +114,13 @@ class DenseWeights(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
+        """Return the matrix (n_out, n_in) of the weights (n_edges,)."""
         ctx.wiring = starts, indices, mask
         return kernels.scatter_weights(starts, indices, mask, weight, n_in)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient of the weights (n_edges,)."""
         starts, indices, mask = ctx.wiring
         return kernels.gather_weights(starts, indices, mask, grads[0].contiguous()), None, None, None, None

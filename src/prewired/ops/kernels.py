@@ -124,7 +124,6 @@ def block_bytes() -> int:
 
 def _load_library() -> bool:
     """Load and register the compiled operators; False if this build of the package has none."""
-
     library = importlib.util.find_spec(f"{__package__}._kernels")
     if library is None or library.origin is None:
         return False

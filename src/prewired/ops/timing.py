@@ -102,7 +102,6 @@ def pass_through_layer(layer: Any, batch: int, *, training: bool) -> Callable[[]
 
 def _seconds_when_warm(call: Callable[[], object], pause: float) -> float:
     """Time a call after a first untimed call; a short call is timed three times, since one measurement is noise."""
-
     time.sleep(pause)
     call()
     seconds = _mean_seconds(call, 1)

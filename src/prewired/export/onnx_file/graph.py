@@ -89,11 +89,13 @@ class Graph:
         return self.reshape(signed, values.shape)
 
     def cast(self, name: str, to: str) -> str:
+        """Add a node that converts a tensor to another element type; return the name of its output."""
         from onnx import TensorProto
 
         return self.add("Cast", name, to=getattr(TensorProto, to))
 
     def reshape(self, name: str, shape: tuple[int, ...]) -> str:
+        """Add a node that reshapes a tensor; return the name of its output."""
         return self.add("Reshape", name, self.constant(np.array(shape, np.int64)))
 
     def scaled(self, name: str, scale: np.ndarray | None) -> str:

@@ -10,6 +10,7 @@ from .raw_data import RawData, is_missing, list_names
 
 
 def decode_utf8(content: bytes, path: Path) -> str:
+    """Decode the content of a file as UTF-8, with or without a byte order mark; raise ValueError otherwise."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -83,6 +84,7 @@ def parse_column(cells: tuple[str, ...], name: str, path: Path, lines: list[int]
 
 
 def parse_columns(header: list[str], rows: list[list[str]], path: Path, lines: list[int]) -> dict[str, np.ndarray]:
+    """Parse the columns of a table, by name: numbers where all cells are numbers, else texts."""
     by_name = zip(header, zip(*rows, strict=True), strict=True)
     return {name: parse_column(cells, name, path, lines) for name, cells in by_name}
 

@@ -38,6 +38,7 @@ class Data:
 
     @property
     def n_features(self) -> int:
+        """Number of inputs of a network for this data."""
         return self.x_train.shape[1]
 
     @property

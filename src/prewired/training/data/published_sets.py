@@ -73,6 +73,7 @@ def read_idx(path: Path, n_axes: int) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, path: Path) -> None:
+    """Raise ValueError unless the labels are digits from 0 to 9."""
     if len(labels) == 0 or labels.max() > 9:
         got = "no labels" if len(labels) == 0 else f"label {labels.max()} in row {labels.argmax()} (counted from 0)"
         raise ValueError(f"{path}: expected labels 0 to 9, got {got}; get the file again")
@@ -113,10 +114,12 @@ def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classe
 
 
 def mnist(root: Root) -> RawData:
+    """Read MNIST: handwritten digits."""
     return _idx_images("mnist", "mnist", MNIST_URL, MNIST_SHA256, map(str, range(10)), root)
 
 
 def fashion_mnist(root: Root) -> RawData:
+    """Read Fashion-MNIST: pictures of clothes."""
     return _idx_images("fashion_mnist", "fashion-mnist", FASHION_URL, FASHION_SHA256, FASHION_CLASSES, root)
 
 

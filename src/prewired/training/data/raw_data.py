@@ -38,4 +38,5 @@ def list_names(names) -> str:
 
 
 def is_missing(cell: str) -> bool:
+    """Whether a cell of a table is empty or says nan."""
     return cell == "" or cell.lower() == "nan"

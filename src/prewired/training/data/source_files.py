@@ -17,6 +17,7 @@ def data_root(root: Root) -> Path | None:
 
 
 def find_file(root: Path, folder: str, stem: str) -> Path:
+    """Find the file of a data set below the data root, plain or compressed; raise FileNotFoundError otherwise."""
     for suffix in ("", ".gz", ".xz"):
         path = root / folder / (stem + suffix)
         if path.is_file():
