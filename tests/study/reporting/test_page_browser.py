@@ -105,7 +105,7 @@ def test_a_table_sorts_by_mouse_and_by_keyboard(visit):
     assert column(page, "table.sortable", 1) == ["absent", *(f"family {k}" for k in range(1, 13))]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 def test_the_theme_follows_the_system_and_the_button(visit, scheme):
     page = visit(color_scheme=scheme)
 
@@ -123,7 +123,7 @@ def test_the_theme_follows_the_system_and_the_button(visit, scheme):
     page.wait_for_function("before => document.querySelector('.main-svg').style.background !== before", arg=before)
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("width", [320, *(pytest.param(n, marks=pytest.mark.slow) for n in (390, 768, 1280))])
 def test_nothing_is_wider_than_the_screen(visit, width):
     page = visit({"width": width, "height": 844})
     for details in page.locator("main details").all():
@@ -290,6 +290,7 @@ def test_it_is_there_at_once(visit):
     assert first < 1500
 
 
+@pytest.mark.slow
 def test_printing_draws_every_plot_and_opens_every_table(visit):
     page = visit(draw=False)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -300,7 +301,7 @@ def test_printing_draws_every_plot_and_opens_every_table(visit):
 
 
 @pytest.mark.skipif(not AXE, reason="needs AXE_CORE, the path of axe.min.js")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing(visit, scheme, viewport):
     page = visit(viewport, color_scheme=scheme)
@@ -311,6 +312,7 @@ def test_axe_finds_nothing(visit, scheme, viewport):
     assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found] == []
 
 
+@pytest.mark.slow
 def test_a_picture_is_saved(visit):
     page = visit()
     with page.expect_download() as download:

@@ -159,6 +159,7 @@ def test_several_deadly_tasks_stop_a_study(plan, jobs, monkeypatch):
         next(processes(plan, [like(jobs[0], Deadly), jobs[1]], ignore_epoch, workers=1))
 
 
+@pytest.mark.slow
 def test_an_idle_worker_that_is_killed_is_not_the_next_tasks_fault(plan, jobs, monkeypatch):
     monkeypatch.setattr(engines, "ATTEMPTS", 2)
     late = like(jobs[1], Late)
@@ -332,6 +333,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_a_worker_that_says_nothing_ends_with_its_parent_too(start, tmp_path):
     script = tmp_path / "script.py"

@@ -95,6 +95,7 @@ def stored(folder):
     return results
 
 
+@pytest.mark.slow
 def test_a_node_dies_and_nothing_shows_of_it(nodes, one_thread, config, tmp_path):
     both, second, address = nodes
     run(config, tmp_path / "undisturbed")
@@ -129,6 +130,7 @@ def test_an_error_of_a_task_is_that_of_the_study(nodes, config, tmp_path):
         run(config, tmp_path, engine=partial(cluster, address=nodes[2]))
 
 
+@pytest.mark.slow
 def test_a_connection_is_closed_by_whom_opened_it(nodes, one_thread, plan, jobs):
     import ray
 
