@@ -16,7 +16,7 @@ from ..study import reporting, study_status
 from ..study.config import CONTROLS
 from ..study.running import engines, ray_engine
 from ..training import TrainConfig
-from .options import OPTIMIZERS, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
+from .options import OPTIMIZER_NAMES, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
 from .progress import counted, study_progress
 
 WHERE = Parameter(group=Group("Where it runs", sort_key=2))
@@ -25,7 +25,7 @@ CHOICES = {
     "budget": tuple(BUDGETS),
     "controls": CONTROLS,
     "inits": [scale for scale in SCALES if scale != "fan_in"],
-    "optimizer": OPTIMIZERS,
+    "optimizer": OPTIMIZER_NAMES,
     "task": TASKS,
 }
 SHARED = ("epochs", "batch_size", "optimizer", "momentum", "weight_decay", "patience")
@@ -70,9 +70,9 @@ def study(
     _need_report_packages()
     values = {} if file is None else studies.read_toml(file)
     # densities and edges exclude each other, so an option of one kind replaces the file's values of the other
-    for name, other in (("densities", "edges"), ("edges", "densities")):
+    for name, rival in (("densities", "edges"), ("edges", "densities")):
         if name in options:
-            values.pop(other, None)
+            values.pop(rival, None)
     config = studies.StudyConfig.from_dict({**values, **options}, "prewired study" if file is None else str(file))
     folder = output or Path("study" if file is None else file.stem)
     run_tasks = _engine(engine, address, workers, worker_threads)

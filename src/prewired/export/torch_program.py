@@ -127,7 +127,7 @@ def load_program(path: str | Path) -> nn.Module:
 def _check_path(path: str | Path) -> Path:
     if Path(path).suffix != ".pt2":
         raise ValueError(f"expected a path that ends in .pt2, as torch wants it, got {str(path)!r}; add the ending")
-    atomic_write.check(path)
+    atomic_write.check_destination(path)
     return Path(path)
 
 

@@ -14,7 +14,7 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
-DENSE_LIMIT = 6000
+MOST_DENSE_ROWS = 6000
 """Largest dimension for a dense Cholesky factorisation: 36 million numbers, some seconds."""
 SPARSE_WORK = 5e8
 """Largest n * bandwidth^2 for a sparse factorisation: some seconds each."""
