@@ -12,7 +12,7 @@ from prewired.export.verification import LARGEST_DIFFERENCE, ROWS, check_batch, 
 from prewired.nn import mlp
 from prewired.nn.quantization import QUANTIZED_KINDS, quantize
 
-WORDS = {"what": "it", "remedy": "take another"}
+WORDS = {"name": "it", "remedy": "take another"}
 
 
 @pytest.fixture(autouse=True)

@@ -56,7 +56,7 @@ def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
 
 
 @contextmanager
-def counted(text: str) -> Iterator[Callable[[int, int], None]]:
+def loop_progress(text: str) -> Iterator[Callable[[int, int], None]]:
     """Show a loop on a terminal; the context is the function to call with the passes done and the total passes."""
     console = Console(stderr=True)
     if not console.is_terminal:

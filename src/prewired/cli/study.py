@@ -17,7 +17,7 @@ from ..study.config import CONTROLS
 from ..study.running import engines, ray_engine
 from ..training import TrainConfig
 from .options import OPTIMIZER_NAMES, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
-from .progress import counted, study_progress
+from .progress import loop_progress, study_progress
 
 WHERE = Parameter(group=Group("Where it runs", sort_key=2))
 OPTIONS = {"families": "family", "densities": "density", "controls": "control", "inits": "init"}
@@ -136,7 +136,7 @@ def _engine(engine: str, address: str | None, workers: int | None, worker_thread
 def _write_report(result: studies.Study, folder: Path, *, pictures: bool, tables: bool) -> None:
     analysis = reporting.analyse_study(result)
     files = reporting.write_tables(analysis, folder)
-    with counted("drawing the graphs") as progress:
+    with loop_progress("drawing the graphs") as progress:
         page = reporting.write_page(analysis, folder, progress=progress)
     drawings = reporting.draw_pictures(analysis, folder) if pictures else []
     if tables:

@@ -185,7 +185,7 @@ def _prune(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgr
 
 def _verify(loaded: Call, net: nn.Module, x: torch.Tensor, rows: tuple[int, ...]) -> None:
     calls = _name_batch_in_errors(loaded), _name_batch_in_errors(net)
-    compare_outputs(*calls, x, rows=rows, what="the program", remedy="try another example=")
+    compare_outputs(*calls, x, rows=rows, name="the program", remedy="try another example=")
 
 
 def _name_batch_in_errors(call: Call) -> Call:

@@ -71,7 +71,7 @@ def compare_outputs(
     x: torch.Tensor,
     *,
     rows: Sequence[int],
-    what: str,
+    name: str,
     remedy: str,
     scale: torch.Tensor | None = None,
 ) -> float:
@@ -81,7 +81,7 @@ def compare_outputs(
         run, net: map an input to outputs: a tensor, or nested containers of tensors and other values.
         x: an input (batch, ...).
         rows: the batches, the largest first.
-        what: name of the file, for the error.
+        name: name of the file, for the error.
         remedy: what to use instead, for the error.
         scale: of the elements of a tensor; default the largest element in the first batch, or 1 if all are zero.
 
@@ -92,7 +92,7 @@ def compare_outputs(
         RuntimeError: if a difference exceeds the tolerance.
 
     Example:
-        >>> compare_outputs(torch.exp, torch.exp, torch.ones(3, 2), rows=(3, 1), what="exp", remedy="none")
+        >>> compare_outputs(torch.exp, torch.exp, torch.ones(3, 2), rows=(3, 1), name="exp", remedy="none")
         0.0
     """
     worst, scales = 0.0, [] if scale is None else [scale]
@@ -105,7 +105,7 @@ def compare_outputs(
             most = _TOLERANCES.get(a.dtype, LARGEST_DIFFERENCE) if isinstance(a, torch.Tensor) else 0
             if not difference <= most:
                 raise RuntimeError(
-                    f"expected {what} to give what the network does, up to {most:g} of the scale of its outputs, got a "
+                    f"expected {name} to give what the network does, up to {most:g} of the scale of its outputs, got a "
                     f"difference of {difference:.3g} in a batch of {n}; nothing was written; report it with the "
                     f"network, or {remedy}"
                 )

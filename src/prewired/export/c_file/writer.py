@@ -121,7 +121,7 @@ def _verify(file: Path, name: str, net: nn.Module, layers: list[Layer]) -> str:
 
         try:
             _compile(cc, file, program, "-std=c99", "-O1", "-D", f"{name.upper()}_MAIN")
-            difference = compare_chain(run, net, layers, what=f"{name} in C", remedy="take prewired.export.program")
+            difference = compare_chain(run, net, layers, name=f"{name} in C", remedy="take prewired.export.program")
         except (OSError, subprocess.SubprocessError) as error:
             if reason := _find_fault(cc, folder):
                 return f"not verified: {cc} makes no programs here, {reason}"

@@ -223,4 +223,4 @@ def _verify(path: Path, net: nn.Module, layers: Sequence[Layer]) -> None:
     def run(x: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(session_of_file.run(None, {"x": x.numpy()})[0])
 
-    compare_chain(run, net, layers, rows=rows, what="onnxruntime", remedy="take another form=")
+    compare_chain(run, net, layers, rows=rows, name="onnxruntime", remedy="take another form=")

@@ -155,7 +155,7 @@ def _powers_of_x(p: int, k: int, low: int) -> list[int] | None:
     while element != 1 and element != 0 and len(powers) < p**k:
         powers.append(element)
         # Multiply by x: the digits move up, and x**k is replaced by -low.
-        lead, rest = divmod(element, top)
-        rest *= p
-        element = sum((rest // p**i + lead * minus_low[i]) % p * p**i for i in range(k))
+        lead, digits = divmod(element, top)
+        digits *= p
+        element = sum((digits // p**i + lead * minus_low[i]) % p * p**i for i in range(k))
     return powers if element == 1 and len(powers) == p**k - 1 else None
