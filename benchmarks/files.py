@@ -44,7 +44,7 @@ def _files(data: pw.data.Data, seed: int, epochs: int, folder: Path) -> list[dic
         "dense, int8": (pw.quantize(dense, "int8"), False),
         "sparse, float32, edges coded": (sparse, True),
         "sparse, float32, recipes": (sparse, False),
-        **{f"sparse, {kind}, recipes": (pw.quantize(sparse, kind), False) for kind in quantization.KINDS},
+        **{f"sparse, {kind}, recipes": (pw.quantize(sparse, kind), False) for kind in quantization.QUANTIZED_KINDS},
     }
     for name, (net, indices) in kept.items():
         pw.save(net, path, indices=indices)

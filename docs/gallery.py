@@ -57,7 +57,7 @@ def main() -> None:
     blocks = [HEAD]
     for kind, title in TITLES.items():
         lines = [COLUMNS, ["---"] * len(COLUMNS)]
-        for row in catalogue.rows():
+        for row in catalogue.list_entries():
             if row.layers == kind:
                 layers = example(row.name)
                 draw(layers[:3]).save(pictures / f"{row.name}.png", optimize=True)
@@ -94,7 +94,7 @@ def example(name: str, seed: int = 0) -> list[Topology]:
     return [generators.make(name, **{key: value for key, value in request.items() if value is not None})]
 
 
-def cells(row: catalogue.Row, layers: list[Topology]) -> tuple[str, ...]:
+def cells(row: catalogue.FamilyEntry, layers: list[Topology]) -> tuple[str, ...]:
     """The cells of one family."""
     first, width = layers[0], 160 if row.layers == "one" else 360
     size = "-".join(str(n) for n in (first.n_in, *(t.n_out for t in layers)))
@@ -158,7 +158,7 @@ def parameters(recipe: Recipe | None) -> str:
     return "".join(f", {name} {value if len(str(value)) < 50 else '...'}" for name, value in shown.items())
 
 
-def two_layers(row: catalogue.Row, first: Topology) -> list[Topology]:
+def two_layers(row: catalogue.FamilyEntry, first: Topology) -> list[Topology]:
     """The example and a second layer for it."""
     second = example(row.name, seed=1)[0] if row.random else first
     return [first, second if first.n_in == first.n_out else second.transpose()]

@@ -52,7 +52,7 @@ NETWORKS = {
             first=nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.GELU("tanh")), second=SparseLinear(PATTERN)
         )
     ).eval(),
-    **{kind: lambda kind=kind: quantization.quantize(small_mlp(), kind) for kind in quantization.KINDS},
+    **{kind: lambda kind=kind: quantization.quantize(small_mlp(), kind) for kind in quantization.QUANTIZED_KINDS},
     "quantised pattern": lambda: quantization.quantize(nn.Sequential(SparseLinear(PATTERN), nn.LeakyReLU(0.3)), "int4"),
 }
 

@@ -23,7 +23,7 @@ def test_families_lists_every_family_on_two_lines(capsys):
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in lines[::2]] == FAMILIES
-    for head, summary, row in zip(lines[::2], lines[1::2], catalogue.rows(), strict=True):
+    for head, summary, row in zip(lines[::2], lines[1::2], catalogue.list_entries(), strict=True):
         assert ("random" in head.split("exists for")[0]) == row.random
         assert head.endswith(row.sizes)
         assert row.sizes
@@ -42,7 +42,7 @@ def test_families_prints_the_page_of_one(capsys):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_says_its_sizes_and_its_source(family):
-    row = catalogue.row(family)
+    row = catalogue.describe_family(family)
     assert row.sizes
     assert "\n" not in row.sizes
     assert row.layers == ("several" if family in generators.NETWORK_FAMILIES else "one")

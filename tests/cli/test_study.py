@@ -14,7 +14,7 @@ from rich.console import Console
 
 from prewired.cli import progress
 from prewired.cli.app import create_app, main
-from prewired.cli.progress import counted, duration, study_progress, time_left
+from prewired.cli.progress import duration, loop_progress, study_progress, time_left
 from prewired.study import StudyConfig, inline, load, processes
 from prewired.study import run as run_study
 from prewired.study.nets import Net
@@ -434,9 +434,9 @@ def test_a_wide_terminal_shows_the_task(monkeypatch):
 
 
 def test_a_loop_that_is_counted(monkeypatch, capsys):
-    assert "3/4" not in shown(monkeypatch, 80, counted("drawing"), (3, 4))  # transient: a bar, with a percentage
+    assert "3/4" not in shown(monkeypatch, 80, loop_progress("drawing"), (3, 4))  # transient: a bar, with a percentage
     monkeypatch.undo()
-    with counted("drawing") as progress:
+    with loop_progress("drawing") as progress:
         progress(1, 2)
     assert capsys.readouterr() == ("", "")
 

@@ -17,7 +17,7 @@ from prewired.export.c_file.input_access import find_wiring, n_bytes, to_smalles
 from prewired.export.c_file.writer import c
 from prewired.export.layer_chain import ACTIVATIONS, list_layers
 from prewired.nn import mlp
-from prewired.nn.quantization import KINDS, quantize
+from prewired.nn.quantization import QUANTIZED_KINDS, quantize
 from prewired.training import data
 
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-O1"]
@@ -153,7 +153,7 @@ def test_gaps_are_taken_only_where_they_are_smaller():
 
 
 @needs_cc
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUANTIZED_KINDS)
 @pytest.mark.parametrize("family", ["rotating", "biregular"])
 def test_quantised_networks_compute_what_quantised_layers_do(kind, family, tmp_path, trusted):
     net = randomly(mlp([31, 21, 5], family=family, fan_in=7, seed=0))

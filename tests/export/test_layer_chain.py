@@ -11,7 +11,7 @@ from prewired import SparseLinear, Topology, export, generators
 from prewired.export.c_file import writer
 from prewired.export.layer_chain import ACTIVATIONS, flatten, list_layers
 from prewired.nn import mlp
-from prewired.nn.quantization import KINDS, quantize
+from prewired.nn.quantization import QUANTIZED_KINDS, quantize
 
 EXPORTERS = {"c": (export.c, "net.c"), "onnx": (export.onnx, "net.onnx"), "program": (export.program, "net.pt2")}
 CHAINS = ("c", "onnx")
@@ -76,7 +76,7 @@ def normalised(kind=nn.BatchNorm1d, **options):
     return net
 
 
-@pytest.mark.parametrize("kind", ["float32", *KINDS])
+@pytest.mark.parametrize("kind", ["float32", *QUANTIZED_KINDS])
 def test_batch_normalisation_of_any_weights(kind, write):
     net = normalised()
     assert (net[1].weight < 0).any()

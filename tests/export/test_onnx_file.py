@@ -15,7 +15,7 @@ from prewired.export.onnx_file.forms import FORMS
 from prewired.export.onnx_file.graph import Graph
 from prewired.export.onnx_file.writer import onnx, session
 from prewired.nn import mlp
-from prewired.nn.quantization import KINDS, quantize
+from prewired.nn.quantization import QUANTIZED_KINDS, quantize
 from prewired.training import data
 
 onnx_package = pytest.importorskip("onnx", reason="needs onnx")
@@ -96,7 +96,7 @@ def test_a_form_gives_the_product_or_says_why_not(family, form, tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUANTIZED_KINDS)
 def test_a_quantised_layer_stays_small_and_gives_its_rounded_weights(kind, form, tmp_path):
     t = generators.grouped(105, 41, fan_in=15)
     net = nn.Sequential(SparseLinear(t), nn.ReLU(), nn.Linear(41, 7))
@@ -242,7 +242,7 @@ def test_smallest_is_the_smallest_and_measures_nothing(tmp_path):
 
 
 def test_a_batch_too_large_to_gather_is_not_tried(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "DENSE_LIMIT", 10_000)
+    monkeypatch.setattr(writer, "MOST_DENSE_ELEMENTS", 10_000)
     layer = SparseLinear(generators.biregular(100, 100, fan_in=10, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx", batch=11).layers[0]
     assert "gather" not in taken.seconds
@@ -320,7 +320,7 @@ def test_a_missing_folder_and_a_missing_package(tmp_path, monkeypatch):
 
 
 def test_a_dense_matrix_out_of_reach_leaves_the_other_forms(tmp_path, monkeypatch):
-    monkeypatch.setattr(forms, "DENSE_LIMIT", 999)
+    monkeypatch.setattr(forms, "MOST_DENSE_ELEMENTS", 999)
     layer = SparseLinear(generators.biregular(40, 25, fan_in=4, seed=0))
     taken = onnx(layer, tmp_path / "net.onnx").layers[0]
     assert {*taken.seconds} == GATHERS

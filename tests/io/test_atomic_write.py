@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from prewired.io.atomic_write import check, replacing
+from prewired.io.atomic_write import check_destination, replacing
 
 
 def test_the_old_content_stays_until_the_new_is_complete(tmp_path):
@@ -49,10 +49,10 @@ def test_names_as_long_as_the_disk_takes_and_several_at_a_time(tmp_path):
 def test_what_cannot_be_a_file_is_told(tmp_path):
     for path, error in ((tmp_path / "no" / "a", FileNotFoundError), (tmp_path, IsADirectoryError)):
         with pytest.raises(error, match=r"; check the path$"):
-            check(path)
+            check_destination(path)
         with pytest.raises(error, match=r"; check the path$"), replacing(path):
             pass
-    assert check(tmp_path / "new") == (tmp_path / "new").resolve()
+    assert check_destination(tmp_path / "new") == (tmp_path / "new").resolve()
 
 
 def test_permissions_are_handed_on(tmp_path):

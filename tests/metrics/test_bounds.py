@@ -70,7 +70,7 @@ def test_bounds_hold_on_random_graphs(kind, n_graphs, no_dense_solvers, monkeypa
         t = random_graph(kind, seed)
         expected, slack = true_values(t)
         if seed == n_graphs // 2:  # no factorisation follows the iteration in the second half: only the random start
-            monkeypatch.setattr(inertia, "DENSE_LIMIT", 0)
+            monkeypatch.setattr(inertia, "MOST_DENSE_ROWS", 0)
         spectrum._CACHE.clear()
         for name in expected:
             found = metrics.METRICS[name](t, explain=True)

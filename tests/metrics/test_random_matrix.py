@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from prewired import Topology, generators
-from prewired.metrics.random_matrix import DENSE_CELLS, biregular_law, bulk, singular_value_density, singular_values
+from prewired.metrics.random_matrix import (
+    MOST_CELLS_OF_SVD,
+    biregular_law,
+    bulk,
+    singular_value_density,
+    singular_values,
+)
 from prewired.random_bits import RandomBits
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=7))
@@ -54,7 +60,7 @@ def test_singular_values_in_closed_form():
 
 def test_graphs_too_large_for_a_dense_matrix_are_refused():
     with pytest.raises(ValueError, match="use singular_value_density"):
-        singular_values(Topology.from_edges(DENSE_CELLS, 2, [(0, 0)]))
+        singular_values(Topology.from_edges(MOST_CELLS_OF_SVD, 2, [(0, 0)]))
 
 
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(2, 2), (3, 3), (2.5, 2.5), (8, 4), (2, 30), (1.5, 4), (100, 30)])

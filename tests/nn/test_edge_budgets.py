@@ -52,13 +52,13 @@ def test_layers_between_their_bounds_get_shares_of_one_scale(rule, layers, data)
 
 def test_erdos_renyi_is_the_published_rule():
     """Mocanu's density epsilon * (n_in + n_out) / (n_in * n_out), at the epsilon of this total."""
-    assert edge_budgets.erdos_renyi(LAYERS[:2], 20 * 3284) == [20 * 1784, 20 * 1500]
+    assert edge_budgets.by_units(LAYERS[:2], 20 * 3284) == [20 * 1784, 20 * 1500]
     assert 21 * 510 > 5000  # the output layer has no room for its share, is dense, and the others share the rest
-    assert edge_budgets.erdos_renyi(LAYERS, 21 * 3284 + 5000) == [21 * 1784, 21 * 1500, 5000]
+    assert edge_budgets.by_units(LAYERS, 21 * 3284 + 5000) == [21 * 1784, 21 * 1500, 5000]
 
 
 def test_erk_counts_the_kernel_and_without_one_is_erdos_renyi():
-    assert edge_budgets.erk(LAYERS, 50_001) == edge_budgets.erdos_renyi(LAYERS, 50_001)
+    assert edge_budgets.erk(LAYERS, 50_001) == edge_budgets.by_units(LAYERS, 50_001)
     assert edge_budgets.erk([(16, 32, 3, 3), (32, 64, 3, 3)], 3 * (54 + 102)) == [3 * 54, 3 * 102]
 
 
@@ -81,7 +81,7 @@ def test_given_densities_round_once():
 def test_steps_are_whole_fan_ins_near_the_total(layers, data):
     steps = [b for _, b in layers]
     n_edges = data.draw(st.integers(sum(steps), sum(map(prod, layers))))
-    edges = edge_budgets.erdos_renyi(layers, n_edges, steps=steps)
+    edges = edge_budgets.by_units(layers, n_edges, steps=steps)
     assert all(n % b == 0 and b <= n <= a * b for n, (a, b) in zip(edges, layers, strict=True))
     assert abs(sum(edges) - n_edges) <= max(steps)
 

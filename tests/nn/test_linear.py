@@ -221,7 +221,7 @@ def test_auto_takes_dense_from_the_break_even_density_on(monkeypatch):
     assert asked == [(24, 16, 7, threads, True), (24, 16, 7, threads, False)]
     assert SparseLinear(FULL).kernel_for(7, training=False) == "dense"
     assert [SparseLinear(GRAPH, kernel=k).kernel_for(7) for k in ("sparse", "dense")] == ["sparse", "dense"]
-    monkeypatch.setattr(linear, "DENSE_LIMIT", 24 * 16 - 1)
+    monkeypatch.setattr(linear, "MOST_DENSE_ELEMENTS", 24 * 16 - 1)
     assert SparseLinear(FULL).kernel_for(7) == "sparse"
 
 

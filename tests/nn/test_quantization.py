@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
-from prewired.nn.quantization import KINDS, LARGEST, QuantizedLinear, pack_int4, quantize, unpack_int4
+from prewired.nn.quantization import LARGEST, QUANTIZED_KINDS, QuantizedLinear, pack_int4, quantize, unpack_int4
 
 UNEQUAL = Topology.from_edges(7, 4, [(0, 0), (1, 0), (6, 0), (2, 2), (5, 3), (6, 3)])
 
@@ -38,7 +38,7 @@ def matrix(layer):
     return dense.index_put((rows, torch.tensor(layer.topology.indices).long()), layer.weight)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUANTIZED_KINDS)
 @pytest.mark.parametrize("name", layers())
 def test_a_layer_computes_with_its_rounded_weights(kind, name):
     layer = quantize(layers()[name], kind)
@@ -145,7 +145,7 @@ def test_state_dict_copies_pickles_and_devices():
     assert torch.equal(away(x), rounded(x))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUANTIZED_KINDS)
 @pytest.mark.parametrize("cast", ["double", "half", "bfloat16", "float"])
 def test_casts_leave_a_layer_as_it_is(kind, cast):
     rounded = quantize(layers()["sparse"], kind)
@@ -261,7 +261,7 @@ def test_accuracy_on_real_digits():
     run = pw.train(net, digits, pw.TrainConfig(epochs=30))
     lost = {
         kind: run.test_score - pw.training.evaluate(quantize(net, kind), digits, digits.x_test, digits.y_test)[1]
-        for kind in KINDS
+        for kind in QUANTIZED_KINDS
     }
     assert run.test_score > 0.9
     assert lost["float16"] <= 0.003

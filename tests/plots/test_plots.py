@@ -108,7 +108,7 @@ def test_a_distant_sigma1_is_an_arrow_and_a_high_bar_is_cut_off():
 
 def test_large_graphs_show_the_estimated_density(monkeypatch):
     t = generators.biregular(120, 100, fan_in=6, seed=0)
-    monkeypatch.setattr(random_matrix, "DENSE_CELLS", 100)
+    monkeypatch.setattr(random_matrix, "MOST_CELLS_OF_SVD", 100)
     left, width, height = bars(plots.singular_values.__wrapped__(t).axes[0])
     expected, _ = random_matrix.singular_value_density(t, np.append(left, left[-1] + width[-1]))
     np.testing.assert_allclose(height, expected)

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ..io.atomic_write import check, replacing
+from ..io.atomic_write import check_destination, replacing
 from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
 from . import module_descriptions
@@ -49,17 +49,17 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
     """Write a network to one safetensors file: its weights, and how each sparse layer is wired.
 
     A wiring is stored as its recipe, one line of text, if the recipe gives the same wiring. Any other wiring is stored
-    as a code of its edges, about six bits an edge at 5 % density. Names of units are stored. The modules are stored
-    too if the network consists of linear layers, the modules in `module_descriptions.TORCH_MODULES` and sequences of
-    them, without hooks and tied weights. Of any other network, tensors and wirings are stored.
+    as a code of its edges, about six bits an edge at 5 % density. Names of units are stored. If the network consists of
+    linear layers, the modules in `module_descriptions.TORCH_MODULES` and sequences of them, without hooks and tied
+    weights, its modules are stored too. Of any other network, only tensors and wirings are stored.
 
     Args:
         net: any module whose state_dict holds tensors only.
         path: the file to write; an existing file is replaced only when the new one is complete.
-        indices: store edges instead of recipes, for readers that cannot run recipes.
+        indices: whether to store edges instead of recipes, for readers that cannot run recipes.
 
     Raises:
-        ValueError: if the state_dict holds something else than tensors, or lacks the weights of a sparse layer under
+        ValueError: if the state_dict holds anything but tensors, or lacks the weights of a sparse layer under
             their names; if a wiring has too many units for its edges, or names take too much space.
 
     Example:
@@ -72,7 +72,7 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         ...     torch.equal(load(f"{folder}/net.safetensors")(x), net(x))
         True
     """
-    check(path)
+    check_destination(path)
     topologies = {
         name: layer.topology
         for name, layer in _named_modules(net)
@@ -195,11 +195,11 @@ def _check_fits(path: str | Path, net: nn.Module, state: Mapping[str, Any], topo
                 "it was trained on, prewired.checkpoint.read(path).topologies"
             )
     for name, tensor in own_state.items():
-        expected, got = ((t.dtype, tuple(t.shape)) for t in (tensor, state[name]))
-        if expected != got or tensor.is_meta:
+        expected, actual = ((t.dtype, tuple(t.shape)) for t in (tensor, state[name]))
+        if expected != actual or tensor.is_meta:
             remedy = "give it memory with to_empty()" if tensor.is_meta else "give it the type and shape in the file"
             raise ValueError(
-                f"expected {name} as {expected} in {str(path)!r}, got {got}, for {tensor.device}; {remedy}"
+                f"expected {name} as {expected} in {str(path)!r}, got {actual}, for {tensor.device}; {remedy}"
             )
 
 

@@ -83,10 +83,10 @@ def sizes(
 ) -> SizeReport:
     """Measure the sizes of a network: weights, indices, gradients, optimiser state, activations, operations, file.
 
-    A copy of the network is trained for one step. Counted are the tensors that exist afterwards, the tensors that
-    autograd saved, and the operations that ran. The dense twin, with an nn.Linear in the place of each sparse layer,
-    is measured in the same way on the meta device, so the twin may be larger than the memory. The dense matrix that
-    the "dense" kernel caches between calls without gradients is not counted.
+    The function trains a copy of the network for one step, and counts the tensors that exist afterwards, the tensors
+    that autograd saved, and the operations that ran. The dense twin has an nn.Linear in the place of each sparse layer.
+    It is measured in the same way on the meta device, so the twin may be larger than the memory. The "dense" kernel
+    caches a dense matrix between calls without gradients; this matrix is not counted.
 
     Args:
         net: any module with linear layers; the network is not changed.
@@ -159,14 +159,14 @@ def _operations(net: nn.Module, x: torch.Tensor, *, training: bool) -> int | Non
 
 def _measure_training(net: nn.Module, x: torch.Tensor, parameters: list[nn.Parameter], optimizer: str) -> list[int]:
     """Bytes of the gradients, of the optimiser's state and of the tensors saved for backward."""
-    saved: dict[int, int] = {}
+    storage_bytes: dict[int, int] = {}
     permanent = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers())}
     alive = []  # keeps the storages alive, so that no address is used twice while they are counted
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in permanent:
-            saved[storage._cdata] = storage.nbytes()
+            storage_bytes[storage._cdata] = storage.nbytes()
             alive.append(storage)
         return tensor
 
@@ -178,7 +178,7 @@ def _measure_training(net: nn.Module, x: torch.Tensor, parameters: list[nn.Param
     steps.step()
     states = [t for state in steps.state.values() for t in state.values() if isinstance(t, torch.Tensor)]
     gradients = sum(_nbytes(p.grad) for p in parameters if p.grad is not None)
-    return [gradients, sum(map(_nbytes, states)), sum(saved.values())]
+    return [gradients, sum(map(_nbytes, states)), sum(storage_bytes.values())]
 
 
 def _flop_counter() -> FlopCounterMode:
@@ -195,7 +195,7 @@ def _forward_flops(x: Any, wiring: Any, parameters: Any, *_: Any, out_shape: Any
 def _backward_flops(
     g: Any,
     y: Any,
-    saved: Any,
+    inputs: Any,
     wiring: Any,
     by_input: Any,
     parameters: Any,

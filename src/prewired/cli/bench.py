@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from ..nn import kernel_benchmark
 from ..ops import kernel_choice, kernels, machine
 from .options import Flag, Integer
-from .progress import counted
+from .progress import loop_progress
 from .train import set_threads
 
 
@@ -36,7 +36,7 @@ def bench(
     if not no_save:
         places = kernel_benchmark.table_settings()
         cells = []
-        with counted("break-even densities") as show:
+        with loop_progress("break-even densities") as show:
             for place in places:
                 cells.append(kernel_benchmark.measure_break_even(*place))
                 show(len(cells), len(places))

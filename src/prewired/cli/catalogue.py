@@ -22,13 +22,13 @@ def families(family: Family | None = None, /) -> None:
     """
     if family:
         page = inspect.getdoc(generators.lookup(family))
-        print(f"{catalogue.signature(family)}\n\n{page}")
+        print(f"{catalogue.format_signature(family)}\n\n{page}")
         return
-    rows = catalogue.rows()
+    rows = catalogue.list_entries()
     width = max(len(row.name) for row in rows)
     for row in rows:
-        several = "several layers; " if row.layers == "several" else ""
-        print(f"{row.name:<{width}}  {'random' if row.random else '      '}  {several}exists for {row.sizes}")
+        prefix = "several layers; " if row.layers == "several" else ""
+        print(f"{row.name:<{width}}  {'random' if row.random else '      '}  {prefix}exists for {row.sizes}")
         print(f"    {row.summary}")
 
 

@@ -40,7 +40,7 @@ def generate(family: Family, /, *parameters: Settings, output: Output | None = N
         print(topology)
 
 
-def draw(what: Annotated[Family, Parameter(name="FILE|FAMILY")], /, *parameters: Settings, output: Output) -> None:
+def draw(source: Annotated[Family, Parameter(name="FILE|FAMILY")], /, *parameters: Settings, output: Output) -> None:
     """Draw the biadjacency matrix of a saved topology or of a family.
 
     For example:
@@ -48,18 +48,18 @@ def draw(what: Annotated[Family, Parameter(name="FILE|FAMILY")], /, *parameters:
       prewired draw rotating n_in=40 n_out=30 fan_in=5 -o rotating.svg
 
     Args:
-        what: File such as hidden.topology, or name of a family.
+        source: File such as hidden.topology, or name of a family.
         parameters: Parameters of the family, as for `prewired generate`.
         output: Picture to write: .png, .svg or .pdf.
     """
-    if parameters or is_family(what):
-        topologies = generate_layers(what, parameters)
+    if parameters or is_family(source):
+        topologies = generate_layers(source, parameters)
     else:
-        topologies = [topology_file.load_topology(what)]
+        topologies = [topology_file.load_topology(source)]
     panels = {f"layer {k}": topology for k, topology in enumerate(topologies, 1)}
     if len(topologies) == 1:
         panels = {_title(topologies[0]): topologies[0]}
-    print(plots.biadjacency(panels, what, path=output))
+    print(plots.biadjacency(panels, source, path=output))
 
 
 def is_family(name: str) -> bool:

@@ -19,7 +19,7 @@ from ..topology import Topology
 from . import measure_tables, progress
 from .catalogue import check_metric
 from .graphs import generate_layers, is_family
-from .network_files import NetworkWiring, load
+from .network_files import NetworkWiring, load_networks
 from .options import Flag, Metrics, Output, need_packages
 
 TABLE_OF_STUDY = (
@@ -72,7 +72,7 @@ def measure(
         output: Folder for pictures and measurements.json.
     """
     networks = _networks(what)
-    layer_metrics, network_metrics = _metric_names(networks, metric, explain=explain, whole=bool(json or output))
+    layer_metrics, network_metrics = _metric_names(networks, metric, explain=explain, complete=bool(json or output))
     if output:
         need_packages("matplotlib")
         output.mkdir(parents=True, exist_ok=True)
@@ -96,8 +96,8 @@ def measure(
         if n_done:
             print(measure_tables.to_json(networks, entries) if json else _text(networks, entries, explain))
     if not complete:
-        stored = f"; {output}/measurements.json has them" if files else ""
-        raise KeyboardInterrupt(f"{n_done} of {len(tasks)} measurements were done{stored}")
+        remark = f"; {output}/measurements.json has them" if files else ""
+        raise KeyboardInterrupt(f"{n_done} of {len(tasks)} measurements were done{remark}")
     if files:
         print(f"Written to {output}/: {', '.join(files)}", file=sys.stderr if json else sys.stdout)
     if failures:
@@ -106,16 +106,16 @@ def measure(
 
 def _networks(words: Sequence[str]) -> list[NetworkWiring]:
     """The networks in files, or of a family with its NAME=VALUE words."""
-    first, *others = words
-    if not is_family(first) and (Path(first).exists() or not any("=" in word for word in others)):
-        return load(words)
-    topologies = generate_layers(first, others)
+    first, *words_after = words
+    if not is_family(first) and (Path(first).exists() or not any("=" in word for word in words_after)):
+        return load_networks(words)
+    topologies = generate_layers(first, words_after)
     titles = [f"layer {k}" for k in range(1, len(topologies) + 1)] if len(topologies) > 1 else [first]
     return [NetworkWiring(dict(zip(titles, topologies, strict=True)), {})]
 
 
 def _metric_names(
-    networks: Sequence[NetworkWiring], names: Sequence[str], *, explain: bool, whole: bool
+    networks: Sequence[NetworkWiring], names: Sequence[str], *, explain: bool, complete: bool
 ) -> tuple[list[str], list[str]]:
     """The metrics of layers and the metrics of networks to measure.
 
@@ -123,17 +123,17 @@ def _metric_names(
         networks: of one file, family or study.
         names: from the command line; none for the default, which depends on what is measured.
         explain: whether bounds are to be printed.
-        whole: whether JSON or a folder receives every measurement, not a table of means.
+        complete: whether JSON or a folder receives every measurement; otherwise a table of means is printed.
     """
     first = networks[0]
     is_study = bool(first.about)
-    if is_study and explain and not whole:
+    if is_study and explain and not complete:
         raise ValueError("expected --json or -o with --explain for a study, whose table has means alone; add one")
     for name in names:
         if name in metrics.WEIGHTED_METRICS and not first.weights:
             raise ValueError(f"expected a saved model for {name}, a metric of weights, got wirings alone")
         check_metric(name)
-    if is_study and not whole:
+    if is_study and not complete:
         names = names or TABLE_OF_STUDY
     if names:
         names = list(dict.fromkeys(names))
@@ -212,8 +212,8 @@ def _text(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]], 
     if networks[0].about:
         return measure_tables.study_table(entries)
     if explain or len(networks[0].layers) == 1:
-        return measure_tables.blocks(networks[0], entries[0])
-    return measure_tables.columns(networks[0], entries[0])
+        return measure_tables.format_blocks(networks[0], entries[0])
+    return measure_tables.format_columns(networks[0], entries[0])
 
 
 def _draw(networks: Sequence[NetworkWiring], folder: Path) -> Iterator[Path]:

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 def to_json(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]]) -> str:
     """Write measurements as JSON: a list of networks for a study, one network, or the metrics of a single layer."""
     if networks[0].about:
-        whole: dict[str, Any] = {"nets": entries}
+        content: dict[str, Any] = {"nets": entries}
     elif len(networks[0].layers) > 1:
-        whole = entries[0]
+        content = entries[0]
     else:
         (layer,) = entries[0]["layers"]
         units = {"names": layer["names"]} if "names" in layer else {}
-        whole = {**layer["metrics"], **entries[0]["network"], **units}
-    return json.dumps(finite(whole), indent=1)
+        content = {**layer["metrics"], **entries[0]["network"], **units}
+    return json.dumps(finite(content), indent=1)
 
 
-def blocks(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
+def format_blocks(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
     """Write the layers one below the other, then the network, with a line per metric: value, bounds, certificate."""
     parts = []
     for t, layer in zip(network.layers.values(), entry["layers"], strict=True):
@@ -64,7 +64,7 @@ def _explained(value: Any) -> tuple[str, str, str]:
     return _text(value["value"]), bounds, f"{value['method']}; {value['certificate']}{doubt}"
 
 
-def columns(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
+def format_columns(network: NetworkWiring, entry: Mapping[str, Any]) -> str:
     """Write a table with a column per layer, then the metrics of the network."""
     layers = entry["layers"]
     heads = [f"{layer['title']}: {t}" for layer, t in zip(layers, network.layers.values(), strict=True)]

@@ -24,7 +24,7 @@ from ..topology import Recipe, Topology
 MODELS = (".pt", ".pth", ".safetensors")
 NESTED = ("state_dict", "model_state_dict", "model")
 SETTINGS = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
-KINDS = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
+FILES_TO_MEASURE = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
 
 
 class NetworkWiring(NamedTuple):
@@ -47,7 +47,7 @@ class NetworkWiring(NamedTuple):
         return all(a.n_out == b.n_in for a, b in pairwise(self.layers.values()))
 
 
-def load(paths: Sequence[str | Path]) -> list[NetworkWiring]:
+def load_networks(paths: Sequence[str | Path]) -> list[NetworkWiring]:
     """Read the networks in a saved model, a study's folder, or topology files, which are the layers of one network.
 
     Raises:
@@ -55,9 +55,9 @@ def load(paths: Sequence[str | Path]) -> list[NetworkWiring]:
         ValueError: if a file is of another kind or damaged, kinds are mixed, or the layers do not follow each other.
     """
     kinds = [_kind(Path(path)) for path in paths]
-    if len(paths) > 1 and (other := [path for path, kind in zip(paths, kinds, strict=True) if kind != "topology"]):
+    if len(paths) > 1 and (misfits := [path for path, kind in zip(paths, kinds, strict=True) if kind != "topology"]):
         raise ValueError(
-            f"expected one or several topology files, or one saved model or study alone, got {str(other[0])!r} among "
+            f"expected one or several topology files, or one saved model or study alone, got {str(misfits[0])!r} among "
             f"{len(paths)}; measure it alone"
         )
     if kinds[0] == "study":
@@ -93,8 +93,8 @@ def load_saved(path: str | Path) -> NetworkWiring:
         if f"{dots}values" in state:
             parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
             weights[name or "layer"] = _in_double(quantization.dequantize(*parts))
-    named = {name or "layer": t for name, t in topologies.items()}
-    return net._replace(layers={title: named.get(title, t) for title, t in net.layers.items()}, weights=weights)
+    by_title = {name or "layer": t for name, t in topologies.items()}
+    return net._replace(layers={title: by_title.get(title, t) for title, t in net.layers.items()}, weights=weights)
 
 
 def load_model(path: str | Path) -> NetworkWiring:
@@ -180,7 +180,7 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
         OSError: if the store cannot be opened.
     """
     if not (Path(folder) / database.FILE_NAME).is_file():
-        raise ValueError(f"expected {KINDS}, got the folder {str(folder)!r} without {database.FILE_NAME}")
+        raise ValueError(f"expected {FILES_TO_MEASURE}, got the folder {str(folder)!r} without {database.FILE_NAME}")
     connection = database.open_to_read(folder)
     try:
         runs = database.read_results(connection)
@@ -208,7 +208,7 @@ def _kind(path: Path) -> str:
         return "study"
     if not path.exists():
         raise FileNotFoundError(
-            f"expected {KINDS}, or a family, got {str(path)!r}, which does not exist; see prewired families"
+            f"expected {FILES_TO_MEASURE}, or a family, got {str(path)!r}, which does not exist; see prewired families"
         )
     if path.suffix == ".topology":
         return "topology"
@@ -218,7 +218,9 @@ def _kind(path: Path) -> str:
     except safetensors.SafetensorError as error:
         if path.suffix in MODELS:
             return "model"
-        raise ValueError(f"expected {KINDS}, got {str(path)!r}: {error}; make one with prewired generate") from None
+        raise ValueError(
+            f"expected {FILES_TO_MEASURE}, got {str(path)!r}: {error}; make one with prewired generate"
+        ) from None
     kinds = {"prewired topology": "topology", "prewired model": "saved"}
     return next((kind for start, kind in kinds.items() if file_format.startswith(start)), "model")
 
@@ -234,15 +236,17 @@ def _in_double(values: Any) -> np.ndarray:
 
 def _sparse_linear(state: Mapping[str, Any], dots: str, before: Any) -> Topology:
     """The topology of a SparseLinear, `dots` being its prefix with a dot and `before` the layer before."""
-    given = state.get(f"{dots}n_in")
-    if given is None and before is None:
+    n_in_tensor = state.get(f"{dots}n_in")
+    if n_in_tensor is None and before is None:
         raise ValueError(
             f"expected {dots}n_in, the number of inputs of the first layer, got none; load the state_dict into its "
             "network and save it again with this version"
         )
-    if given is not None and (not isinstance(given, torch.Tensor) or given.numel() != 1):
-        raise ValueError(f"expected {dots}n_in as a tensor of one number, got {given!r:.80}; save the model again")
-    n_in = int(before.n_out if given is None else given)
+    if n_in_tensor is not None and (not isinstance(n_in_tensor, torch.Tensor) or n_in_tensor.numel() != 1):
+        raise ValueError(
+            f"expected {dots}n_in as a tensor of one number, got {n_in_tensor!r:.80}; save the model again"
+        )
+    n_in = int(before.n_out if n_in_tensor is None else n_in_tensor)
     indptr, indices = (np.asarray(state[f"{dots}{name}"]) for name in ("indptr", "indices"))
     try:
         return Topology(n_in, len(indptr) - 1, indptr, indices)

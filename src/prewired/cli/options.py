@@ -18,7 +18,7 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 TASKS = ("classification", "regression")
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZER_NAMES = ("adam", "sgd")
 
 
 def _whole_number(_: type, tokens: Sequence[Token]) -> int:
@@ -89,7 +89,7 @@ def options_of(
         group: heading of these options in the help.
         names: field -> option, where the option is not called as the field.
         choices: field -> the words that the option takes.
-        texts: field -> help, where the docstring refers to another one.
+        texts: field -> help, for fields whose docstring refers to another docstring.
         leave_out: fields without an option.
     """
     own_texts = argument_texts(config)
@@ -138,7 +138,7 @@ def argument_texts(config: type) -> dict[str, str]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error message: the name that is nearest to a wrong one, or nothing.
+    """Write the end of an error message: the name nearest to an unknown name; empty if no name is near.
 
     Example:
         >>> nearest("grith", ["girth", "density"]), nearest("moon", ["girth"])
@@ -156,7 +156,7 @@ def need_packages(*packages: str) -> None:
 
 
 def _option_type(hint: Any) -> Any:
-    """The type of an option that is given: never None, with integers that are not rounded."""
+    """The type of an option's value on the command line: without None, and with integers that are not rounded."""
     members = [member for member in get_args(hint) if member is not NoneType]
     if get_origin(hint) is tuple:
         return tuple[_option_type(members[0]), ...]
@@ -166,7 +166,7 @@ def _option_type(hint: Any) -> Any:
 
 
 def _first_sentence(text: str) -> str:
-    """What fits in the help; the documentation has the rest."""
+    """The first sentence of a text, for the help; the documentation has the rest."""
     sentence = re.split(r"\. (?=[A-Z])", text)[0].rstrip(".")
     return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
 

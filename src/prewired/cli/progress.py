@@ -38,7 +38,8 @@ def study_progress() -> Iterator[Callable[[Step], None]]:
 def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
     """Show measurements on a terminal.
 
-    The context is a function of the number of a task, its title, its metric, its steps so far, and the expected steps.
+    The context is the function to call with the number of a task, its title, its metric, its steps so far and the
+    expected steps.
     """
     if not sys.stderr.isatty():
         yield lambda *_: None
@@ -55,15 +56,15 @@ def measure_progress(n_tasks: int) -> Iterator[Callable[..., None]]:
 
 
 @contextmanager
-def counted(text: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a loop on a terminal; the context is a function of the number of passes done and of all passes."""
+def loop_progress(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a loop on a terminal; the context is the function to call with the passes done and the total passes."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield lambda n_done, total: None
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda n_done, total: bar.update(task, completed=n_done, total=total)
 
 
 def _progress(console: Console, last: ProgressColumn, *, transient: bool) -> Progress:
@@ -87,8 +88,9 @@ def _print_lines() -> Callable[[Step], None]:
         run = step.payload.get("run", {})
         value = run.get("test_score", math.nan)  # NaN if the test data was not looked at, or the training failed
         score = "" if math.isnan(value) else f" {run['score_name']} {value:.4f}"
-        left = time_left(step.left)
-        line = f"{step.phase} [{step.done}/{step.total}] {step.task}{score and ':' + score}{left and ', ' + left}"
+        remaining = time_left(step.left)
+        score, remaining = score and f":{score}", remaining and f", {remaining}"
+        line = f"{step.phase} [{step.done}/{step.total}] {step.task}{score}{remaining}"
         print(line, file=sys.stderr, flush=True)
 
     return show

@@ -62,10 +62,10 @@ def quantize(
         kind: float16, bfloat16, int8 or int4.
         output: File to write, such as small.safetensors.
     """
-    atomic_write.check(output)
+    atomic_write.check_destination(output)
     options = {"target": target, "task": task, "root": root}
-    if data_name is None and (given := [name for name, value in options.items() if value]):
-        raise ValueError(f"expected --data with --{given[0]}, got none; name the data set")
+    if data_name is None and (superfluous := [name for name, value in options.items() if value]):
+        raise ValueError(f"expected --data with --{superfluous[0]}, got none; name the data set")
     loaded = data.load(data_name, target=target, task=task, root=root) if data_name else None
     network = checkpoint.load(file)
     smaller = quantization.quantize(network, kind)
@@ -106,15 +106,15 @@ def export(
         endings = ", ".join(FORMAT_OPTIONS)
         raise ValueError(f"expected a file to write that ends in {endings}, got {str(output)!r}")
     options = {"form": form, "batch": batch, "indices": indices, "name": name, "compile": compile}
-    given = {option: value for option, value in options.items() if value is not None}
-    for ending, allowed in FORMAT_OPTIONS.items():
-        if ending != suffix and (wrong := [option for option in allowed if option in given]):
+    arguments = {option: value for option, value in options.items() if value is not None}
+    for ending, names in FORMAT_OPTIONS.items():
+        if ending != suffix and (wrong := [option for option in names if option in arguments]):
             raise ValueError(f"expected --{wrong[0]} with a {ending} file, got {str(output)!r}; drop it")
     network = checkpoint.load(file)
     if suffix == ".onnx":
-        print(exporters.onnx(network, output, **given))
+        print(exporters.onnx(network, output, **arguments))
     elif suffix == ".c":
-        print(exporters.c(network, output, **given))
+        print(exporters.c(network, output, **arguments))
     else:
         path = (exporters.package if compile else exporters.program)(network, output)
         print(f"{path}: {path.stat().st_size:,} bytes")

@@ -16,8 +16,8 @@ from ..study import reporting, study_status
 from ..study.config import CONTROLS
 from ..study.running import engines, ray_engine
 from ..training import TrainConfig
-from .options import OPTIMIZERS, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
-from .progress import counted, study_progress
+from .options import OPTIMIZER_NAMES, TASKS, Flag, Integer, Output, argument_texts, need_packages, options_of
+from .progress import loop_progress, study_progress
 
 WHERE = Parameter(group=Group("Where it runs", sort_key=2))
 OPTIONS = {"families": "family", "densities": "density", "controls": "control", "inits": "init"}
@@ -25,7 +25,7 @@ CHOICES = {
     "budget": tuple(BUDGETS),
     "controls": CONTROLS,
     "inits": [scale for scale in SCALES if scale != "fan_in"],
-    "optimizer": OPTIMIZERS,
+    "optimizer": OPTIMIZER_NAMES,
     "task": TASKS,
 }
 SHARED = ("epochs", "batch_size", "optimizer", "momentum", "weight_decay", "patience")
@@ -70,9 +70,9 @@ def study(
     _need_report_packages()
     values = {} if file is None else studies.read_toml(file)
     # densities and edges exclude each other, so an option of one kind replaces the file's values of the other
-    for name, other in (("densities", "edges"), ("edges", "densities")):
+    for name, rival in (("densities", "edges"), ("edges", "densities")):
         if name in options:
-            values.pop(other, None)
+            values.pop(rival, None)
     config = studies.StudyConfig.from_dict({**values, **options}, "prewired study" if file is None else str(file))
     folder = output or Path("study" if file is None else file.stem)
     run_tasks = _engine(engine, address, workers, worker_threads)
@@ -136,7 +136,7 @@ def _engine(engine: str, address: str | None, workers: int | None, worker_thread
 def _write_report(result: studies.Study, folder: Path, *, pictures: bool, tables: bool) -> None:
     analysis = reporting.analyse_study(result)
     files = reporting.write_tables(analysis, folder)
-    with counted("drawing the graphs") as progress:
+    with loop_progress("drawing the graphs") as progress:
         page = reporting.write_page(analysis, folder, progress=progress)
     drawings = reporting.draw_pictures(analysis, folder) if pictures else []
     if tables:

@@ -19,7 +19,7 @@ from ..study.config import parse_family
 from ..training import TrainConfig, data, loop
 from ..training.run import Run
 from .options import (
-    OPTIMIZERS,
+    OPTIMIZER_NAMES,
     SEVERAL,
     Data,
     Family,
@@ -37,7 +37,7 @@ Names = Annotated[tuple[str, ...], SEVERAL, Parameter(choices=tuple(WEIGHTED_MET
 Widths = Annotated[tuple[Integer, ...], SEVERAL, Parameter(show_default="1000 1000")]
 
 
-@options_of(TrainConfig, "Training", choices={"optimizer": OPTIMIZERS}, leave_out=["seed"])
+@options_of(TrainConfig, "Training", choices={"optimizer": OPTIMIZER_NAMES}, leave_out=["seed"])
 def train(
     *,
     data_name: Annotated[Data, Parameter(name="--data")],
@@ -79,7 +79,7 @@ def train(
     if picture:
         _check_picture(picture, track)
     if output:
-        atomic_write.check(output)
+        atomic_write.check_destination(output)
     config = TrainConfig(seed=seed, **options)
     loaded = data.load(data_name, root=root, target=target, task=task)
     name, parameters = parse_family(family)

@@ -127,7 +127,7 @@ def load_program(path: str | Path) -> nn.Module:
 def _check_path(path: str | Path) -> Path:
     if Path(path).suffix != ".pt2":
         raise ValueError(f"expected a path that ends in .pt2, as torch wants it, got {str(path)!r}; add the ending")
-    atomic_write.check(path)
+    atomic_write.check_destination(path)
     return Path(path)
 
 
@@ -185,7 +185,7 @@ def _prune(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgr
 
 def _verify(loaded: Call, net: nn.Module, x: torch.Tensor, rows: tuple[int, ...]) -> None:
     calls = _name_batch_in_errors(loaded), _name_batch_in_errors(net)
-    compare_outputs(*calls, x, rows=rows, what="the program", remedy="try another example=")
+    compare_outputs(*calls, x, rows=rows, name="the program", remedy="try another example=")
 
 
 def _name_batch_in_errors(call: Call) -> Call:

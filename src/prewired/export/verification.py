@@ -17,7 +17,7 @@ from .layer_chain import LINEAR, Layer, flatten
 
 ROWS = (64, 5, 1)
 """The batches of a verification, the largest first."""
-TOLERANCE = 1e-5
+LARGEST_DIFFERENCE = 1e-5
 """Largest allowed difference in float32, as a share of the scale of an output."""
 _TOLERANCES = {torch.float64: 1e-10, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
@@ -71,7 +71,7 @@ def compare_outputs(
     x: torch.Tensor,
     *,
     rows: Sequence[int],
-    what: str,
+    name: str,
     remedy: str,
     scale: torch.Tensor | None = None,
 ) -> float:
@@ -81,7 +81,7 @@ def compare_outputs(
         run, net: map an input to outputs: a tensor, or nested containers of tensors and other values.
         x: an input (batch, ...).
         rows: the batches, the largest first.
-        what: name of the file, for the error.
+        name: name of the file, for the error.
         remedy: what to use instead, for the error.
         scale: of the elements of a tensor; default the largest element in the first batch, or 1 if all are zero.
 
@@ -92,20 +92,20 @@ def compare_outputs(
         RuntimeError: if a difference exceeds the tolerance.
 
     Example:
-        >>> compare_outputs(torch.exp, torch.exp, torch.ones(3, 2), rows=(3, 1), what="exp", remedy="none")
+        >>> compare_outputs(torch.exp, torch.exp, torch.ones(3, 2), rows=(3, 1), name="exp", remedy="none")
         0.0
     """
     worst, scales = 0.0, [] if scale is None else [scale]
     for n in rows:
         with torch.no_grad():
-            got, expected = (tree_leaves(call(x[:n].clone())) for call in (run, net))
+            actual, expected = (tree_leaves(call(x[:n].clone())) for call in (run, net))
         scales = scales or [_largest_value(value) for value in expected]
-        for a, b, size in zip(got, expected, scales, strict=True):
+        for a, b, size in zip(actual, expected, scales, strict=True):
             difference = _difference(a, b, size)
-            most = _TOLERANCES.get(a.dtype, TOLERANCE) if isinstance(a, torch.Tensor) else 0
+            most = _TOLERANCES.get(a.dtype, LARGEST_DIFFERENCE) if isinstance(a, torch.Tensor) else 0
             if not difference <= most:
                 raise RuntimeError(
-                    f"expected {what} to give what the network does, up to {most:g} of the scale of its outputs, got a "
+                    f"expected {name} to give what the network does, up to {most:g} of the scale of its outputs, got a "
                     f"difference of {difference:.3g} in a batch of {n}; nothing was written; report it with the "
                     f"network, or {remedy}"
                 )
@@ -141,14 +141,14 @@ def _largest_value(output: Any) -> Any:
     return output.abs().nan_to_num(0, 0).max().item() or 1 if _is_real(output) and output.numel() else 1
 
 
-def _difference(got: Any, expected: Any, scale: Any) -> float:
+def _difference(actual: Any, expected: Any, scale: Any) -> float:
     """The largest difference of two outputs as a share of the scale; infinite if type, shape or other values differ."""
     if not _is_real(expected):
-        same = torch.equal(got, expected) if isinstance(expected, torch.Tensor) else got == expected
-        return 0.0 if same else math.inf
-    if not isinstance(got, torch.Tensor) or got.shape != expected.shape:
+        equal = torch.equal(actual, expected) if isinstance(expected, torch.Tensor) else actual == expected
+        return 0.0 if equal else math.inf
+    if not isinstance(actual, torch.Tensor) or actual.shape != expected.shape:
         return math.inf
-    a, b = got.cpu().double(), expected.cpu().double()
+    a, b = actual.cpu().double(), expected.cpu().double()
     shares = torch.where(a == b, 0, (a - b).abs() / scale)
     return shares.max().item() if shares.numel() else 0.0
 

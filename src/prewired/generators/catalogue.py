@@ -13,14 +13,14 @@ _LARGEST = 300
 _YEAR = r"(?:1[789]|20)\d\d"
 
 
-class Row(NamedTuple):
-    """What one line of the catalogue says.
+class FamilyEntry(NamedTuple):
+    """One entry of the catalogue of families.
 
     Attributes:
         name: of the family.
         layers: "one" or "several".
         random: whether another seed gives another graph.
-        sizes: for which sizes it exists.
+        sizes: for which sizes the family exists, in words.
         summary: the first line of its docstring.
         reference: the paper or book of the definition or theorem; empty for none.
     """
@@ -33,33 +33,34 @@ class Row(NamedTuple):
     reference: str
 
 
-def rows() -> list[Row]:
-    """All families, those of one layer first.
+def list_entries() -> list[FamilyEntry]:
+    """List the entries of all families; families of one layer come first.
 
     Example:
-        >>> next(row for row in rows() if row.name == "erdos_renyi")[:4]
+        >>> next(entry for entry in list_entries() if entry.name == "erdos_renyi")[:4]
         ('erdos_renyi', 'one', True, 'any sizes')
     """
-    return [row(name) for name in (*GENERATORS, *NETWORK_FAMILIES)]
+    return [describe_family(name) for name in (*GENERATORS, *NETWORK_FAMILIES)]
 
 
-def row(name: str) -> Row:
-    """The row of one family; raises ValueError on an unknown one."""
+def describe_family(name: str) -> FamilyEntry:
+    """Return the entry of a family; raises ValueError if no family has this name."""
     text = inspect.getdoc(lookup(name)) or ""
     summary = text.partition("\n")[0]
     layers = "several" if name in NETWORK_FAMILIES else "one"
-    return Row(name, layers, takes_seed(name), sizes(name), summary, reference(text))
+    return FamilyEntry(name, layers, takes_seed(name), describe_sizes(name), summary, find_reference(text))
 
 
-def sizes(name: str) -> str:
-    """For which sizes a family exists: a sentence of its docstring, or its smallest shapes, or any sizes.
+def describe_sizes(name: str) -> str:
+    """Say for which sizes a family exists.
 
-    The sentence is the one that starts with "Exists for"; of families of several layers it is the docstring's first,
-    after the colon.
+    The text is the sentence of the docstring that starts with "Exists for". For a family of several layers the text is
+    the first sentence of the docstring, after the colon. Without such a sentence, the text lists the smallest shapes of
+    a family that exists for some sizes only, and is "any sizes" for others.
     """
     text = " ".join((inspect.getdoc(lookup(name)) or "").split())
-    if said := re.search(r"\bExists for (.*?)\.(?= [A-Z]|$)", text):
-        return f"{said[1]}." if said[1].endswith("..") else said[1]
+    if sentence := re.search(r"\bExists for (.*?)\.(?= [A-Z]|$)", text):
+        return f"{sentence[1]}." if sentence[1].endswith("..") else sentence[1]
     if name in NETWORK_FAMILIES:
         return re.split(r"\.(?= [A-Z]|$)", text)[0].partition(": ")[2]
     if name in AVAILABLE_SIZES:
@@ -69,26 +70,26 @@ def sizes(name: str) -> str:
     return "any sizes"
 
 
-def reference(text: str) -> str:
-    """The first source that a docstring names: text in parentheses with a year, or a name before them.
+def find_reference(text: str) -> str:
+    """Find the first source that a docstring names: text in parentheses with a year, or a name before them.
 
     Example:
-        >>> reference("A graph of Erdos and Renyi (1959), which (see below) is random (Someone, 2020).")
+        >>> find_reference("A graph of Erdos and Renyi (1959), which (see below) is random (Someone, 2020).")
         'Erdos and Renyi (1959)'
     """
     text = " ".join(text.split())
     name = r"[A-Z][\w-]+"
     by_author = rf"{name}(?:(?:, | and | et al\. ?){name})*(?: et al\.)? \((?:{_YEAR}|arXiv [\d.]+)\)"
     in_parentheses = rf"\((?:after )?((?:[A-Z]|de )[^()]*\b{_YEAR}\b[^()]*)\)"
-    found = re.search(rf"{by_author}|{in_parentheses}", text)
-    return (found[1] or found[0]) if found else ""
+    match = re.search(rf"{by_author}|{in_parentheses}", text)
+    return (match[1] or match[0]) if match else ""
 
 
-def signature(name: str) -> str:
-    """How a family is called, options in brackets.
+def format_signature(name: str) -> str:
+    """Write how a family is called: its name and parameters, optional parameters in brackets.
 
     Example:
-        >>> signature("rotating")
+        >>> format_signature("rotating")
         'rotating  n_in n_out [fan_in] [density]'
     """
     sides = ["sizes"] if name in NETWORK_FAMILIES else ["n_in", "n_out"]

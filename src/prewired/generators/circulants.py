@@ -8,12 +8,12 @@ from ..random_bits import RandomBits
 from ._internal.costs import CostRule, Request, bound_edges
 from ._internal.finite_fields import field, prime_powers
 from ._internal.registry import Edges, family
-from ._internal.sizes import constant_fan_in
+from ._internal.sizes import resolve_fan_in
 from .structured import list_fibonacci_offsets, rotate_offsets
 
 
 def _bound_edges(request: Request) -> float:
-    """As `bound_edges`; a difference set alone has a fan-in that follows from n_in."""
+    """Bound the edges as `bound_edges` does; the fan-in of a difference set without fan_in= follows from n_in."""
     values = request.parameters
     if values.get("offsets") == "difference_set" and "fan_in" not in values and "density" not in values:
         n_in, n_out = request.sides
@@ -40,7 +40,7 @@ def circulant(
     - "fibonacci": 0, 1, 2, 3, 5, 8, ... mod n_in, as in the family of that name.
     - "powers_of_two": 0, 1, 2, 4, 8, ... mod n_in: all scales, as in dilated convolutions.
     - "difference_set": every difference but 0 mod n_in exactly once (Singer, 1938), which is the projective plane
-      again: sigma2 = sqrt(fan_in - 1). Only for n_in = q**2 + q + 1 and fan_in = q + 1, q a power of a prime.
+      graph: sigma2 = sqrt(fan_in - 1). Only for n_in = q**2 + q + 1 and fan_in = q + 1, q a power of a prime.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -52,7 +52,7 @@ def circulant(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible, also when there are fewer than fan_in such offsets.
+        ValueError: if the request is impossible, or there are fewer than fan_in such offsets.
 
     Example:
         >>> circulant(13, 13, offsets=[0, 1, 3, 9]) == circulant(13, 13, fan_in=4, offsets="difference_set")
@@ -66,7 +66,7 @@ def circulant(
             )
         if offsets == "difference_set" and fan_in is None and density is None:
             fan_in = round(n_in**0.5 + 0.5)
-        return rotate_offsets(n_in, n_out, OFFSETS[offsets](n_in, constant_fan_in(n_in, fan_in, density)))
+        return rotate_offsets(n_in, n_out, OFFSETS[offsets](n_in, resolve_fan_in(n_in, fan_in, density)))
     listed = isinstance(offsets, Sequence) and len(offsets) > 0
     if not listed or not all(isinstance(s, int) and not isinstance(s, bool) for s in offsets):
         raise ValueError(f"expected offsets as a list of integers, at least one, got offsets={offsets!r}")
@@ -74,7 +74,7 @@ def circulant(
         raise ValueError(
             f"expected offsets distinct modulo n_in={n_in}, got {list(offsets)}; leave the repeated ones out"
         )
-    if (fan_in is not None or density is not None) and constant_fan_in(n_in, fan_in, density) != len(offsets):
+    if (fan_in is not None or density is not None) and resolve_fan_in(n_in, fan_in, density) != len(offsets):
         raise ValueError(
             f"expected as many offsets as fan_in, got {len(offsets)} offsets; leave fan_in and density out"
         )
@@ -87,9 +87,9 @@ def random_circulant(
 ) -> Edges:
     """A `circulant` graph whose offsets are drawn uniformly among all sets of that size.
 
-    All symmetry, no other structure. At a fixed fan-in the gap of any circulant vanishes as n grows (Alon and Roichman,
-    "Random Cayley graphs and expanders", 1994); relative to sigma1 it is about 0.41 at n = 512 and fan_in = 16, where a
-    random biregular graph has 0.52.
+    The graph has the symmetry of a circulant and no other structure. At a fixed fan-in the gap of any circulant
+    vanishes as n grows (Alon and Roichman, "Random Cayley graphs and expanders", 1994). At n = 512 and fan_in = 16 the
+    relative gap is about 0.41; a random biregular graph has 0.52.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -108,7 +108,7 @@ def random_circulant(
         >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
         ({5}, {5})
     """
-    width = constant_fan_in(n_in, fan_in, density)
+    width = resolve_fan_in(n_in, fan_in, density)
     return rotate_offsets(n_in, n_out, RandomBits(seed, "random_circulant").sample(n_in, width))
 
 

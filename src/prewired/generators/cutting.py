@@ -6,7 +6,7 @@ import numpy as np
 
 from ..topology import Names, Topology
 from ..topology.checks import check_side
-from ._internal.sizes import constant_fan_in
+from ._internal.sizes import resolve_fan_in
 from ._internal.transforms import Edges, Parts, transform
 
 MAX_CHANGE = 0.2
@@ -14,7 +14,7 @@ MAX_CHANGE = 0.2
 FITS = ("nearest", "level")
 
 
-def check_fit(fit: str | None) -> None:
+def check_fit_mode(fit: str | None) -> None:
     """Raises ValueError unless it is None or one of FITS."""
     if fit is not None and fit not in FITS:
         raise ValueError(f'expected fit="nearest", fit="level" or none, got fit={fit!r}')
@@ -55,19 +55,19 @@ def cut(t: Topology, n_in: int, n_out: int, *, fan_in: int | None = None, fit: s
         >>> cut(generators.rotating(10, 10, fan_in=4), 8, 8, fan_in=3).fan_in
         array([3, 3, 3, 3, 3, 3, 3, 3])
     """
-    check_fit(fit)
+    check_fit_mode(fit)
     if check_side("n_in", n_in) > t.n_in or check_side("n_out", n_out) > t.n_out:
         raise ValueError(f"expected sides from 1 x 1 to {t.n_in} x {t.n_out}, got {n_in} x {n_out}; cut a larger graph")
     rows = cut_edges(t.n_in, t.n_out, t.indptr, t.indices, n_in, n_out)
     if fan_in is None:
         return n_in, n_out, *rows
-    wanted = constant_fan_in(n_in, fan_in, None)
-    if fit != "level" and (share := measure_change(rows, wanted)) > MAX_CHANGE:
+    width = resolve_fan_in(n_in, fan_in, None)
+    if fit != "level" and (share := measure_change(rows, width)) > MAX_CHANGE:
         mean = max(round(len(rows[1]) / n_out), 1)
         raise ValueError(
-            explain_excess("graph", wanted, share, mean if measure_change(rows, mean) <= MAX_CHANGE else None)
+            explain_excess("graph", width, share, mean if measure_change(rows, mean) <= MAX_CHANGE else None)
         )
-    return n_in, n_out, *level(rows, n_in, wanted)
+    return n_in, n_out, *level(rows, n_in, width)
 
 
 def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, n_in: int, n_out: int) -> Edges:
@@ -77,11 +77,11 @@ def cut_edges(of_in: int, of_out: int, indptr: np.ndarray, indices: np.ndarray, 
     outputs = _space_evenly(of_out, n_out)
     inputs = number[indices]
     before = np.concatenate([[0], np.cumsum(inputs >= 0)])
-    kept = before[indptr[outputs + 1]] - before[indptr[outputs]]
+    fan_ins = before[indptr[outputs + 1]] - before[indptr[outputs]]
     chosen_rows = np.zeros(of_out, bool)
     chosen_rows[outputs] = True
     in_row = np.repeat(chosen_rows, np.diff(indptr))
-    return np.concatenate([[0], np.cumsum(kept)]), inputs[in_row & (inputs >= 0)]
+    return np.concatenate([[0], np.cumsum(fan_ins)]), inputs[in_row & (inputs >= 0)]
 
 
 def measure_change(edges: Edges, fan_in: int) -> float:
@@ -113,12 +113,12 @@ def level(edges: Edges, n_in: int, fan_in: int) -> Edges:
     least = [(reads[i], i) for i in range(n_in)]
     heapq.heapify(least)
     for j in np.flatnonzero(sizes < fan_in).tolist():
-        present, passed = set(rows[j]), []
+        present, entries = set(rows[j]), []
         while len(present) < fan_in:
             count, i = heapq.heappop(least)
-            passed.append((count + (i not in present), i))
+            entries.append((count + (i not in present), i))
             present.add(i)
-        for entry in passed:
+        for entry in entries:
             heapq.heappush(least, entry)
         rows[j] = list(present)
     levelled = np.sort(np.array(rows, np.int64), axis=1)

@@ -62,9 +62,9 @@ def lps(p: int, q: int) -> Edges:
     reads = []
     for e, g, h, k in (np.array(steps) % q).tolist():
         w, x, y, z = outputs.T
-        moved = np.stack([w * e + x * h, w * g + x * k, y * e + z * h, y * g + z * k], axis=1) % q
-        lead = moved[np.arange(len(moved)), (moved != 0).argmax(axis=1)]
-        reads.append(number[_number_matrices(moved * f.inverse(lead)[:, None] % q, q)])
+        products = np.stack([w * e + x * h, w * g + x * k, y * e + z * h, y * g + z * k], axis=1) % q
+        lead = products[np.arange(len(products)), (products != 0).argmax(axis=1)]
+        reads.append(number[_number_matrices(products * f.inverse(lead)[:, None] % q, q)])
     return edges_from_rows(np.sort(np.stack(reads, axis=1), axis=1))
 
 

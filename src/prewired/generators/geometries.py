@@ -223,13 +223,13 @@ def _build_polygon(f: Field, points: np.ndarray, conditions: np.ndarray) -> Edge
     planes, unknowns = null_space(f, conditions, 3)
     every = np.arange(len(points))
     dependent = (np.take_along_axis(points, unknowns, axis=1) != 0).argmax(axis=1)  # x has a nonzero coordinate here
-    others = _list_points_of_lines(f, planes[every, (dependent + 1) % 3], planes[every, (dependent + 2) % 3])
+    line_points = _list_points_of_lines(f, planes[every, (dependent + 1) % 3], planes[every, (dependent + 2) % 3])
     # Subtract multiples of x so that the other points are 0 at the leading 1 of x. Then x leads last on its line
     # exactly if the other point leads earlier.
     lead = (points != 0).argmax(axis=1)
-    at_lead = others[every, :, lead]
-    others = f.add(others, f.negative(f.multiply(at_lead[:, :, None], points[:, None])))
-    x, line = np.nonzero((others != 0).argmax(axis=2) < lead[:, None])
-    numbers = _number_points(f, _list_points_of_lines(f, others[x, line], points[x]))
+    at_lead = line_points[every, :, lead]
+    line_points = f.add(line_points, f.negative(f.multiply(at_lead[:, :, None], points[:, None])))
+    x, line = np.nonzero((line_points != 0).argmax(axis=2) < lead[:, None])
+    numbers = _number_points(f, _list_points_of_lines(f, line_points[x, line], points[x]))
     numbers = np.sort(np.searchsorted(_number_points(f, points), numbers), axis=1)
     return edges_from_rows(numbers[np.lexsort(numbers.T[1::-1])])

@@ -41,7 +41,7 @@ def n_of_m(
                [0, 1, 1, 0, 1, 0, 0, 1],
                [0, 1, 1, 0, 1, 0, 1, 0]])
     """
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     size = n_in // math.gcd(n_in, width) if m is None else m
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= n_in or n_in % size:
         fits = [k for k in range(1, n_in + 1) if n_in % k == 0]
@@ -102,9 +102,9 @@ def peg(
             unreached, depth = _find_farthest(own, near, depth)
             far = _list_members(unreached)
             least = far[fan_outs[far] == fan_outs[far].min()]
-            chosen = int(least[next(draws) * len(least) >> 53])
-            fan_outs[chosen] += 1
-            own |= 1 << chosen
+            choice = int(least[next(draws) * len(least) >> 53])
+            fan_outs[choice] += 1
+            own |= 1 << choice
         indices.append(_list_members(own))
         for i in indices[-1].tolist():
             near[i] |= own
@@ -121,15 +121,15 @@ def _find_farthest(own: int, near: list[int], depth: int | None) -> tuple[int, i
     every = (1 << len(near)) - 1
     within, ring, steps = 0, own, 1
     while ring and steps != depth:
-        reached = within | ring
-        if reached == every:
+        ball = within | ring
+        if ball == every:
             return every ^ within, steps
-        within = reached
+        within = ball
         for i in _list_members(ring).tolist():
-            reached |= near[i]
-            if reached == every:
+            ball |= near[i]
+            if ball == every:
                 break
-        ring = reached ^ within
+        ring = ball ^ within
         steps += 1
     return every ^ within, depth
 

@@ -17,7 +17,7 @@ _CERTAIN = 1 - 1e-9
 
 
 def _bound_draws(request: Request, edges: float, count: str) -> float:
-    """Steps where the parameter of that name says how many graphs are drawn, and Lanczos' iteration runs on each."""
+    """Bound the steps of drawing as many graphs as the parameter `count` says, with Lanczos' iteration on each."""
     return max(1, request.magnitude(count)) * bound_steps(request, edges, per_edge=16)
 
 
@@ -48,7 +48,7 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
         >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
         ({2}, {6})
     """
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     size = min(n_in, n_out)
     if max(n_in, n_out) % size:
         low = max(n_in, n_out) // size * size
@@ -62,8 +62,8 @@ def permutations(n_in: int, n_out: int, *, fan_in: int | None = None, density: f
     each = (n_in - width) // parts if dense else width // parts
     bits = RandomBits(seed, "permutations")
     colours = each * parts
-    drawn = bits.permutations(n_out // size * colours, size).reshape(n_out // size, each, parts, size)
-    inputs = (drawn + np.arange(parts)[:, None] * size).transpose(0, 3, 1, 2).astype(np.int32).reshape(-1)
+    matchings = bits.permutations(n_out // size * colours, size).reshape(n_out // size, each, parts, size)
+    inputs = (matchings + np.arange(parts)[:, None] * size).transpose(0, 3, 1, 2).astype(np.int32).reshape(-1)
     rows = Rows(n_in, np.arange(n_out + 1) * colours, inputs)
 
     def of_the_same_colour(edges: np.ndarray) -> np.ndarray:
@@ -81,11 +81,11 @@ def lift(
 ) -> Edges:
     """A random r-lift of the complete bipartite graph: each of its edges becomes a random matching of r copies.
 
-    With r = n_in / fan_in, inputs and outputs are r copies of fan_in and n_out / r vertices, and every output reads one
-    copy of each. Random lifts are nearly Ramanujan, and some 2-lift always is as good as a biregular graph can be
-    (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132), so with `best_of` several lifts
-    are drawn, and the lift with the smallest sigma2 is returned. The arithmetic of sigma2 is the same on every machine.
-    Exists for n_in a multiple of fan_in and n_out a multiple of n_in / fan_in.
+    With r = n_in / fan_in, the inputs are r copies of fan_in vertices, the outputs r copies of n_out / r vertices, and
+    every output reads one copy of each input vertex. Random lifts are nearly Ramanujan, and some 2-lift always is as
+    good as a biregular graph can be (Marcus, Spielman and Srivastava, "Interlacing families I", 2013, arXiv 1304.4132),
+    so with `best_of` several lifts are drawn, and the lift with the smallest sigma2 is returned. The arithmetic of
+    sigma2 is the same on every machine. Exists for n_in a multiple of fan_in and n_out a multiple of n_in / fan_in.
 
     Args:
         n_in, n_out: number of inputs and outputs; n_out a multiple of n_in / fan_in.
@@ -105,7 +105,7 @@ def lift(
         >>> set(t.fan_in.tolist()), set(t.fan_out.tolist())
         ({3}, {2})
     """
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     _check_count("best_of", best_of)
     if n_in % width or n_out % (n_in // width):
         fits = [n_in // r for r in range(1, n_in + 1) if n_in % r == 0 and n_out % r == 0]
@@ -114,10 +114,10 @@ def lift(
             f"{width}; the nearest are {sizes.format_nearest(fits, width)}"
         )
     copies, bits = n_in // width, RandomBits(seed, "lift")
-    drawn = [_draw_lift(width, n_out // copies, copies, bits) for _ in range(best_of)]
+    candidates = [_draw_lift(width, n_out // copies, copies, bits) for _ in range(best_of)]
     if best_of > 1:
-        drawn = [min(drawn, key=lambda indices: second_singular_value(n_in, n_out, indices))]
-    return np.arange(n_out + 1, dtype=np.int64) * width, drawn[0]
+        candidates = [min(candidates, key=lambda indices: second_singular_value(n_in, n_out, indices))]
+    return np.arange(n_out + 1, dtype=np.int64) * width, candidates[0]
 
 
 @family(cost=CostRule(steps=lambda request, edges: _bound_draws(request, edges, "tries")))
@@ -127,7 +127,7 @@ def ramanujan(
     """A random biregular graph that is verified to be Ramanujan: sigma2 <= sqrt(fan_in - 1) + sqrt(fan_out - 1).
 
     Graphs are drawn as by `biregular` until a graph keeps the bound, as most do. sigma2 is computed to 1 part in 10^9,
-    in arithmetic that is the same on every machine. A graph that is so close to the bound is rejected.
+    in arithmetic that is the same on every machine. A graph whose sigma2 is closer to the bound than that is rejected.
     Exists for n_out * fan_in a multiple of n_in.
 
     Args:
@@ -149,7 +149,7 @@ def ramanujan(
         >>> bool(np.linalg.svd(t.biadjacency().toarray())[1][1] <= 5**0.5 + 3**0.5)
         True
     """
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     _check_count("tries", tries)
     sizes.check_multiple("fan_in", width, n_in // math.gcd(n_in, n_out), n_in)
     height = n_out * width // n_in

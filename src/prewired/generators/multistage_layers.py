@@ -13,7 +13,7 @@ from ..topology import csr_from_cells
 from ._internal.available_sizes import Shape
 from ._internal.costs import CostRule, Request, get_magnitude
 from ._internal.registry import Edges, family
-from ._internal.sizes import constant_fan_in
+from ._internal.sizes import resolve_fan_in
 from .structured import edges_from_rows, list_grouped_inputs
 
 
@@ -200,7 +200,7 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
                [0., 1., 0., 1.],
                [0., 1., 0., 1.]])
     """
-    width = constant_fan_in(n_in, fan_in, density)
+    width = resolve_fan_in(n_in, fan_in, density)
     dealt = np.argsort(np.arange(n_in) % -(-n_in // width), kind="stable")
     return edges_from_rows(np.sort(dealt[list_grouped_inputs(n_in, n_out, width)], axis=1))
 
@@ -208,8 +208,8 @@ def shuffle(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
 def _bound_radix_edges(request: Request) -> float:
     """A layer has the density radices[position] / N, where N is their product; the largest radix gives the bound."""
     radices = request.parameters.get("radices")
-    others = sorted(map(get_magnitude, radices))[:-1] if isinstance(radices, tuple) else []
-    return prod(request.sides) / max(1, prod(others))
+    factors = sorted(map(get_magnitude, radices))[:-1] if isinstance(radices, tuple) else []
+    return prod(request.sides) / max(1, prod(factors))
 
 
 @family(cost=CostRule(edges=_bound_radix_edges))

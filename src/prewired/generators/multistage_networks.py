@@ -138,8 +138,8 @@ def grouped_shuffle(sizes: tuple[int, ...]) -> Iterator[Network]:
         units = [groups, *[groups**2] * (n_layers - 1), groups]
         for widths in _round_to_multiples(sizes, units):
             fan_ins = tuple(width // groups for width in widths[:-1])
-            first, *others = fan_ins
-            layers = [("grouped", {"fan_in": first}), *(("shuffle", {"fan_in": fan_in}) for fan_in in others)]
+            first, *later = fan_ins
+            layers = [("grouped", {"fan_in": first}), *(("shuffle", {"fan_in": fan_in}) for fan_in in later)]
             yield Network(widths, fan_ins, tuple(layers))
 
 

@@ -14,8 +14,9 @@ from ._internal.transforms import Parts, transform
 def kronecker(left: Topology, right: Topology) -> Parts:
     """The Kronecker product of the biadjacency matrices: an edge for every pair of edges.
 
-    Input (i, k) has the number i * right.n_in + k, outputs likewise. Its singular values are all products of theirs, so
-    sigma2 / sigma1 is the larger of the factors': the product mixes as badly as its worse factor.
+    Input (i, k) has the number i * right.n_in + k, and outputs are numbered likewise. The singular values of the
+    product are all products of a singular value of each factor. So sigma2 / sigma1 is the larger of the factors' two
+    ratios: the product mixes as badly as its worse factor.
 
     Args:
         left, right: the factors.
@@ -49,11 +50,11 @@ def kronecker(left: Topology, right: Topology) -> Parts:
 def block_lift(t: Topology, rows: int, cols: int) -> Parts:
     """Every edge becomes a dense block of rows x cols edges: hardware-friendly blocks of any family.
 
-    The Kronecker product with an all-ones matrix: sigma2 / sigma1 stays that of t, so at equal density larger blocks
-    have smaller gaps.
+    This is the Kronecker product with an all-ones matrix. sigma2 / sigma1 stays that of t, so at equal density larger
+    blocks have smaller gaps.
 
     Args:
-        t: which blocks there are.
+        t: the topology whose edges become blocks.
         rows: outputs per block, at least 1.
         cols: inputs per block, at least 1.
 

@@ -115,7 +115,7 @@ def constant_fan_in(
         >>> set(constant_fan_in(784, 100, density=0.05, seed=0).fan_in.tolist())
         {39}
     """
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     return csr_from_cells(n_in, n_out, RandomBits(seed, "constant_fan_in").sample_rows(n_out, n_in, width))
 
 
@@ -156,9 +156,9 @@ def constant_fan_out(
     most = -(-n_edges // n_in)
     cells = bits.sample_rows(n_in, n_out, most).reshape(n_in, most)
     short = np.flatnonzero(sizes.split_evenly(n_in, n_edges, bits) < most)
-    kept = np.ones(cells.shape, bool)
-    kept[short, bits.integers(most, len(short))] = False
-    inputs, outputs = np.divmod(cells[kept], n_out)
+    mask = np.ones(cells.shape, bool)
+    mask[short, bits.integers(most, len(short))] = False
+    inputs, outputs = np.divmod(cells[mask], n_out)
     return csr_from_cells(n_in, n_out, np.sort(outputs * n_in + inputs))
 
 

@@ -144,9 +144,9 @@ def _check_target(t: Topology, gap: float | None, connectivity: float | None, to
         check_real("gap", gap, 0, 1, "it is the relative spectral gap")
         return _Target("gap", metrics.relative_spectral_gap, gap, tolerance)
     n = t.n_in + t.n_out
-    wanted = check_real("algebraic_connectivity", connectivity, 0, n, "no graph has more than its number of vertices")
+    goal = check_real("algebraic_connectivity", connectivity, 0, n, "no graph has more than its number of vertices")
     unit = t.n_edges / max(t.n_in, t.n_out)
-    return _Target("algebraic_connectivity", metrics.algebraic_connectivity, wanted, tolerance * unit)
+    return _Target("algebraic_connectivity", metrics.algebraic_connectivity, goal, tolerance * unit)
 
 
 def _search(start: _Stop, target: _Target) -> tuple[_Stop, _Stop]:
@@ -173,11 +173,11 @@ def _try_single_swaps(behind: _Stop, ahead: _Stop, target: _Target) -> Rewiring:
     """Return a graph that meets the target and is one swap from a stop; the walk's own next swap passes the target."""
     nearest = ahead.value
     for seed in range(_LAST_SWAPS):
-        other = swap_edges(behind.topology, proposals=1, toward=behind.walk.toward, seed=seed)
-        value = target.evaluate(other)
+        neighbour = swap_edges(behind.topology, proposals=1, toward=behind.walk.toward, seed=seed)
+        value = target.evaluate(neighbour)
         if target.accepts(value):
-            return Rewiring(other, value)
-        if other != behind.topology:
+            return Rewiring(neighbour, value)
+        if neighbour != behind.topology:
             nearest = min(nearest, value, key=target.distance)
     raise RuntimeError(
         f"expected a graph with {target.name} within {target.tolerance:.3g} of {target.value:.6g}, got "

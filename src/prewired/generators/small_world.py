@@ -61,10 +61,10 @@ def watts_strogatz(
         outputs, inputs = _build_band(n_in, n_out, n_edges, centred=True)
     else:
         inputs, outputs = _build_band(n_out, n_in, n_edges, centred=True)
-    kept = np.sort(outputs * n_in + inputs)[~bits.coins(rewiring, n_edges)]
-    holes = bits.sample(n_in * n_out - len(kept), n_edges - len(kept))
-    fresh = holes + np.searchsorted(kept - np.arange(len(kept)), holes, side="right")
-    return csr_from_cells(n_in, n_out, np.sort(np.append(kept, fresh)))
+    cells = np.sort(outputs * n_in + inputs)[~bits.coins(rewiring, n_edges)]
+    holes = bits.sample(n_in * n_out - len(cells), n_edges - len(cells))
+    fresh = holes + np.searchsorted(cells - np.arange(len(cells)), holes, side="right")
+    return csr_from_cells(n_in, n_out, np.sort(np.append(cells, fresh)))
 
 
 @family
@@ -110,12 +110,12 @@ def swap_ladder(
     outputs, inputs = _build_band(n_in, n_out, n_edges, centred=False)
     indptr = np.append(0, np.cumsum(np.bincount(outputs, minlength=n_out)))
     rows = Rows(n_in, indptr, inputs.astype(np.int32))
-    left, waiting = round(swaps * n_edges), np.empty((2, 0), np.int64)
-    while left or waiting.size:
-        fresh = min(left, n_edges // _SHARE + 1)
+    remaining, waiting = round(swaps * n_edges), np.empty((2, 0), np.int64)
+    while remaining or waiting.size:
+        fresh = min(remaining, n_edges // _SHARE + 1)
         pairs = np.append(waiting, bits.integers(n_edges, 2 * fresh).reshape(2, fresh), axis=1)
         waiting = pairs[:, ~rows.swap(*pairs)]
-        left -= fresh
+        remaining -= fresh
     return rows.to_csr()
 
 
@@ -152,7 +152,7 @@ def receptive_field(
         (array([ 0,  1,  2,  3, 90, 97, 98, 99], dtype=int32), {8})
     """
     sizes.check_real("r", r, 0, 1, "0 is a band, 1 is uniform")
-    width = sizes.constant_fan_in(n_in, fan_in, density)
+    width = sizes.resolve_fan_in(n_in, fan_in, density)
     ranks = _draw_ranks(n_out, n_in, width, r, RandomBits(seed, "receptive_field"))
     places = np.repeat(np.arange(n_out) * n_in // n_out, width)
     inputs = (places + _offsets_of_ranks(ranks)) % n_in
@@ -166,37 +166,37 @@ def _draw_ranks(n_rows: int, n: int, width: int, r: float, bits: RandomBits) -> 
     slope = min((1 - r) / r, 1e6)  # beyond that only the nearest are ever drawn
     own = min(n, 4 * width)
     delays = slope * log(1.0 + (np.arange(n) + 1) // 2)  # logarithm of the mean time to ring
-    rest = np.cumsum(exp(delays[own - 1] - delays[own:]))
-    found = []
+    far_rates = np.cumsum(exp(delays[own - 1] - delays[own:]))
+    ranks = []
     step = max(1, _CELLS // (own + 2 * width))
     for start in range(0, n_rows, step):
         rows = min(step, n_rows - start)
         times = delays[:own] + log(_draw_exponential(bits, rows, own))
         marks = np.broadcast_to(np.arange(own), (rows, own))
-        if own < n and rest[-1] > 0:
-            times, marks = _add_far_inputs(times, marks, rest, delays[own - 1], width, bits)
+        if own < n and far_rates[-1] > 0:
+            times, marks = _add_far_inputs(times, marks, far_rates, delays[own - 1], width, bits)
         last = np.partition(times, width - 1, axis=1)[:, width - 1 : width]
-        won = times <= last
-        won &= np.cumsum(won, axis=1) <= width
-        found.append(marks[won])
-    return np.concatenate(found)
+        winners = times <= last
+        winners &= np.cumsum(winners, axis=1) <= width
+        ranks.append(marks[winners])
+    return np.concatenate(ranks)
 
 
 def _add_far_inputs(
-    times: np.ndarray, marks: np.ndarray, rest: np.ndarray, delay: float, width: int, bits: RandomBits
+    times: np.ndarray, marks: np.ndarray, far_rates: np.ndarray, delay: float, width: int, bits: RandomBits
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return times and ranks with those of the far inputs added, until every row's race is over."""
     rows, own = times.shape
     elapsed = np.zeros((rows, 1))
-    scale = delay - log(rest[-1:])
+    scale = delay - log(far_rates[-1:])
     while True:
         waits = np.append(elapsed, _draw_exponential(bits, rows, 2 * width), axis=1)
         clock = np.cumsum(waits, axis=1)[:, 1:]
         elapsed = clock[:, -1:]
-        rang = np.searchsorted(rest, bits.fractions(clock.size) * rest[-1], side="right").reshape(clock.shape)
+        rang = np.searchsorted(far_rates, bits.fractions(clock.size) * far_rates[-1], side="right").reshape(clock.shape)
         times = np.append(times, log(clock) + scale, axis=1)
-        marks = np.append(marks, own + np.minimum(rang, len(rest) - 1), axis=1)
-        far = np.arange(rows)[:, None] * (own + len(rest)) + marks[:, own:]
+        marks = np.append(marks, own + np.minimum(rang, len(far_rates) - 1), axis=1)
+        far = np.arange(rows)[:, None] * (own + len(far_rates)) + marks[:, own:]
         again = np.ones(far.size, bool)
         again[np.unique(far, return_index=True)[1]] = False
         times[:, own:][again.reshape(far.shape)] = np.inf

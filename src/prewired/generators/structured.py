@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._internal.registry import Edges, family
-from ._internal.sizes import constant_fan_in
+from ._internal.sizes import resolve_fan_in
 
 
 @family
@@ -30,9 +30,10 @@ def dense(n_in: int, n_out: int) -> Edges:
 def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None) -> Edges:
     """A window that rotates over the inputs: output j reads floor(j * n_in / n_out) + t mod n_in, t = 0..fan_in-1.
 
-    For n_in = n_out = n a circulant band with singular values |sin(pi k d / n) / sin(pi k / n)| for d = fan_in (the
-    Dirichlet kernel): degrees are constant and the spectral gap vanishes as n grows, the opposite of an expander.
-    The definition is ours, after the *rotating edges* named in Bourely, Boueri and Choromonski (arXiv 1706.05683).
+    For n_in = n_out = n this is a circulant band. Its singular values are |sin(pi k d / n) / sin(pi k / n)| for d =
+    fan_in and k = 0..n-1 (the Dirichlet kernel). Degrees are constant, and the spectral gap vanishes as n grows: the
+    opposite of an expander. The definition is ours, after the *rotating edges* named in Bourely, Boueri and Choromonski
+    (arXiv 1706.05683).
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -52,7 +53,7 @@ def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float
                [0., 0., 1., 1.],
                [1., 0., 0., 1.]])
     """
-    offsets = np.arange(constant_fan_in(n_in, fan_in, density), dtype=np.int64)
+    offsets = np.arange(resolve_fan_in(n_in, fan_in, density), dtype=np.int64)
     return rotate_offsets(n_in, n_out, offsets)
 
 
@@ -60,10 +61,10 @@ def rotating(n_in: int, n_out: int, *, fan_in: int | None = None, density: float
 def fibonacci(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None) -> Edges:
     """Like `rotating`, with the window's offsets at Fibonacci numbers: 0, 1, 2, 3, 5, 8, 13, ... mod n_in, distinct.
 
-    As sparse and as regular as `rotating`, but the offsets spread over all scales, which opens a spectral gap (0.334
-    against 0.0016 relative, at n = 512 and fan_in = 16). The definition is ours, after the *Fibonacci rotating edges*
-    named in Bourely, Boueri and Choromonski (arXiv 1706.05683).
-    Exists for fan_in up to the number of distinct Fibonacci numbers modulo n_in.
+    The graph is as sparse and as regular as `rotating`, but its offsets spread over all scales. This opens a spectral
+    gap: at n = 512 and fan_in = 16 the relative gap is 0.334, that of `rotating` 0.0016. The definition is ours, after
+    the *Fibonacci rotating edges* named in Bourely, Boueri and Choromonski (arXiv 1706.05683). Exists for fan_in up to
+    the number of distinct Fibonacci numbers modulo n_in.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -74,23 +75,23 @@ def fibonacci(n_in: int, n_out: int, *, fan_in: int | None = None, density: floa
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible, also when there are fewer than fan_in distinct offsets.
+        ValueError: if the request is impossible, or there are fewer than fan_in distinct offsets.
 
     Example:
         >>> fibonacci(10, 10, fan_in=5).indices[:5]
         array([0, 1, 2, 3, 5], dtype=int32)
     """
-    return rotate_offsets(n_in, n_out, list_fibonacci_offsets(n_in, constant_fan_in(n_in, fan_in, density)))
+    return rotate_offsets(n_in, n_out, list_fibonacci_offsets(n_in, resolve_fan_in(n_in, fan_in, density)))
 
 
 @family
 def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None) -> Edges:
     """Groups of neighbouring outputs that each read one block of neighbouring inputs, as in grouped convolutions.
 
-    There are g = min(ceil(n_in / fan_in), n_out) groups, of n_out / g outputs (rounded down or up). When fan_in
-    divides n_in the blocks are disjoint: the biadjacency is block diagonal, the graph has g components and no spectral
-    gap. Otherwise the blocks lie evenly from the first input to the last, each overlapping the next by as little as
-    leaves no input unread.
+    There are g = min(ceil(n_in / fan_in), n_out) groups, of n_out / g outputs (rounded down or up). When fan_in divides
+    n_in the blocks are disjoint: the biadjacency is block diagonal, the graph has g components and no spectral gap.
+    Otherwise the blocks are spaced evenly from the first input to the last. Neighbouring blocks overlap as little as
+    possible, and every input is read.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -110,7 +111,7 @@ def grouped(n_in: int, n_out: int, *, fan_in: int | None = None, density: float 
                [0., 0., 1., 1.],
                [0., 0., 1., 1.]])
     """
-    return edges_from_rows(list_grouped_inputs(n_in, n_out, constant_fan_in(n_in, fan_in, density)))
+    return edges_from_rows(list_grouped_inputs(n_in, n_out, resolve_fan_in(n_in, fan_in, density)))
 
 
 def list_grouped_inputs(n_in: int, n_out: int, fan_in: int) -> np.ndarray:

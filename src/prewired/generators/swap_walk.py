@@ -67,9 +67,9 @@ class Walk:
         self.done, self.rows = 0, Rows(t.n_in, t.indptr, t.indices.copy())
 
     def __copy__(self) -> "Walk":
-        other = object.__new__(Walk)
-        other.__dict__ = {**self.__dict__, "rows": deepcopy(self.rows)}
-        return other
+        twin = object.__new__(Walk)
+        twin.__dict__ = {**self.__dict__, "rows": deepcopy(self.rows)}
+        return twin
 
     def topology_at(self, proposals: int) -> Topology:
         """Return the topology of `swap_edges` after so many proposals; not fewer than in an earlier call."""
@@ -81,14 +81,14 @@ class Walk:
         """Return indptr and indices after so many proposals, not fewer than in an earlier call."""
         if self.t.n_edges == 0:
             return self.t.indptr, self.t.indices
-        whole, rest = divmod(proposals, self.batch)
-        while self.done < whole:
+        n_batches, remainder = divmod(proposals, self.batch)
+        while self.done < n_batches:
             self._propose(self.rows, self.batch)
             self.done += 1
-        if rest == 0:
+        if remainder == 0:
             return self.rows.to_csr()
         ahead = deepcopy(self.rows)
-        self._propose(ahead, rest)
+        self._propose(ahead, remainder)
         return ahead.to_csr()
 
     def _propose(self, rows: Rows, n: int) -> None:

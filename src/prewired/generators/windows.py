@@ -7,7 +7,7 @@ import numpy as np
 
 from ..topology import csr_from_cells
 from ._internal.registry import Edges, family
-from ._internal.sizes import constant_fan_in
+from ._internal.sizes import resolve_fan_in
 from .structured import edges_from_rows
 
 
@@ -15,9 +15,10 @@ from .structured import edges_from_rows
 def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float | None = None) -> Edges:
     """A window that moves from the first inputs to the last: output j reads fan_in neighbours in a row.
 
-    The first output reads the first fan_in inputs, the last output the last, and the windows between start evenly
-    spaced; where n_in = n_out + fan_in - 1 this is a convolution (a Toeplitz matrix) of stride 1 without padding.
-    Unlike `rotating` it does not wrap round, so neighbours are always near. The spectral gap vanishes as n grows.
+    The first output reads the first fan_in inputs, the last output reads the last fan_in inputs, and the windows
+    between are evenly spaced. If n_in = n_out + fan_in - 1, this is a convolution (a Toeplitz matrix) of stride 1
+    without padding. Unlike `rotating`, a window does not wrap round, so neighbours are always near. The spectral gap
+    vanishes as n grows.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -36,7 +37,7 @@ def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float |
                [0., 1., 1., 1., 0.],
                [0., 0., 1., 1., 1.]])
     """
-    width = constant_fan_in(n_in, fan_in, density)
+    width = resolve_fan_in(n_in, fan_in, density)
     first = np.arange(n_out, dtype=np.int64) * (n_in - width) // max(n_out - 1, 1)
     return edges_from_rows(first[:, None] + np.arange(width))
 
@@ -45,9 +46,9 @@ def banded(n_in: int, n_out: int, *, fan_in: int | None = None, density: float |
 def toeplitz(n_in: int, n_out: int, *, offsets: Sequence[int]) -> Edges:
     """Chosen diagonals: output j reads the inputs floor(j * n_in / n_out) + s for all offsets s that lie in 0..n_in-1.
 
-    A convolution with zero padding, of any kernel: -1, 0, 1 is one of width 3, multiples of d are one with dilation d.
-    Outputs near an end read less, so the number of edges follows from the offsets and cannot be asked for. For
-    n_in = n_out it is sum(n - |s|).
+    This is a convolution with zero padding and any kernel: offsets -1, 0, 1 give a kernel of width 3, multiples of d a
+    kernel with dilation d. Outputs near an end read fewer inputs. So the number of edges follows from the offsets; for
+    n_in = n_out = n it is the sum of n - |s| over the offsets.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -57,7 +58,7 @@ def toeplitz(n_in: int, n_out: int, *, offsets: Sequence[int]) -> Edges:
         A Topology.
 
     Raises:
-        ValueError: if the offsets are not as described, or leave no edge at all.
+        ValueError: if the offsets are not distinct integers between -n_in and n_in, or give no edge.
 
     Example:
         >>> toeplitz(4, 4, offsets=[-1, 0, 2]).biadjacency().toarray()
@@ -91,9 +92,9 @@ def window2d(
     """Windows in an image, as in a convolution without shared weights: an output reads the pixels around its own place.
 
     Inputs are the pixels of an image, channel by channel, each row by row, as torch flattens (channels, height, width).
-    Output j sits at pixel floor(j * height * width / n_out) and reads, in all channels, the fan_in / channels pixels
-    nearest to the centre of a window that is as square as possible and is shifted inwards at the border; if channels
-    does not divide fan_in, the farthest pixel is read in its first channels only.
+    Output j sits at pixel floor(j * height * width / n_out). It has a window that is as square as possible and is
+    shifted inwards at the border. In all channels, it reads the fan_in / channels pixels nearest to the centre of the
+    window. If channels does not divide fan_in, the farthest pixel is read in its first channels only.
 
     Args:
         n_in, n_out: number of inputs and outputs.
@@ -106,7 +107,7 @@ def window2d(
         A Topology with exactly n_out * fan_in edges.
 
     Raises:
-        ValueError: if the request is impossible, also where n_in is not channels * height * width.
+        ValueError: if the request is impossible, or n_in is not channels * height * width.
 
     Example:
         >>> window2d(16, 4, fan_in=4).biadjacency().toarray()[1].reshape(4, 4)
@@ -115,7 +116,7 @@ def window2d(
                [1., 1., 0., 0.],
                [0., 0., 0., 0.]])
     """
-    n_reads = constant_fan_in(n_in, fan_in, density)
+    n_reads = resolve_fan_in(n_in, fan_in, density)
     height, width = _infer_image_sides(n_in, height, width, channels)
     n_pixels = -(-n_reads // channels)
     tall = min(height, max(isqrt(n_pixels - 1) + 1, -(-n_pixels // width)))
@@ -124,15 +125,15 @@ def window2d(
     nearest = np.argsort((2 * y - tall + 1) ** 2 + (2 * x - wide + 1) ** 2, kind="stable")[:n_pixels]
     reads = (np.arange(channels) * (height * width) + (y * width + x)[nearest, None]).reshape(-1)[:n_reads]
     row, column = np.divmod(np.arange(n_out, dtype=np.int64) * (height * width) // n_out, width)
-    top = np.clip(row - (tall - 1) // 2, 0, height - tall)
-    left = np.clip(column - (wide - 1) // 2, 0, width - wide)
-    return edges_from_rows((top * width + left)[:, None] + np.sort(reads))
+    first_row = np.clip(row - (tall - 1) // 2, 0, height - tall)
+    first_column = np.clip(column - (wide - 1) // 2, 0, width - wide)
+    return edges_from_rows((first_row * width + first_column)[:, None] + np.sort(reads))
 
 
 def _infer_image_sides(n_in: int, height: int | None, width: int | None, channels: int) -> tuple[int, int]:
     """Return the sides of the image; raises ValueError unless channels * height * width = n_in."""
-    given = [(name, value) for name, value in (("height", height), ("width", width)) if value is not None]
-    for name, value in [("channels", channels), *given]:
+    sides = [(name, value) for name, value in (("height", height), ("width", width)) if value is not None]
+    for name, value in [("channels", channels), *sides]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"expected an integer {name} >= 1, got {name}={value!r}")
     n_pixels = n_in // channels

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def check(path: str | Path) -> Path:
+def check_destination(path: str | Path) -> Path:
     """Check that a file can be written, before a long computation; return the path with links resolved.
 
     Raises:
@@ -28,10 +28,10 @@ def check(path: str | Path) -> Path:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; at the end the temporary file replaces `path`.
+    """Yield a temporary path beside `path` to write to; at the end the temporary file replaces `path`.
 
-    If an exception is raised, the temporary file is deleted and `path` stays as it was. A file that is replaced keeps
-    its permissions.
+    If an exception is raised, the temporary file is deleted and `path` does not change. The new file has the
+    permissions of the file that it replaces.
 
     Example:
         >>> import tempfile
@@ -41,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ...     [(file.name, file.read_text()) for file in Path(folder).iterdir()]
         [('a.txt', 'whole')]
     """
-    file = check(path)
+    file = check_destination(path)
     part = file.with_name(f".{secrets.token_hex(8)}.part{file.suffix}")
     try:
         yield part

@@ -30,7 +30,7 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a line that is not two numbers, an edge that is there twice or is out of range, or no edge.
+        ValueError: for a line that is not two numbers, an edge that is repeated or out of range, or no edge.
 
     Example:
         >>> import tempfile
@@ -82,14 +82,14 @@ def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> To
 
     Args:
         graph: a Graph, or a DiGraph whose edges run from inputs to outputs.
-        inputs: the nodes that are inputs, in their order; all others are outputs, in the graph's order. If not given,
-            the nodes whose attribute `bipartite` is 0.
+        inputs: the nodes that are inputs, in their order; default the nodes whose attribute `bipartite` is 0. All
+            other nodes are outputs, in the graph's order.
 
     Returns:
         A Topology with names.
 
     Raises:
-        ValueError: if a node is on no side, or an edge runs within a side, the wrong way, or is there twice.
+        ValueError: if a node is on no side, or an edge runs within a side, runs the wrong way, or is repeated.
 
     Example:
         >>> import networkx as nx
@@ -128,8 +128,8 @@ def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
     from new weights, as a lottery ticket, pass the topologies to `mlp(sizes, topologies=...)`.
 
     Args:
-        model: a module; its layers with in_features, out_features and a weight of that shape are looked at.
-        threshold: weights up to this magnitude are no edges.
+        model: a module; every layer with in_features and a weight (out_features, in_features) gives a topology.
+        threshold: weights of at most this magnitude are no edges.
 
     Returns:
         A Topology for each linear layer, by its name in the model.
@@ -160,8 +160,8 @@ def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[
     If `torch.nn.utils.prune` has split a weight into `weight_orig` and `weight_mask`, their product is used.
 
     Args:
-        weights: arrays or tensors by name; those that are not matrices are passed over.
-        threshold: entries up to this magnitude are no edges.
+        weights: arrays or tensors by name; arrays that are not matrices are ignored.
+        threshold: entries of at most this magnitude are no edges.
 
     Returns:
         A Topology for each matrix, by its name.

@@ -26,13 +26,13 @@ def from_named_edges(
         edges: the pairs, each once, in any order.
         inputs, outputs: all names of a side in order, such as the columns of a data set; units without an
             edge are kept. If not given, the names that occur, in the order of their first edge.
-        drop_unknown: leave out edges to a name that is not among those given, instead of refusing them.
+        drop_unknown: leave out edges with a name that is not in inputs or outputs; otherwise they raise a ValueError.
 
     Returns:
         A Topology with names.
 
     Raises:
-        ValueError: for an unknown name, an edge or a name that is there twice, an empty name, or no edges at all.
+        ValueError: for an unknown name, a repeated edge or name, an empty name, or no edges at all.
 
     Example:
         >>> t = from_named_edges([("TP53", "apoptosis"), ("MYC", "growth"), ("TP53", "growth")])
@@ -90,7 +90,7 @@ def align(t: Topology, inputs: Sequence[str]) -> Topology:
     """Return the same wiring with its inputs in another order, such as that of a data set's `feature_names`.
 
     Raises:
-        ValueError: if t has no names, or its inputs and those given are not the same names.
+        ValueError: if t has no names, or `inputs` differs from the names of its inputs in more than the order.
 
     Example:
         >>> t = from_named_edges([("MYC", "growth"), ("TP53", "apoptosis")])
@@ -134,7 +134,7 @@ def describe(t: Topology, most: int = 3) -> dict[str, str]:
 def _build(
     edges: Iterable[tuple[str, Edge]], inputs: Sequence[str] | None, outputs: Sequence[str] | None, drop_unknown: bool
 ) -> Topology:
-    """Build the topology of edges, each of which comes with the place where it was read, for messages."""
+    """Build the topology from pairs (place, edge); error messages name the place where the edge was read."""
     sides = [
         ("input", inputs, _number_names("input", inputs or ())),
         ("output", outputs, _number_names("output", outputs or ())),

@@ -15,7 +15,7 @@ _FORMAT = "prewired topology 1"
 
 
 def save_topology(t: Topology, path: str | Path) -> None:
-    """Write a topology to a file.
+    """Write a topology to a safetensors file, with its recipe and names.
 
     Example:
         >>> import tempfile
@@ -40,7 +40,7 @@ def load_topology(path: str | Path) -> Topology:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no topology file, or is damaged: its edges do not have its digest.
+        ValueError: if the file is no topology file, or its edges or metadata were damaged.
     """
     if not Path(path).is_file():
         state = "is a folder" if Path(path).is_dir() else "does not exist"

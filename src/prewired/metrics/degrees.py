@@ -204,11 +204,11 @@ def label_units(t: Topology) -> tuple[int, np.ndarray, np.ndarray]:
     return label_components(t.indptr, t.indices, t.n_in)
 
 
-def _is_equal_pairwise(t: Topology, rows: np.ndarray, others: np.ndarray) -> bool:
-    """Whether outputs rows[k] and others[k], which have equal fan-ins, read the same inputs for every k."""
+def _is_equal_pairwise(t: Topology, rows: np.ndarray, partners: np.ndarray) -> bool:
+    """Whether outputs rows[k] and partners[k], which have equal fan-ins, read the same inputs for every k."""
     for start, stop in split_by_cost(t.fan_in[rows], _CHUNK):
         lengths = t.fan_in[rows[start:stop]]
-        a, b = (t.indices[concatenate_ranges(t.indptr[side[start:stop]], lengths)] for side in (rows, others))
+        a, b = (t.indices[concatenate_ranges(t.indptr[side[start:stop]], lengths)] for side in (rows, partners))
         if not np.array_equal(a, b):
             return False
     return True

@@ -155,7 +155,7 @@ def _search_from_all(graph: _Graph, progress: Progress | None) -> _Distances | N
         order = order[side.degrees[order] > 0]
         batches += [(k, order[start : start + _BATCH]) for start in range(0, len(order), _BATCH)]
     words_read = total = longest = 0
-    for done, (k, units) in enumerate(batches, 1):
+    for n_batches, (k, units) in enumerate(batches, 1):
         for level, (words, arrivals) in enumerate(_iterate_levels(graph, k, units), 1):
             words_read += words
             if words_read > _BUDGET:
@@ -163,10 +163,10 @@ def _search_from_all(graph: _Graph, progress: Progress | None) -> _Distances | N
             total += level * int(np.bitwise_count(arrivals).sum())
             longest = max(longest, level)
         # Give up early: the batches done so far predict the words that all batches will read.
-        if words_read * len(batches) > _BUDGET * done:
+        if words_read * len(batches) > _BUDGET * n_batches:
             return None
         if progress is not None:
-            progress(done, len(batches))
+            progress(n_batches, len(batches))
     mean = total / int(sum((sizes - 1).sum() for sizes in graph.sizes))
     return _Distances(*(Measurement(x, x, x, "breadth-first search", "exact count") for x in (float(longest), mean)))
 
@@ -183,12 +183,12 @@ def _search_from_sample(graph: _Graph, progress: Progress | None) -> _Distances:
     parts = (units[units < n_in], units[units >= n_in] - n_in)
     batches = [(k, part[start : start + 64]) for k, part in enumerate(parts) for start in range(0, len(part), 64)]
     means, eccentricities = [], [farthest_bound / 2]
-    for done, (k, part) in enumerate(batches, 1):
+    for n_batches, (k, part) in enumerate(batches, 1):
         sums, farthest = _sum_distances(graph, k, part)
         means.extend(sums / (graph.sizes[k][part] - 1))
         eccentricities.extend(farthest)
         if progress is not None:
-            progress(done, len(batches))
+            progress(n_batches, len(batches))
     # The inequality of Maurer and Pontil for n values in [1, most]: the second term allows for large values that the
     # sample missed.
     mean, odds = float(np.mean(means)), log(4 / (1 - _CONFIDENCE))
@@ -252,34 +252,34 @@ def _iterate_levels(
     bits = np.zeros((len(units), int(numbers[-1]) // 64 + 1), np.uint64)
     bits[np.arange(len(units)), numbers // 64] = np.uint64(1) << (numbers % 64).astype(np.uint64)
     all_bits, width = np.bitwise_or.reduce(bits), bits.shape[1]
-    seen = [np.zeros((len(side.degrees), width), np.uint64) for side in graph.sides]
-    np.bitwise_or.at(seen[k], units, bits)
+    visitors = [np.zeros((len(side.degrees), width), np.uint64) for side in graph.sides]
+    np.bitwise_or.at(visitors[k], units, bits)
     active = np.unique(units)
     # The graph is bipartite, so each level changes the side.
     while len(active):
-        side, other, seen_there = graph.sides[k], graph.sides[1 - k], seen[1 - k]
-        candidates, words = _find_next_units(side, other, active)
+        side, opposite, opposite_visitors = graph.sides[k], graph.sides[1 - k], visitors[1 - k]
+        candidates, words = _find_next_units(side, opposite, active)
         # A unit that every search has reached cannot be reached again.
-        candidates = candidates[(seen_there[candidates] != all_bits).any(axis=1)]
-        words += width * int(other.degrees[candidates].sum()) + _LEVEL
+        candidates = candidates[(opposite_visitors[candidates] != all_bits).any(axis=1)]
+        words += width * int(opposite.degrees[candidates].sum()) + _LEVEL
         # Reading all that the neighbours have seen is enough, and simpler than only their last level: what they had
         # seen before was passed on before, so it is removed again.
-        arrivals = _merge_words(other, candidates, seen[k]) & ~seen_there[candidates]
-        new = arrivals.any(axis=1)
-        active, arrivals = candidates[new], arrivals[new]
-        seen_there[active] |= arrivals
+        arrivals = _merge_words(opposite, candidates, visitors[k]) & ~opposite_visitors[candidates]
+        has_arrivals = arrivals.any(axis=1)
+        active, arrivals = candidates[has_arrivals], arrivals[has_arrivals]
+        opposite_visitors[active] |= arrivals
         k = 1 - k
         if len(active):
             yield words, arrivals
 
 
-def _find_next_units(side: _Side, other: _Side, active: np.ndarray) -> tuple[np.ndarray, int]:
+def _find_next_units(side: _Side, opposite: _Side, active: np.ndarray) -> tuple[np.ndarray, int]:
     """The units of the other side that may have an active neighbour, and the number of edges read to find them."""
     reads = int(side.degrees[active].sum())
     # With many active units nearly every unit of the other side is a neighbour: taking all is then cheaper.
     if 4 * reads > len(side.indices):
-        return np.flatnonzero(other.degrees), 0
-    is_neighbour = np.zeros(len(other.degrees), bool)
+        return np.flatnonzero(opposite.degrees), 0
+    is_neighbour = np.zeros(len(opposite.degrees), bool)
     is_neighbour[side.indices[concatenate_ranges(side.indptr[active], side.degrees[active])]] = True
     return np.flatnonzero(is_neighbour), reads
 

@@ -69,14 +69,14 @@ def _search_sets(t: Topology, progress: Progress | None) -> float:
     b = t.biadjacency()
     transposed = b.T.tocsr()
     largest, n_starts = 0.0, 5 + 2 * len(_SHARES)
-    for done, start in enumerate(_generate_starts(t, b, transposed), 1):
+    for number, start in enumerate(_generate_starts(t, b, transposed), 1):
         for sign in (1.0, -1.0):
             for weights in (start, -start):
                 inputs, outputs = _alternate(b, transposed, t.density, sign, weights)
                 edges = int(outputs @ (b @ inputs))
                 largest = max(largest, _compute_deviation(t, int(inputs.sum()), int(outputs.sum()), edges))
         if progress is not None:
-            progress(done, n_starts)
+            progress(number, n_starts)
     return largest
 
 

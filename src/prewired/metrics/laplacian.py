@@ -158,7 +158,7 @@ def _find_second_smallest(
     # first at a number just above the value, then at the probable bound.
     low, certificate, confidence = -ritz.upper, RANDOM_START, 1 - FAILURE
     close = ritz.value + _MARGIN * largest
-    for at in (close, max(close, ritz.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
+    for at in (close, max(close, ritz.upper)) if certify and n <= inertia.MOST_DENSE_ROWS else ():
         proven, error = inertia.prove_below(-build_laplacian(t).toarray(), at, constant, largest)
         if proven:
             low, certificate, confidence = -at - error, CHOLESKY, 1.0

@@ -217,7 +217,7 @@ def _estimate_cv(layers: Sequence[Topology], probes: int, progress: Progress | N
         return Measurement.from_count(0.0)
     by_input, by_output = n_in * shares, n_out * apply_steps(steps, shares)
     between = float(by_input.var() + by_output.var())
-    bits, rest = RandomBits(0, "path_cv"), 0.0
+    bits, residue = RandomBits(0, "path_cv"), 0.0
     for part in split_columns(steps, probes, progress):
         count = part.stop - part.start
         random_bits = np.unpackbits(bits.words(-(-n_in * count // 64)).astype("<u8").view(np.uint8), count=n_in * count)
@@ -226,13 +226,13 @@ def _estimate_cv(layers: Sequence[Topology], probes: int, progress: Progress | N
         # R z = C z - r (1'z) - 1 (s'z) + 1 (1'z), where C z is a walk through the layers.
         products = n_out * apply_steps(steps, by_input[:, None] * signs)
         products -= (by_output[:, None] - 1) * sums + by_input @ signs
-        rest += float((products**2).sum())
-    rest /= probes * n_in * n_out
+        residue += float((products**2).sum())
+    residue /= probes * n_in * n_out
     # Chernoff bounds of a mean of squares of sums of random signs, by the number of probes alone.
     exponent = log(2 / (1 - CONFIDENCE)) / probes
-    low, high = rest / (1 + 2 * sqrt(exponent) + 2 * exponent), rest / (1 - sqrt(6 * exponent))
+    low, high = residue / (1 + 2 * sqrt(exponent) + 2 * exponent), residue / (1 - sqrt(6 * exponent))
     return Measurement(
-        *(sqrt(between + part) for part in (rest, low, high)),
+        *(sqrt(between + part) for part in (residue, low, high)),
         method=f"Hutchinson's estimator, {probes} random vectors",
         certificate="Chernoff bounds for random signs",
         confidence=CONFIDENCE,
@@ -261,10 +261,10 @@ def _compute_log2_trace(topologies: Sequence[Topology], weights: Sequence[Any] |
 def _take_log_squares(layers: Sequence[Topology], weights: Sequence[Any]) -> list[np.ndarray]:
     """log2 of the squared weights, -inf for zeros."""
     arrays = [np.asarray(w, np.float64) for w in weights]
-    expected, got = [(t.n_edges,) for t in layers], [w.shape for w in arrays]
-    if got != expected:
+    expected, actual = [(t.n_edges,) for t in layers], [w.shape for w in arrays]
+    if actual != expected:
         raise ValueError(
-            f"expected weights of shapes {expected}, one for each edge of each layer, got {got}; "
+            f"expected weights of shapes {expected}, one for each edge of each layer, got {actual}; "
             "give the weights in edge order, as a SparseLinear keeps them"
         )
     if not all(np.isfinite(w).all() for w in arrays):

@@ -74,13 +74,13 @@ def _measure_product_pair(
     topologies: Sequence[Topology], normalized: bool, certify: bool, progress: Progress | None
 ) -> LeadingPair:
     """sigma1 and sigma2 of the product of the layers, stored as long as the first layer exists."""
-    first, *others = check_network(topologies)
+    first, *later = check_network(topologies)
     cache = _CACHE.setdefault(first, {})
     # The key has digests: a topology in it could be the first layer again, which would keep itself in the cache.
-    key = tuple(t.digest for t in others), normalized, certify
+    key = tuple(t.digest for t in later), normalized, certify
     if key not in cache:
         matrix: Callable[[Topology], Any] = normalize_biadjacency if normalized else Topology.biadjacency
-        cache[key] = find_leading_pair([matrix(t) for t in (first, *others)], certify=certify, progress=progress)
+        cache[key] = find_leading_pair([matrix(t) for t in (first, *later)], certify=certify, progress=progress)
     return cache[key]
 
 

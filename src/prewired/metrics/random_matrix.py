@@ -7,7 +7,7 @@ from ..random_bits import RandomBits
 from ..topology import Topology
 from .measurement import Progress
 
-DENSE_CELLS = 1 << 22
+MOST_CELLS_OF_SVD = 1 << 22
 """Largest n_in * n_out for which `singular_values` forms a dense matrix: 2048 x 2048, 32 MiB."""
 _TARGET_ENTRIES = 200_000
 _MAX_PROBES = 16
@@ -22,16 +22,16 @@ def singular_values(t: Topology) -> np.ndarray:
 
 
     Raises:
-        ValueError: if n_in * n_out is above DENSE_CELLS; use `singular_value_density` for larger graphs.
+        ValueError: if n_in * n_out is above MOST_CELLS_OF_SVD; use `singular_value_density` for larger graphs.
 
     Example:
         >>> from prewired import generators
         >>> singular_values(generators.grouped(6, 4, fan_in=3)).round(6) + 0.0
         array([2.44949, 2.44949, 0.     , 0.     ])
     """
-    if t.n_in * t.n_out > DENSE_CELLS:
+    if t.n_in * t.n_out > MOST_CELLS_OF_SVD:
         raise ValueError(
-            f"expected a graph of at most {DENSE_CELLS:,} cells n_in * n_out, got {t.n_in} x {t.n_out}; "
+            f"expected a graph of at most {MOST_CELLS_OF_SVD:,} cells n_in * n_out, got {t.n_in} x {t.n_out}; "
             "use singular_value_density"
         )
     return np.linalg.svd(t.biadjacency().toarray(), compute_uv=False)

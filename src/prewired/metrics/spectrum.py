@@ -147,8 +147,8 @@ def _compute_leading_pair(t: Topology, normalized: bool, certify: bool, progress
     # The normalized matrix has sigma1 = 1 in every component that has an edge.
     if t.n_edges == 0 or count_components_with_edges(t) > 1:
         value = float(t.n_edges > 0)
-        both = Measurement(value, value, value, "counting components", "exact count")
-        return LeadingPair(both, both)
+        measurement = Measurement(value, value, value, "counting components", "exact count")
+        return LeadingPair(measurement, measurement)
     unit = Measurement(1.0, 1.0, 1.0, "known vector", "exact")
     if is_biregular(t):
         # Here the normalized matrix is B / sigma1.

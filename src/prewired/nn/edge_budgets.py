@@ -36,7 +36,7 @@ def uniform(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] | Non
     return _divide(layers, [Fraction(prod(shape)) for shape in layers], n_edges, steps)
 
 
-def erdos_renyi(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] | None = None) -> list[int]:
+def by_units(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] | None = None) -> list[int]:
     """Divide the edges in proportion to n_in + n_out, so that wide layers are sparser.
 
     A layer that would exceed its size becomes dense, and the other layers share the rest. The weight of a convolution
@@ -46,7 +46,7 @@ def erdos_renyi(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] |
     Arguments, result and errors as in `uniform`.
 
     Example:
-        >>> erdos_renyi([(800, 100), (100, 100)], 11_000)
+        >>> by_units([(800, 100), (100, 100)], 11_000)
         [9000, 2000]
     """
     return _divide(layers, [Fraction(sum(shape[:2]) * prod(shape[2:])) for shape in layers], n_edges, steps)
@@ -55,7 +55,7 @@ def erdos_renyi(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] |
 def erk(layers: Sequence[Shape], n_edges: int, *, steps: Sequence[int] | None = None) -> list[int]:
     """Divide the edges in proportion to n_in + n_out + height + width (Erdos-Renyi-Kernel).
 
-    Linear layers alone get what `erdos_renyi` gives. Evci et al., "Rigging the lottery: making all tickets winners",
+    Linear layers alone get what `by_units` gives. Evci et al., "Rigging the lottery: making all tickets winners",
     ICML 2020, arXiv 1911.11134.
 
     Arguments, result and errors as in `uniform`.
@@ -89,7 +89,7 @@ def by_density(
     return _divide(layers, weights, round(sum(weights)) if n_edges is None else n_edges, steps)
 
 
-BUDGETS: dict[str, Callable[..., list[int]]] = {"uniform": uniform, "erdos_renyi": erdos_renyi, "erk": erk}
+BUDGETS: dict[str, Callable[..., list[int]]] = {"uniform": uniform, "erdos_renyi": by_units, "erk": erk}
 
 
 def divide_edges(

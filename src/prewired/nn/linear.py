@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ..ops import kernel_choice, kernels, reference
 from ..ops.autograd import DenseWeights, LayerArguments, apply_layers, cast_alike
-from ..ops.plan import BACKWARD, DENSE_LIMIT, FORWARD, Plan
+from ..ops.plan import BACKWARD, FORWARD, MOST_DENSE_ELEMENTS, Plan
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
 from . import init
@@ -30,16 +30,16 @@ class SparseLinear(SparseModule):
     The parameter `weight` is the vector of the weights in edge order. So gradients and optimiser state have one number
     per edge, and training cannot create an edge that the topology lacks. The layer replaces nn.Linear. The buffers
     `n_in`, `indptr` and `indices` describe the wiring: the state_dict contains them, and loading compares them with
-    the layer's own. The output is feature-major in memory (strides (1, batch)), which elementwise modules preserve and
-    the next SparseLinear reads fastest.
+    those of the layer. The output is feature-major in memory (strides (1, batch)). Elementwise modules preserve this
+    layout, and the next SparseLinear reads it fastest.
 
     Args:
         topology: which inputs each output reads.
         bias: whether to add a trainable bias, (n_out,).
         device, dtype: of the parameters, as in nn.Linear; float32, float64 and bfloat16 run on compiled kernels.
         kernel: "sparse" loops over the edges, "dense" builds a dense matrix from the weights, "auto" takes for each
-            batch the faster of the two on this machine. Results are the same up to rounding, also between a row alone
-            and the same row in a batch. Checkpoints do not depend on the kernel.
+            batch the faster of the two on this machine. Both kernels give the same results up to rounding, and so do
+            batches of different sizes for the same row. Checkpoints do not depend on the kernel.
 
     Raises:
         TypeError: if topology is not a Topology.
@@ -130,7 +130,7 @@ class SparseLinear(SparseModule):
         return apply_layers((self.arguments(),), x, relu=False)
 
     def arguments(self) -> LayerArguments:
-        """What `ops.autograd.apply_layers` reads of this layer."""
+        """The tensors of this layer that `ops.autograd.apply_layers` reads."""
         compiling = torch.compiler.is_compiling()
         wiring = None if compiling else self._wiring_cache
         if wiring is None:
@@ -162,7 +162,7 @@ class SparseLinear(SparseModule):
 
     def _choose_kernel(self, batch: int, training: bool, threads: int) -> str:
         threshold = kernel_choice.break_even(self.in_features, self.out_features, batch, threads, training=training)
-        small = self.in_features * self.out_features <= DENSE_LIMIT
+        small = self.in_features * self.out_features <= MOST_DENSE_ELEMENTS
         return "dense" if small and self.topology.density >= threshold else "sparse"
 
     def _forward_dense(self, x: torch.Tensor) -> torch.Tensor:
@@ -219,10 +219,10 @@ class SparseLinear(SparseModule):
         return "\n".join([*lines, f"break-even densities: {kernel_choice.describe_source()}"])
 
     def _calls_to_time(self, batch: int, training: bool) -> dict[str, Callable[[], object]]:
-        """Passes to time, by name: of both kernels and of an nn.Linear; dense matrices only up to DENSE_LIMIT."""
+        """Passes to time, by name: of both kernels and of an nn.Linear; dense matrices up to MOST_DENSE_ELEMENTS."""
         like = {"bias": self.bias is not None, "dtype": self.weight.dtype}
         layers: dict[str, nn.Module] = {"sparse": SparseLinear(self.topology, kernel="sparse", **like)}
-        if self.in_features * self.out_features <= DENSE_LIMIT:
+        if self.in_features * self.out_features <= MOST_DENSE_ELEMENTS:
             layers["dense"] = SparseLinear(self.topology, kernel="dense", **like)
             layers["nn.Linear"] = nn.Linear(self.in_features, self.out_features, **like)
         return {name: pass_through_layer(layer, batch, training=training) for name, layer in layers.items()}

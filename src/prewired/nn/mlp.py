@@ -15,7 +15,7 @@ from .sequential import Sequential
 from .wiring import check_sizes, wire
 
 SCALES = ("fan_in", "n_in")
-"""What the variance of initial weights is divided by, see `mlp`."""
+"""The choices of the divisor of the initial weights' variance, see `mlp`."""
 
 
 def mlp(
@@ -47,8 +47,8 @@ def mlp(
         init_seed: seed of the initial weights; default `seed`. torch's global generator is not changed.
         dense_output: whether the last layer is an nn.Linear rather than a sparse layer.
         activation: called once for each hidden layer.
-        scale: "fan_in", or "n_in" to draw the weights of sparse layers from N(0, 2 / n_in). These are the weights that
-            masking a dense network leaves: too small, so a study can measure what that costs.
+        scale: "fan_in", or "n_in" to draw the weights of sparse layers from N(0, 2 / n_in), as if a dense network were
+            initialised and then masked. These weights are too small; a study can measure the cost.
         **parameters: further parameters of the family, such as fit="nearest".
 
     Returns:
@@ -69,8 +69,8 @@ def mlp(
     request = {"density": density, "fan_in": fan_in, "n_edges": n_edges, "budget": budget, **parameters}
     conflicts = [name for name, value in request.items() if value is not None]
     if (family == "dense" or topologies is not None) and conflicts:
-        other = "family=dense" if family else "topologies="
-        raise ValueError(f"expected no density= or fan_in= with {other}, got {conflicts[0]}=; drop it")
+        source = "family=dense" if family else "topologies="
+        raise ValueError(f"expected no density= or fan_in= with {source}, got {conflicts[0]}=; drop it")
     n_sparse = len(sizes) - 1 - dense_output
     if family == "dense":
         layer_topologies: list[Topology | None] = [None] * n_sparse

@@ -16,8 +16,8 @@ from .sparse_module import SparseModule
 
 FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 LARGEST = {"int8": 127, "int4": 7}
-"""The largest integer of a kind; the smallest is its negative."""
-KINDS = (*FLOATS, *LARGEST)
+"""The largest integer of a kind; the smallest integer is its negative."""
+QUANTIZED_KINDS = (*FLOATS, *LARGEST)
 _LINEAR = (SparseLinear, nn.Linear)
 _CLIP_SHARES = torch.linspace(0.5, 1.02, 27)
 """Candidates for the largest representable weight of a row, as shares of the row's largest weight."""
@@ -31,7 +31,7 @@ class QuantizedLinear(SparseModule):
     Casts to another type do not change the layer.
 
     Args:
-        kind: one of KINDS.
+        kind: one of QUANTIZED_KINDS.
         values: (n_edges,) in edge order, or n_out * n_in row by row for a dense layer; int8, or the type of the kind.
             For "int4" (ceil(n_edges / 2),) uint8, see `pack_int4`.
         scale: (n_out,) bfloat16 for "int8" and "int4", else None.
@@ -84,9 +84,9 @@ class QuantizedLinear(SparseModule):
             "scale": (torch.bfloat16, self.out_features) if self.kind in LARGEST else None,
             "bias": None if tensor is None else (tensor.dtype, self.out_features),
         }[name]
-        got = None if tensor is None else (tensor.dtype, *tensor.shape)
-        if got != expected:
-            raise ValueError(f"{self.kind} layer: expected {name} as {expected}, got {got}; use prewired.quantize")
+        actual = None if tensor is None else (tensor.dtype, *tensor.shape)
+        if actual != expected:
+            raise ValueError(f"{self.kind} layer: expected {name} as {expected}, got {actual}; use prewired.quantize")
 
     @property
     def integers(self) -> torch.Tensor:
@@ -120,7 +120,7 @@ class QuantizedLinear(SparseModule):
         Raises:
             ValueError: if the last dimension is not n_in.
             TypeError: if x is not float32.
-            RuntimeError: if a gradient of x is wanted.
+            RuntimeError: if x requires gradients and gradients are enabled.
         """
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
@@ -151,13 +151,13 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
     """Copy a network for inference, with the weights of its linear layers in fewer bits.
 
     "float16" and "bfloat16" round every weight and bias. "int8" and "int4" store round(weight / scale) and one scale
-    for each output; of 27 candidate scales the one with the least squared error is taken. Scales and biases are
-    bfloat16, so with fewer than four edges per output "int8" takes more memory than "bfloat16". All other modules,
-    also layers of derived classes, stay in float32. No parameter of the copy requires gradients.
+    for each output: of 27 candidate scales, the scale with the least squared error. Scales and biases are bfloat16, so
+    with fewer than four edges per output "int8" takes more memory than "bfloat16". All other modules stay in float32;
+    so do layers of classes derived from SparseLinear and nn.Linear. No parameter of the copy requires gradients.
 
     Args:
         net: a SparseLinear, an nn.Linear, or a module that contains some.
-        kind: one of KINDS.
+        kind: one of QUANTIZED_KINDS.
 
     Raises:
         ValueError: if the kind is unknown, there is no linear layer, weights are not finite or do not fit the kind, a
@@ -186,7 +186,9 @@ def quantize(net: nn.Module, kind: str) -> nn.Module:
     return replace_modules(net_copy, _LINEAR, lambda layer: _quantize_layer(layer, kind)).float().requires_grad_(False)
 
 
-def replace_modules(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Callable[[Any], nn.Module]) -> nn.Module:
+def replace_modules(
+    net: nn.Module, kinds: tuple[type[nn.Module], ...], create: Callable[[Any], nn.Module]
+) -> nn.Module:
     """Replace some modules of a network in place; a module that appears twice gets one replacement.
 
     A replacement is in training mode if the module was.
@@ -194,13 +196,13 @@ def replace_modules(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Cal
     Args:
         net: a module of one of these kinds, or a module that contains some.
         kinds: the classes to replace; modules of derived classes stay.
-        new: returns the replacement of a module.
+        create: returns the replacement of a module.
     """
     replacements: dict[int, nn.Module] = {}
 
     def replace(module: nn.Module) -> nn.Module:
         if id(module) not in replacements:
-            replacements[id(module)] = new(module).train(module.training) if type(module) in kinds else module
+            replacements[id(module)] = create(module).train(module.training) if type(module) in kinds else module
             if replacements[id(module)] is module:
                 for name, child in module._modules.items():
                     module._modules[name] = None if child is None else replace(child)
@@ -211,8 +213,8 @@ def replace_modules(net: nn.Module, kinds: tuple[type[nn.Module], ...], new: Cal
 
 def check_kind(kind: str) -> None:
     """Raise a ValueError that lists the kinds, unless `kind` is one of them."""
-    if kind not in KINDS:
-        raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+    if kind not in QUANTIZED_KINDS:
+        raise ValueError(f"expected a kind among {', '.join(QUANTIZED_KINDS)}, got {kind!r}")
 
 
 def pack_int4(integers: torch.Tensor) -> torch.Tensor:
@@ -259,19 +261,19 @@ def _quantize_layer(layer: SparseLinear | nn.Linear, kind: str) -> QuantizedLine
     return QuantizedLinear(kind, pack_int4(integers) if kind == "int4" else integers, scale, bias, wiring)
 
 
-def _cast(values: torch.Tensor, dtype: torch.dtype, what: str) -> torch.Tensor:
+def _cast(values: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
     """Cast values to another type; raises a ValueError if a value becomes infinite."""
     rounded = values.to(dtype)
     if not torch.isfinite(rounded).all():
         remedy = "take bfloat16" if dtype == torch.float16 else "make them smaller"
-        raise ValueError(f"expected {what} that fit in {dtype}, got one of {values.abs().max():.3g}; {remedy}")
+        raise ValueError(f"expected {name} that fit in {dtype}, got one of {values.abs().max():.3g}; {remedy}")
     return rounded
 
 
 def _round_weights(weight: torch.Tensor, fan_in: torch.Tensor, largest: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the scale of each row, (n_out,) bfloat16, and the integers, (n_edges,) int8, of least squared error.
 
-    A smaller scale rounds small weights better and clips the largest ones; so several shares of the largest weight
+    A smaller scale rounds small weights better but clips the largest weights. So several shares of the largest weight
     are tried.
     """
     weight = weight.double()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import generators
-from ..generators._internal.sizes import constant_fan_in, edge_count
+from ..generators._internal.sizes import edge_count, resolve_fan_in
 from ..random_bits import derive_seed
 from ..topology import Topology
 from . import edge_budgets
@@ -26,9 +26,9 @@ def wire(
     """Generate the topologies of a network's sparse layers.
 
     Each output reads fan_in inputs, or density * n_in rounded to an integer. So a layer has exactly n_out * fan_in
-    edges for every family, and families can be compared at equal density. A budget divides the edges of that density
-    among the layers, also in whole fan-ins. n_edges sets the exact number of edges of all sparse layers together. The
-    seed of each layer is derived from `seed`.
+    edges for every family, and families can be compared at equal density. A budget divides the edges that the density
+    gives among the layers; all outputs of a layer still have the same fan-in. n_edges sets the exact number of edges of
+    all sparse layers together. The seed of each layer is derived from `seed`.
 
     Args:
         sizes: units per layer, inputs first and outputs last, at least two.
@@ -37,7 +37,7 @@ def wire(
             as "dense" or "toeplitz".
         budget: how to divide the edges: a name in BUDGETS (default for n_edges: "uniform"), or a density per layer.
         seed: integer >= 0.
-        dense_output: leave out the last layer, which mlp() makes an nn.Linear.
+        dense_output: whether the last layer is dense, an nn.Linear in `mlp`, and so has no topology.
         whole_fan_ins: divide n_edges into whole fan-ins for every family, so that all families have equally many edges
             in each layer.
         **parameters: further parameters of the family, such as fit="nearest".
@@ -85,7 +85,7 @@ def fan_ins(
         ([78, 100], [70, 117])
     """
     if budget is None:
-        return [constant_fan_in(n_in, None, density) for n_in, _ in layers]
+        return [resolve_fan_in(n_in, None, density) for n_in, _ in layers]
     total = None if density is None else edge_count(sum(a * b for a, b in layers), 1, None, density)
     edges = edge_budgets.divide_edges(layers, budget, total, steps=[n_out for _, n_out in layers])
     return [n // n_out for n, (_, n_out) in zip(edges, layers, strict=True)]
@@ -112,7 +112,7 @@ def _requests(
             "circulant"
         )
     if budget is None and n_edges is None:
-        return [{"fan_in": constant_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
+        return [{"fan_in": resolve_fan_in(n_in, fan_in, density)} for n_in, _ in layers]
     if fan_in is not None or (density is not None and n_edges is not None):
         raise ValueError(
             f"expected n_edges= alone, or density= or n_edges= with a budget; got density={density}, fan_in={fan_in}, "

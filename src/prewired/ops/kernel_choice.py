@@ -26,7 +26,7 @@ _POSITIVE = ("threads", "batch", "width", "density")
 
 
 def break_even(n_in: int, n_out: int, batch: int, threads: int, *, training: bool) -> float:
-    """Estimate the density from which a layer of this shape runs as a dense one; above 1 means never.
+    """Estimate the density from which a layer of this shape runs faster as a dense layer; above 1 means never.
 
     Between measured widths and batches the density is interpolated on logarithmic scales. Outside them the nearest
     measurement is used. The width of a layer that is not square is the geometric mean of n_in and n_out.
@@ -79,7 +79,7 @@ def describe_source() -> str:
 
 
 def save_table(entries: Iterable[dict[str, Any]]) -> Path:
-    """Write a measured table to this machine's cache; layers use the new table for every batch they have not met."""
+    """Write a measured table to this machine's cache; layers use it for batch sizes not yet in their cache."""
     path = cache_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     head = {"processor": processor(), "instruction_set": instruction_set(), "date": time.strftime("%Y-%m-%d")}

@@ -143,7 +143,7 @@ def _load_library() -> bool:
         return [feature_major(x, widths[-1]), *inputs]
 
     @torch.library.register_fake("prewired::backward")
-    def _(g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights):
+    def _(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights):
         shapes = [[p.shape[0] if k % 2 or needs_weights else 0] for k, p in enumerate(parameters)]
         grad_x = feature_major(g, row_count(by_input[0])) if needs_x else g.new_empty(0)
         return [grad_x, *(g.new_empty(shape) for shape in shapes)]

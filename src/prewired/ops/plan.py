@@ -19,9 +19,9 @@ WORTH_GROUPING = 1.5
 """Group rows with equal neighbourhoods only if a group has at least this many rows on average."""
 
 WORTH_A_MASK = 0.2
-"""Density from which a layer has a mask: layers of this density may run as dense ones, and a mask builds the dense
-matrix fastest."""
-DENSE_LIMIT = 2**28
+"""A layer has a mask if its density is at least this: such a layer may run as a dense layer, and the dense matrix is
+built fastest from a mask."""
+MOST_DENSE_ELEMENTS = 2**28
 """Largest number of elements of a dense matrix that replaces the loops over edges."""
 
 
@@ -88,14 +88,16 @@ def plan(t: Topology) -> Plan:
 
 
 def mask(t: Topology) -> np.ndarray:
-    """One bit for each pair of output and input, each output in whole bytes; empty if the layer never runs as dense.
+    """Compute one bit for each pair of output and input, each output in whole bytes.
+
+    The mask is empty if the layer never runs as a dense layer.
 
     Example:
         >>> from prewired import generators
         >>> mask(generators.rotating(4, 2, fan_in=2))
         array([ 3, 12], dtype=uint8)
     """
-    if not WORTH_A_MASK <= t.density < 1 or t.n_in * t.n_out > DENSE_LIMIT:
+    if not WORTH_A_MASK <= t.density < 1 or t.n_in * t.n_out > MOST_DENSE_ELEMENTS:
         return np.empty(0, np.uint8)
     edges = sparse.csr_array((np.ones(t.n_edges, bool), t.indices, t.indptr), (t.n_out, t.n_in))
     return np.packbits(edges.toarray(), axis=1, bitorder="little").reshape(-1)
@@ -125,19 +127,19 @@ def neighbourhoods(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray,
         >>> neighbourhoods(np.array([0, 2, 4, 6, 8]), np.array([0, 1, 2, 3, 0, 1, 2, 3]))
         (array([0, 2, 1, 3], dtype=int32), array([0, 2, 4], dtype=int32))
     """
-    none = np.empty(0, np.int32)
+    empty = np.empty(0, np.int32)
     n_rows, sizes = len(indptr) - 1, np.diff(indptr)
     hashes = _row_hashes(indptr, indices)
     # Rows with equal indices have equal hashes, so the number of hashes bounds the number of groups from below.
     if n_rows < WORTH_GROUPING * (1 + np.count_nonzero(np.diff(np.sort(hashes)))):
-        return none, none
+        return empty, empty
     _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
     rows = np.argsort(first[kind], kind="stable")
     # Different rows may share a hash, so neighbours in the new order are compared index by index.
     equal = _equal_to_previous_row(rows, indptr, indices, sizes)
     groups = np.flatnonzero(np.append(~equal, True))
     if n_rows < WORTH_GROUPING * (len(groups) - 1):
-        return none, none
+        return empty, empty
     return rows.astype(np.int32), groups.astype(np.int32)
 
 

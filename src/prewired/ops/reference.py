@@ -26,7 +26,7 @@ def forward_reference(x, wiring, parameters, relu, keep_inputs):
 
 def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights):
     """Compute `kernels.backward` in plain PyTorch; takes n_edges * batch memory a layer."""
-    none = g.new_empty(0)
+    empty = g.new_empty(0)
     grads = []
     if relu:
         g = torch.where(y <= 0, 0, g)
@@ -34,13 +34,13 @@ def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
         rows, g_out, n_in = _row_of_each_edge(starts), _widen(g.t()), row_count(by_input[PER_LAYER * k])
-        grads.append(g_out.sum(1).to(g.dtype) if bias.numel() else none)
-        grads.append((g_out[rows] * _widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else none)
+        grads.append(g_out.sum(1).to(g.dtype) if bias.numel() else empty)
+        grads.append((g_out[rows] * _widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else empty)
         if k or needs_x:
             terms = _widen(weight)[:, None] * g_out[rows]
             g_in = g_out.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), terms)
             g = (torch.where(inputs[k] <= 0, 0, g_in.t()) if k else g_in.t()).to(g.dtype)
-    return [_feature_major(g) if needs_x else none, *reversed(grads)]
+    return [_feature_major(g) if needs_x else empty, *reversed(grads)]
 
 
 def scatter_weights_reference(starts, indices, mask, values, n_in):

@@ -163,7 +163,7 @@ def _spectrum(axis: Any, topology: Topology) -> None:
     top = 1.25 * inner if sigma1 > 1.5 * inner else 1.1 * max(inner, sigma1)
     smaller = min(topology.n_in, topology.n_out)
     edges = np.linspace(0.0, top, min(max(smaller // 8, 20), 50) + 1)
-    if topology.n_in * topology.n_out <= random_matrix.DENSE_CELLS:
+    if topology.n_in * topology.n_out <= random_matrix.MOST_CELLS_OF_SVD:
         bars = np.histogram(random_matrix.singular_values(topology), edges)[0] / (smaller * np.diff(edges))
     else:
         bars, _ = random_matrix.singular_value_density(topology, edges)

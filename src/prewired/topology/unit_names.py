@@ -16,10 +16,10 @@ def check_names(n_in: int, n_out: int, names: Any) -> Names:
     for side, texts, n in (("input", inputs, n_in), ("output", outputs, n_out)):
         if len(texts) != n:
             raise ValueError(f"expected {n} {side} names, one for each, got {len(texts)}")
-        seen = set()
+        earlier_names = set()
         for name in texts:
-            if not isinstance(name, str) or not name or name in seen:
-                wrong = f"{name!r} twice" if name in seen else repr(name)
+            if not isinstance(name, str) or not name or name in earlier_names:
+                wrong = f"{name!r} twice" if name in earlier_names else repr(name)
                 raise ValueError(f"expected {side} names to be distinct texts, got {wrong}; rename or merge them")
-            seen.add(name)
+            earlier_names.add(name)
     return Names(tuple(inputs), tuple(outputs))

@@ -28,7 +28,7 @@ def train(
     """Train a network in place.
 
     The loss is cross-entropy for classification, mean squared error for regression. The same network, data, config and
-    number of threads give the same run, apart from its seconds.
+    number of threads give the same Run, apart from its seconds.
 
     Args:
         net: maps (batch, data.n_features) to (batch, data.n_outputs).
@@ -38,10 +38,10 @@ def train(
         track: names in metrics.WEIGHTED_METRICS, computed before training and after every epoch for each SparseLinear
             and each nn.Linear (a complete graph). The value is NaN if an iteration does not converge. Tracking changes
             nothing else in the run.
-        test: whether to evaluate the test data once, at the end; False while a choice is still made by validation.
+        test: whether to evaluate the test data once, at the end; False while settings are still chosen by validation.
 
     Returns:
-        The Run: losses, scores and seconds of every epoch.
+        A Run: losses, scores and seconds of every epoch.
 
     Raises:
         ValueError: if the network's output has another shape, a name in `track` is unknown, or there is no layer to
@@ -129,7 +129,7 @@ def _restore(net: nn.Module, best_state: list[torch.Tensor]) -> None:
 
 
 def optimizer_of(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Create the optimizer of a config, fused."""
+    """Create the optimizer that a config names, SGD or AdamW, in torch's fused implementation."""
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             net.parameters(),

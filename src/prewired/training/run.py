@@ -53,7 +53,7 @@ class Run:
 
     def epochs_to(self, score: float) -> int | None:
         """Number of epochs until the validation score first reached `score`; None if it never did."""
-        return next((k for k, reached in enumerate(self.val_score, 1) if reached >= score), None)
+        return next((k for k, value in enumerate(self.val_score, 1) if value >= score), None)
 
     def seconds_to(self, score: float) -> float | None:
         """Seconds of training until the validation score first reached `score`; None if it never did."""

@@ -89,13 +89,13 @@ def generate_code(name: str, layers: list[Layer], wirings: list[Wiring]) -> CCod
     body = (
         _buffers(tile_sizes, sample_sizes) + body + _sample_function(len(layers)) + _batch_function(len(layers), widths)
     )
-    used = "".join(helper for key, helper in HELPERS.items() if f"NET_{key}(" in body)
+    helpers = "".join(helper for key, helper in HELPERS.items() if f"NET_{key}(" in body)
     sizes = {"ram": ram, "ram_single": ram_single, "weights": weights, "indices": indices}
     description = "".join(_describe_layer(layer, wiring) for layer, wiring in zip(layers, wirings, strict=True))
-    includes = "#include <math.h>\n" * bool(re.search(r"(exp|expm1|erf|tanh)f\(", used))
+    includes = "#include <math.h>\n" * bool(re.search(r"(exp|expm1|erf|tanh)f\(", helpers))
     includes += "#include <stddef.h>\n#include <stdint.h>\n"
     head = HEAD.format(n_in=widths[0], n_out=widths[-1], tile=TILE, includes=includes, **sizes)
-    code = re.sub(r"\b(NET|MACRO)(?=\b|_)", lambda m: name if m[0] == "NET" else name.upper(), head + used + body)
+    code = re.sub(r"\b(NET|MACRO)(?=\b|_)", lambda m: name if m[0] == "NET" else name.upper(), head + helpers + body)
     return CCode(code.replace("\0", description), weights, indices, ram, ram_single)
 
 
@@ -141,7 +141,7 @@ def _describe_layer(layer: Layer, wiring: Wiring) -> str:
 def _buffers(tile_sizes: list[int], sample_sizes: list[int]) -> str:
     def lines(sizes: list[int], by: str) -> str:
         return "".join(
-            f"static float NET_{which}[{size}{by}];\n" for which, size in zip("ab", sizes, strict=True) if size
+            f"static float NET_{letter}[{size}{by}];\n" for letter, size in zip("ab", sizes, strict=True) if size
         )
 
     return f"\n#if MACRO_TILE > 1\n{lines(tile_sizes, ' * MACRO_TILE')}#else\n{lines(sample_sizes, '')}#endif\n"

@@ -87,7 +87,7 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
         (('rule', 'none'), 0, 120)
     """
     path = Path(path)
-    atomic_write.check(path)
+    atomic_write.check_destination(path)
     name = check_name(path.stem if name is None else name)
     if indices not in ("auto", *WAYS):
         raise ValueError(f"expected indices to be one of auto, {', '.join(WAYS)}, got {indices!r}")
@@ -121,7 +121,7 @@ def _verify(file: Path, name: str, net: nn.Module, layers: list[Layer]) -> str:
 
         try:
             _compile(cc, file, program, "-std=c99", "-O1", "-D", f"{name.upper()}_MAIN")
-            difference = compare_chain(run, net, layers, what=f"{name} in C", remedy="take prewired.export.program")
+            difference = compare_chain(run, net, layers, name=f"{name} in C", remedy="take prewired.export.program")
         except (OSError, subprocess.SubprocessError) as error:
             if reason := _find_fault(cc, folder):
                 return f"not verified: {cc} makes no programs here, {reason}"
@@ -150,6 +150,6 @@ def _find_fault(cc: str, folder: str) -> str:
 
 
 def _error_text(error: Exception) -> str:
-    """What a failed command printed, in one line."""
+    """Return what a failed command printed to stderr, in one line; the error itself if nothing was printed."""
     stderr = getattr(error, "stderr", None) or b""
     return " ".join(stderr.decode(errors="replace").split())[:300] or str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.plan import DENSE_LIMIT, neighbourhoods
+from ...ops.plan import MOST_DENSE_ELEMENTS, neighbourhoods
 from ..layer_chain import Layer
 from .graph import Graph
 
@@ -24,7 +24,7 @@ class InapplicableError(ValueError):
     """Raised by a form that a layer cannot take; the text is the reason."""
 
 
-def dense(g: Graph, layer: Layer, x: str) -> str:
+def add_dense(g: Graph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds the weights as a dense matrix."""
     _check_cells(layer)
     values, shape = _stored_values(layer), (layer.n_out, layer.n_in)
@@ -35,7 +35,7 @@ def dense(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, g.floats(values.reshape(shape), layer.kind))
 
 
-def sparse(g: Graph, layer: Layer, x: str) -> str:
+def add_sparse(g: Graph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds a sparse initializer: 8 bytes per edge and the weight, int4 as int8.
 
     onnxruntime reads the initializer as a dense tensor; the strict type inference of the onnx package does not.
@@ -45,7 +45,7 @@ def sparse(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, matrix if layer.kind == "float32" else g.cast(matrix, "FLOAT"))
 
 
-def packed(g: Graph, layer: Layer, x: str) -> str:
+def add_packed(g: Graph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds the gaps between edges: one or two bytes per edge and the weight."""
     _check_cells(layer)
     options = (_gaps(layer, largest) for largest in (0xFF, 0xFFFF))
@@ -56,7 +56,7 @@ def packed(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, g.reshape(matrix, (layer.n_out, layer.n_in)))
 
 
-def gather(g: Graph, layer: Layer, x: str) -> str:
+def add_gather(g: Graph, layer: Layer, x: str) -> str:
     """Gather the inputs of each output, multiply by the weights and sum: no dense matrix, fast for few rows.
 
     Outputs with less than the largest fan-in are padded with weights of zero.
@@ -73,7 +73,7 @@ def gather(g: Graph, layer: Layer, x: str) -> str:
     return y if layer.bias is None else g.add("Add", y, g.constant(layer.bias))
 
 
-def gather_batch(g: Graph, layer: Layer, x: str) -> str:
+def add_gather_batch(g: Graph, layer: Layer, x: str) -> str:
     """Gather rows of the transposed input for one part of the outputs at a time, and multiply: fast for batches.
 
     The outputs are sorted by fan-in, so that each part needs little padding.
@@ -93,7 +93,7 @@ def gather_batch(g: Graph, layer: Layer, x: str) -> str:
     return _to_row_major(g, layer, y, order)
 
 
-def blocks(g: Graph, layer: Layer, x: str) -> str:
+def add_blocks(g: Graph, layer: Layer, x: str) -> str:
     """Add a batched matrix product over groups of outputs that read the same inputs; each group is a dense block."""
     t = _topology_of(layer)
     order, starts = neighbourhoods(t.indptr, t.indices)
@@ -116,7 +116,12 @@ def blocks(g: Graph, layer: Layer, x: str) -> str:
 
 
 FORMS: dict[str, Callable[[Graph, Layer, str], str]] = {
-    form.__name__: form for form in (dense, sparse, packed, gather, gather_batch, blocks)
+    "dense": add_dense,
+    "sparse": add_sparse,
+    "packed": add_packed,
+    "gather": add_gather,
+    "gather_batch": add_gather_batch,
+    "blocks": add_blocks,
 }
 """Name -> function that adds the nodes of a layer to a graph, without the activation, and returns its output."""
 
@@ -203,17 +208,18 @@ def _inputs(layer: Layer, edges: np.ndarray) -> np.ndarray:
 
 def _check_cells(layer: Layer) -> None:
     cells = layer.n_in * layer.n_out
-    if cells > DENSE_LIMIT:
+    if cells > MOST_DENSE_ELEMENTS:
         raise InapplicableError(f"its dense matrix would take {4 * cells / 1e9:.1f} GB")
 
 
-def _check_padding(layer: Layer, padded: int) -> None:
+def _check_padding(layer: Layer, n_weights: int) -> None:
     n_edges = _topology_of(layer).n_edges
     if not n_edges:
         raise InapplicableError("it has no edge")
-    if padded > MOST_PADDING * n_edges:
+    if n_weights > MOST_PADDING * n_edges:
         raise InapplicableError(
-            f"with padding {padded / n_edges:.1f} weights an edge, more than {MOST_PADDING}, as fan-ins differ too much"
+            f"with padding {n_weights / n_edges:.1f} weights an edge, more than {MOST_PADDING}, "
+            "as fan-ins differ too much"
         )
 
 

@@ -102,15 +102,15 @@ class Graph:
         """Multiply a tensor by a scale that broadcasts to its shape; without a scale, return the tensor."""
         return name if scale is None else self.add("Mul", name, self.constant(scale))
 
-    def whole(self, numbers: np.ndarray, to: str) -> str:
+    def integers(self, numbers: np.ndarray, to: str) -> str:
         """Add integers as a tensor of type `to`; in the file they take the smallest type that holds them."""
         return self.cast(self.constant(numbers.astype(np.min_scalar_type(numbers.max(initial=0)))), to)
 
     def sums(self, gaps: np.ndarray, to: str) -> str:
         """Add the cumulative sums of integers along the last axis."""
-        return self.add("CumSum", self.whole(gaps, to), self.constant(np.int64(gaps.ndim - 1)))
+        return self.add("CumSum", self.integers(gaps, to), self.constant(np.int64(gaps.ndim - 1)))
 
     def rising(self, numbers: np.ndarray) -> str:
         """Add integers that do not decrease along the last axis; the file holds the first one and the gaps."""
         first = numbers[..., :1]
-        return self.add("Add", self.sums(np.diff(numbers, prepend=first), "INT32"), self.whole(first, "INT32"))
+        return self.add("Add", self.sums(np.diff(numbers, prepend=first), "INT32"), self.integers(first, "INT32"))

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..._version import __version__
 from ...io import atomic_write
-from ...ops.plan import DENSE_LIMIT
+from ...ops.plan import MOST_DENSE_ELEMENTS
 from ...ops.timing import TURN_SECONDS, time_in_turns
 from ..layer_chain import Layer, list_layers
 from ..verification import ROWS, check_batch, compare_chain, random_inputs
@@ -104,7 +104,7 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
         ['blocks', 'dense']
     """
     path = Path(path)
-    atomic_write.check(path)
+    atomic_write.check_destination(path)
     for package in ("onnx", "onnxruntime"):
         if find_spec(package) is None:
             raise ImportError(f"expected the package {package}, got none; pip install 'prewired[export]'")
@@ -152,7 +152,7 @@ def _forms_to_time(sizes: dict[str, int]) -> list[str]:
 
 
 def _check_batch(layer: Layer, form: str, batch: int) -> None:
-    if form == "gather" and batch * len(layer.weight) > DENSE_LIMIT:
+    if form == "gather" and batch * len(layer.weight) > MOST_DENSE_ELEMENTS:
         raise InapplicableError(f"a batch of {batch} would take {8 * batch * len(layer.weight) / 1e9:.1f} GB")
 
 
@@ -218,9 +218,9 @@ def _verify(path: Path, net: nn.Module, layers: Sequence[Layer]) -> None:
     """Raise a RuntimeError if onnxruntime and the network give different outputs for random inputs."""
     session_of_file = session(str(path))
     most = max(len(layer.weight) for layer in layers)
-    rows = [n for n in ROWS if n == 1 or n * most <= DENSE_LIMIT]
+    rows = [n for n in ROWS if n == 1 or n * most <= MOST_DENSE_ELEMENTS]
 
     def run(x: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(session_of_file.run(None, {"x": x.numpy()})[0])
 
-    compare_chain(run, net, layers, rows=rows, what="onnxruntime", remedy="take another form=")
+    compare_chain(run, net, layers, rows=rows, name="onnxruntime", remedy="take another form=")

@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..cutting import MAX_CHANGE, check_fit, cut_edges, explain_excess, level, measure_change
+from ..cutting import MAX_CHANGE, check_fit_mode, cut_edges, explain_excess, level, measure_change
 from .transforms import Edges
 
 
@@ -58,7 +58,7 @@ def fit_to_size(
     Raises:
         ValueError: if no shape meets the request, with the nearest shapes or the nearest fan-in that fits.
     """
-    check_fit(fit)
+    check_fit_mode(fit)
     same_size = [s for s in shapes(max(n_in, n_out)) if (s.n_in, s.n_out) == (n_in, n_out)]
     exact = [s for s in same_size if fan_in in (None, s.fan_in)]
     if len(exact) == 1:
@@ -78,8 +78,8 @@ def fit_to_size(
         # graphs are built.
         means = [s.fan_in * n_in / s.n_in for s in covering]
         possible = (f for f in range(1, n_in + 1) if any(abs(mean - f) <= 1.01 * MAX_CHANGE * f for mean in means))
-        others = sorted(possible, key=lambda f: ratio(f, fan_in))
-        suggestion = next((f for f in others if measure_change(cut_nearest(f), f) <= MAX_CHANGE), None)
+        candidates = sorted(possible, key=lambda f: ratio(f, fan_in))
+        suggestion = next((f for f in candidates if measure_change(cut_nearest(f), f) <= MAX_CHANGE), None)
         raise ValueError(explain_excess(name, fan_in, share, suggestion))
     return level(cut_nearest(fan_in), n_in, fan_in)
 

@@ -123,17 +123,17 @@ def null_space(f: Field, matrices: np.ndarray, dimension: int) -> tuple[np.ndarr
         # A pivot is a nonzero entry below the rows that have one already. Matrices without any skip the column.
         usable = (matrices[:, :, column] != 0) & (np.arange(n_rows) >= rank[:, None])
         has_pivot = usable.any(axis=1)
-        which, row, at = every[has_pivot], usable.argmax(axis=1)[has_pivot], rank[has_pivot]
+        matrix_numbers, row, at = every[has_pivot], usable.argmax(axis=1)[has_pivot], rank[has_pivot]
         # Swap the pivot's row up and scale it so that the pivot is 1.
-        pivot = matrices[which, row]
-        matrices[which, row] = matrices[which, at]
+        pivot = matrices[matrix_numbers, row]
+        matrices[matrix_numbers, row] = matrices[matrix_numbers, at]
         pivot = f.multiply(pivot, f.inverse(pivot[:, column])[:, None])
         # Subtract multiples of this row so that the column is 0 in all other rows.
-        factors = f.negative(matrices[which, :, column])
-        matrices[which] = f.add(matrices[which], f.multiply(factors[:, :, None], pivot[:, None, :]))
-        matrices[which, at] = pivot
-        pivots[which, at] = column
-        free[which, column] = False
+        factors = f.negative(matrices[matrix_numbers, :, column])
+        matrices[matrix_numbers] = f.add(matrices[matrix_numbers], f.multiply(factors[:, :, None], pivot[:, None, :]))
+        matrices[matrix_numbers, at] = pivot
+        pivots[matrix_numbers, at] = column
+        free[matrix_numbers, column] = False
         rank[has_pivot] += 1
     if (rank != m - dimension).any():
         raise ValueError(f"expected matrices of rank {m - dimension}, got ranks {np.unique(rank).tolist()}")
@@ -155,7 +155,7 @@ def _powers_of_x(p: int, k: int, low: int) -> list[int] | None:
     while element != 1 and element != 0 and len(powers) < p**k:
         powers.append(element)
         # Multiply by x: the digits move up, and x**k is replaced by -low.
-        lead, rest = divmod(element, top)
-        rest *= p
-        element = sum((rest // p**i + lead * minus_low[i]) % p * p**i for i in range(k))
+        lead, digits = divmod(element, top)
+        digits *= p
+        element = sum((digits // p**i + lead * minus_low[i]) % p * p**i for i in range(k))
     return powers if element == 1 and len(powers) == p**k - 1 else None

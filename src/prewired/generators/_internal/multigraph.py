@@ -27,10 +27,10 @@ class CellCounts:
         """Return the outputs that have parallel edges, sorted."""
         return np.unique(np.flatnonzero(self._counts > 1) // self.n_in)
 
-    def move_edges(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
+    def move_edges(self, outputs: np.ndarray, old_inputs: np.ndarray, new_inputs: np.ndarray) -> None:
         """Move one edge of each output from its old input to its new input."""
-        np.subtract.at(self._counts, outputs * self.n_in + old, 1)
-        np.add.at(self._counts, outputs * self.n_in + new, 1)
+        np.subtract.at(self._counts, outputs * self.n_in + old_inputs, 1)
+        np.add.at(self._counts, outputs * self.n_in + new_inputs, 1)
 
     def is_first(self, values: np.ndarray) -> np.ndarray:
         """Return which values, edges or cells, have not occurred earlier in the array."""
@@ -75,15 +75,15 @@ class SortedInputs:
         repeats = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
         return np.unique(np.searchsorted(self._indptr, repeats, side="right") - 1)
 
-    def move_edges(self, outputs: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
+    def move_edges(self, outputs: np.ndarray, old_inputs: np.ndarray, new_inputs: np.ndarray) -> None:
         """Move one edge of each output from its old input to its new input."""
         # Only the rows of these outputs are sorted again. As cells of a graph of these rows alone they stay in order.
         rows, local = np.unique(outputs, return_inverse=True)
         edges, cells = self._list_cells(rows)
-        leaving = np.sort(local * self.n_in + old)
+        leaving = np.sort(local * self.n_in + old_inputs)
         # If several parallel edges leave one cell, each must overwrite another copy: the k-th takes the k-th copy.
         copy = np.arange(len(leaving)) - np.searchsorted(leaving, leaving)
-        cells[np.searchsorted(cells, leaving) + copy] = local * self.n_in + new
+        cells[np.searchsorted(cells, leaving) + copy] = local * self.n_in + new_inputs
         self._store(edges, cells)
 
     def is_first(self, values: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...topology import Topology
-from ..cutting import MAX_CHANGE, check_fit, cut
+from ..cutting import MAX_CHANGE, check_fit_mode, cut
 from .available_sizes import ratio
 from .registry import NETWORK_FAMILIES, make, to_python
-from .sizes import constant_fan_in
+from .sizes import resolve_fan_in
 
 HINTS = 3
 
@@ -73,7 +73,7 @@ def network_family(near: Callable[..., Iterable[Network]]) -> Callable[..., list
         if unknown := sorted(set(parameters) - {p.name for p in own}):
             choices = ", ".join(["fan_in", "density", "fit", *(p.name for p in own)])
             raise ValueError(f"{name}: expected parameters among {choices}; got {', '.join(unknown)}")
-        check_fit(fit)
+        check_fit_mode(fit)
         if len(widths) < 2:
             return []
         fan_ins = _fan_ins(widths, fan_in, density)
@@ -132,7 +132,7 @@ def _fan_ins(sizes: tuple[int, ...], fan_in: Any, density: float | None) -> tupl
     values = list(fan_in) if isinstance(fan_in, Sequence) else [fan_in] * (len(sizes) - 1)
     if len(values) != len(sizes) - 1:
         raise ValueError(f"expected one fan_in or one for each of {len(sizes) - 1} layers, got {len(values)}")
-    return tuple(constant_fan_in(n_in, value, density) for n_in, value in zip(sizes, values, strict=False))
+    return tuple(resolve_fan_in(n_in, value, density) for n_in, value in zip(sizes, values, strict=False))
 
 
 def _count_edges(network: Network) -> int:

@@ -39,12 +39,12 @@ def exp(x: np.ndarray) -> np.ndarray:
         >>> bool(abs(exp(np.array([1.0]))[0] - 2.718281828459045) < 1e-15)
         True
     """
-    # exp(x) = 2^k exp(rest) with |rest| <= ln(2) / 2, where 16 terms of the series suffice.
+    # exp(x) = 2^k exp(remainder) with |remainder| <= ln(2) / 2, where 16 terms of the series suffice.
     k = np.rint(np.maximum(x, -1000.0) / _LN2)
-    rest = np.maximum(x, -1000.0) - k * _LN2
-    series = np.ones_like(rest)
+    remainder = np.maximum(x, -1000.0) - k * _LN2
+    series = np.ones_like(remainder)
     for n in reversed(range(1, _TERMS)):
-        series = 1 + series * rest / n
+        series = 1 + series * remainder / n
     return np.ldexp(series, k.astype(np.int32))
 
 

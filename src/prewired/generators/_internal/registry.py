@@ -12,7 +12,7 @@ from ...topology import Recipe, Topology
 from ...topology.checks import check_side
 from .available_sizes import Shape, fit_to_size, measure_levelling
 from .costs import CostRule, bound_edges_before_cut, bound_steps_of_search, register_cost
-from .sizes import constant_fan_in
+from .sizes import resolve_fan_in
 from .transforms import TRANSFORMS, Edges
 
 P = ParamSpec("P")
@@ -76,7 +76,7 @@ def _register_sizes(build: Callable[..., Edges], shapes: Shapes, cost: CostRule)
         fit: str | None = None,
         **own: Any,
     ) -> Edges:
-        request = None if fan_in is None and density is None else constant_fan_in(n_in, fan_in, density)
+        request = None if fan_in is None and density is None else resolve_fan_in(n_in, fan_in, density)
         return fit_to_size(name, partial(shapes, **own), partial(build, **own), n_in, n_out, request, fit)
 
     AVAILABLE_SIZES[name], _BUILDS[name] = shapes, build
@@ -215,7 +215,7 @@ def share_changed(
     if unknown := own.keys() - parameters(name).keys() | own.keys() & {"fit"}:
         raise ValueError(f"expected parameters of {name} other than fit, got {', '.join(sorted(unknown))}")
     n_in, n_out = check_side("n_in", n_in), check_side("n_out", n_out)
-    width = constant_fan_in(n_in, fan_in, density)
+    width = resolve_fan_in(n_in, fan_in, density)
     return measure_levelling(partial(AVAILABLE_SIZES[name], **own), partial(_BUILDS[name], **own), n_in, n_out, width)
 
 

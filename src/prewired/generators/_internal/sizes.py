@@ -14,7 +14,7 @@ def edge_count(n_in: int, n_out: int, fan_in: int | None, density: float | None,
     Raises ValueError unless exactly one of the three is given and the graph has between 1 and n_in * n_out edges.
     """
     if n_edges is None and density is None:
-        return n_out * constant_fan_in(n_in, fan_in, None)
+        return n_out * resolve_fan_in(n_in, fan_in, None)
     _check_alone(fan_in=fan_in, density=density, n_edges=n_edges)
     if n_edges is not None:
         _check_integer("n_edges", n_edges)
@@ -40,7 +40,7 @@ def split_evenly(n: int, total: int, bits: RandomBits) -> np.ndarray:
     return degrees
 
 
-def constant_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int:
+def resolve_fan_in(n_in: int, fan_in: int | None, density: float | None) -> int:
     """Return fan_in, or density * n_in rounded to the nearest integer (half to even): the fan-in of every output.
 
     Raises ValueError unless exactly one of the two is given and 0 < fan_in <= n_in.
@@ -79,11 +79,11 @@ def format_nearest(choices: Sequence[int], value: int) -> str:
 
 
 def _check_alone(**requests: float | None) -> None:
-    given = {name: value for name, value in requests.items() if value is not None}
-    if len(given) > 1:
-        names = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    values = {name: value for name, value in requests.items() if value is not None}
+    if len(values) > 1:
+        names = ", ".join(f"{name}={value!r}" for name, value in values.items())
         choices = " or ".join(f"{name}=" for name in requests)
-        raise ValueError(f"expected {choices}, got {'both' if len(given) == 2 else 'all'} ({names}); give only one")
+        raise ValueError(f"expected {choices}, got {'both' if len(values) == 2 else 'all'} ({names}); give only one")
 
 
 def _check_integer(name: str, value: object) -> None:

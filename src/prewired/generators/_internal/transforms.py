@@ -15,7 +15,7 @@ Edges = tuple[np.ndarray, np.ndarray]
 Parts = tuple[int, int, np.ndarray, np.ndarray]
 """n_in, n_out, indptr and indices, see Topology."""
 
-P = ParamSpec("P")
+Arguments = ParamSpec("Arguments")
 TRANSFORMS: dict[str, Callable[..., Topology]] = {}
 _USUAL_COST = CostRule()
 
@@ -27,7 +27,7 @@ def keep_names(t: Topology, *_: object, **__: object) -> Names | None:
 
 def transform(
     *, names: Callable[..., Names | None] | None, cost: CostRule = _USUAL_COST
-) -> Callable[[Callable[P, Parts]], Callable[P, Topology]]:
+) -> Callable[[Callable[Arguments, Parts]], Callable[Arguments, Topology]]:
     """Turn a function of topologies that returns the parts of a graph into a registered function -> Topology.
 
     The result has a recipe, which contains the recipes of the topologies, if all of them have one.
@@ -39,12 +39,12 @@ def transform(
             the result has more edges than the largest of them, or takes longer than one step per edge.
     """
 
-    def decorate(parts: Callable[P, Parts]) -> Callable[P, Topology]:
+    def decorate(parts: Callable[Arguments, Parts]) -> Callable[Arguments, Topology]:
         name = parts.__name__
         signature = inspect.signature(parts)
 
         @wraps(parts)
-        def build(*args: P.args, **kwargs: P.kwargs) -> Topology:
+        def build(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Topology:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             values = {k: v.item() if isinstance(v, np.generic) else v for k, v in bound.arguments.items()}

@@ -40,8 +40,8 @@ def check_network(topologies: Sequence[Topology]) -> list[Topology]:
         raise ValueError("expected a list of topologies, one for each layer, got a Topology; put it in a list")
     layers = list(topologies)
     if not layers or not all(isinstance(t, Topology) for t in layers):
-        got = ", ".join(type(t).__name__ for t in layers) or "none"
-        raise ValueError(f"expected at least one Topology and nothing else, got {got}; give one for each layer")
+        types = ", ".join(type(t).__name__ for t in layers) or "none"
+        raise ValueError(f"expected at least one Topology and nothing else, got {types}; give one for each layer")
     for k, (a, b) in enumerate(pairwise(layers)):
         if a.n_out != b.n_in:
             raise ValueError(

@@ -14,7 +14,7 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
-DENSE_LIMIT = 6000
+MOST_DENSE_ROWS = 6000
 """Largest dimension for a dense Cholesky factorisation: 36 million numbers, some seconds."""
 SPARSE_WORK = 5e8
 """Largest n * bandwidth^2 for a sparse factorisation: some seconds each."""
@@ -132,11 +132,11 @@ def count_above(band: Band, s: float) -> tuple[int, float]:
     pivots, lower = factors.U.diagonal(), factors.L
     # |E| is at most its largest row sum. E itself is computed with rounding errors, each at most (terms of a sum) times
     # the unit roundoff times |L| |D| |L^T|; a row of a band has few terms.
-    rest = shifted - lower @ scipy.sparse.diags_array(pivots) @ lower.T
+    residual = shifted - lower @ scipy.sparse.diags_array(pivots) @ lower.T
     magnitudes = abs(lower)
     row_sums = magnitudes @ (np.abs(pivots) * (magnitudes.T @ np.ones(n)))
     rounding = 2 * (band.width + 4) * _UNIT * float(row_sums.max())
-    return int((pivots > 0).sum()), float(abs(rest).sum(axis=1).max()) + rounding
+    return int((pivots > 0).sum()), float(abs(residual).sum(axis=1).max()) + rounding
 
 
 def bracket_eigenvalue(band: Band, value: float, rank: int, scale: float) -> tuple[float, float]:

@@ -24,18 +24,18 @@ def is_bandlike(m: Any, transposed: Any) -> bool:
         m: CSR array (n_out, n_in).
         transposed: its transpose, CSR.
     """
-    seen_outputs, seen_inputs = np.zeros(m.shape[0], bool), np.zeros(m.shape[1], bool)
+    visited_outputs, visited_inputs = np.zeros(m.shape[0], bool), np.zeros(m.shape[1], bool)
     frontier = np.flatnonzero(np.diff(m.indptr))[:1]
-    seen_outputs[frontier] = True
-    reached = 0
+    visited_outputs[frontier] = True
+    n_reached = 0
     for level in range(_LEVELS):
         from_outputs = level % 2 == 0
         neighbours = np.unique((m if from_outputs else transposed)[frontier].indices)
-        seen = seen_inputs if from_outputs else seen_outputs
-        frontier = neighbours[~seen[neighbours]]
-        seen[frontier] = True
-        reached += len(frontier)
-        if reached > _SHARE * sum(m.shape):
+        visited = visited_inputs if from_outputs else visited_outputs
+        frontier = neighbours[~visited[neighbours]]
+        visited[frontier] = True
+        n_reached += len(frontier)
+        if n_reached > _SHARE * sum(m.shape):
             return False
     # An empty frontier means a small component, where other methods are as cheap.
     return len(frontier) > 0

@@ -60,7 +60,7 @@ def solve_by_lanczos(f: Operator, block: Block, certify: bool, vectors: bool, pr
     # With `certify` a factorisation replaces the probability: first at a number just above the value, which gives the
     # tightest bound, then at the probable upper bound.
     close = second.value + _MARGIN * square
-    for above in (close, max(close, second.upper)) if certify and n <= inertia.DENSE_LIMIT else ():
+    for above in (close, max(close, second.upper)) if certify and n <= inertia.MOST_DENSE_ROWS else ():
         matrix = _form_dense_gram(block.matrices, on_inputs)
         if matrix is None:
             break
@@ -104,10 +104,10 @@ def _compute_rayleigh(apply: Any, x: np.ndarray) -> tuple[np.ndarray, float, flo
 def _complete_vectors(f: Operator, ritz: Ritz, on_inputs: bool) -> tuple[np.ndarray, np.ndarray]:
     """The left and the right singular vector, from the vector on the smaller side: B v = sigma u, B^T u = sigma v."""
     assert ritz.vector is not None
-    other = (f.apply if on_inputs else f.apply_transpose)(ritz.vector)
-    length = float(np.linalg.norm(other))
-    other = other / length if length > 0 else other
-    return (other, ritz.vector) if on_inputs else (ritz.vector, other)
+    partner = (f.apply if on_inputs else f.apply_transpose)(ritz.vector)
+    length = float(np.linalg.norm(partner))
+    partner = partner / length if length > 0 else partner
+    return (partner, ritz.vector) if on_inputs else (ritz.vector, partner)
 
 
 def _form_dense_gram(matrices: Sequence[Any], on_inputs: bool) -> np.ndarray | None:
@@ -116,7 +116,7 @@ def _form_dense_gram(matrices: Sequence[Any], on_inputs: bool) -> np.ndarray | N
     if len(matrices) == 1 and float(lengths @ lengths) <= _PRODUCTS:
         m = matrices[0]
         return (m.T @ m if on_inputs else m @ m.T).toarray()
-    if count_dense_cells(matrices) > inertia.DENSE_LIMIT**2:
+    if count_dense_cells(matrices) > inertia.MOST_DENSE_ROWS**2:
         return None
     product = matrices[0].toarray()
     for m in matrices[1:]:

@@ -19,8 +19,8 @@ def _read_array(archive, key: str, path: Path) -> np.ndarray:
         ) from None
     kinds = "biuf" if key.startswith("x") else "biufUS"
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
-        got = getattr(array, "dtype", type(array).__name__)
-        raise ValueError(f"{path}: expected numbers in {key}, got {got}; convert the array and save again")
+        description = getattr(array, "dtype", type(array).__name__)
+        raise ValueError(f"{path}: expected numbers in {key}, got {description}; convert the array and save again")
     return array
 
 

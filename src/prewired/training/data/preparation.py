@@ -35,9 +35,9 @@ def split(strata: np.ndarray, test: Share, val: Share, *, seed: int) -> tuple[np
     order = RandomBits(seed, "data-split").permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
     is_test = _pick_share(len(order), test)
-    rest = order[~is_test]
-    is_val = _pick_share(len(rest), val)
-    return np.sort(rest[~is_val]), np.sort(rest[is_val]), np.sort(order[is_test])
+    train_and_val = order[~is_test]
+    is_val = _pick_share(len(train_and_val), val)
+    return np.sort(train_and_val[~is_val]), np.sort(train_and_val[is_val]), np.sort(order[is_test])
 
 
 def _pick_share(n: int, share: Share) -> np.ndarray:

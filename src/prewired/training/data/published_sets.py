@@ -75,8 +75,10 @@ def read_idx(path: Path, n_axes: int) -> np.ndarray:
 def check_labels(labels: np.ndarray, path: Path) -> None:
     """Raise ValueError unless the labels are digits from 0 to 9."""
     if len(labels) == 0 or labels.max() > 9:
-        got = "no labels" if len(labels) == 0 else f"label {labels.max()} in row {labels.argmax()} (counted from 0)"
-        raise ValueError(f"{path}: expected labels 0 to 9, got {got}; get the file again")
+        description = (
+            "no labels" if len(labels) == 0 else f"label {labels.max()} in row {labels.argmax()} (counted from 0)"
+        )
+        raise ValueError(f"{path}: expected labels 0 to 9, got {description}; get the file again")
 
 
 def _idx_images(name: str, folder: str, url: str, hashes: dict[str, str], classes, root: Root) -> RawData:

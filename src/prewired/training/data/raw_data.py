@@ -33,8 +33,8 @@ class RawData:
 def list_names(names) -> str:
     """At most twenty names in one line."""
     names = list(names)
-    rest = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
-    return ", ".join(repr(str(name)) for name in names[:20]) + rest
+    suffix = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+    return ", ".join(repr(str(name)) for name in names[:20]) + suffix
 
 
 def is_missing(cell: str) -> bool:
