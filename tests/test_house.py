@@ -184,3 +184,22 @@ def test_numpys_own_random_generators_are_not_used():
     for path in FILES:
         uses = re.findall(r"np\.random\.(\w+)", path.read_text())
         assert set(uses) <= ({"Philox"} if path.name == "random_bits.py" else set()), path
+
+
+def test_threads_may_use_the_root_at_once():
+    code = """
+import threading, prewired as pw
+errors, barrier = [], threading.Barrier(len(pw.__all__))
+def use(name):
+    barrier.wait()
+    try:
+        getattr(pw, name)
+    except BaseException as error:
+        errors.append((name, error))
+threads = [threading.Thread(target=use, args=(name,)) for name in pw.__all__]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(errors)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -4,6 +4,7 @@ A table of contents. A name is imported when it is first used, so that making an
 """
 
 import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
@@ -30,6 +31,9 @@ _PLACES = {
 }
 """Name -> the wing that has it."""
 
+_LOCK = threading.RLock()
+"""Held while a wing is imported: threads that use the package for the first time must not see half of a wing."""
+
 __all__ = [
     "SparseLinear",
     "Topology",
@@ -55,12 +59,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        value = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    if name in __all__:
-        return importlib.import_module(f".{name}", __name__)
+    with _LOCK:
+        if name in _PLACES:
+            value = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
+            globals()[name] = value
+            return value
+        if name in __all__:
+            return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'prewired' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

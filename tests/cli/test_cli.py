@@ -85,7 +85,7 @@ GENERATE = ["generate", "biregular"]
         (["train", "--data", "no-such-data"], "no-such-data"),
         (["train", "--data", "digits", "--threads", "0"], "--threads from 1 to"),
         (["train", "--data", "digits", "--threads", "99999"], f"--threads from 1 to {os.cpu_count()}"),
-        (["train", "--data", "digits", "--data", "mnist"], "--data specified multiple times"),
+        (["train", "--data", "digits", "--data", "mnist"], "expected --data once, got it several times"),
         (["train", "--data", "digits", "--task", "moon"], "--task"),
         ([*GENERATE, "n_in=40", "n_out=40", "fan_in=1_0", "seed=0"], "expected a number for fan_in, got '1_0'"),
     ],
@@ -132,7 +132,7 @@ def test_a_closed_pipe_is_quiet():
         (["train", "--data", "digits", "--optimizer", "adm"], 'Did you mean "adam"?'),
         (["train", "--data", "digits", "--epochs", "1.5"], "--epochs: expected an integer, got '1.5'"),
         (["train", "--data", "digits", "--hidden", "1.5"], "--hidden"),
-        (["train", "--data", "digits", "--hidden"], "--hidden requires at least 1"),
+        (["train", "--data", "digits", "--hidden"], "expected a value for --hidden, got none"),
     ],
 )
 def test_errors_name_the_nearest(capsys, words, message):

@@ -122,7 +122,7 @@ def test_compile_is_a_package(file, tmp_path, monkeypatch):
         (["sizes", "none"], "expected a file with a network, got 'none', which does not exist"),
         (["sizes", "NPZ"], "is not a sound prewired network"),
         (["quantize", "FILE", "int5", "-o", "OUT.s"], "expected a kind among float16, bfloat16, int8, int4"),
-        (["quantize", "FILE", "int8"], "--output requires an argument"),
+        (["quantize", "FILE", "int8"], "expected a value for --output, got none"),
         (["quantize", "missing", "int8", "-o", "none/x"], "expected a folder to write to, got 'none'"),
         (
             ["quantize", "FILE", "int8", "-o", "/"],

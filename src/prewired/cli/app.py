@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.exceptions import MissingArgumentError, RepeatArgumentError, UnusedCliTokensError
 
 from .._version import __version__
 from .options import nearest
@@ -51,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_verb(words)
         create_app(words[0])(words)
         sys.stdout.flush()
-    except SystemExit as stop:  # by rich, when the reader of the help has gone
-        return int(stop.code or 0)
+    except SystemExit as stop:  # raised by rich when the reader of the help has gone
+        return 141 if stop.code else 0
     except KeyboardInterrupt as interruption:
         print(f"interrupted: {interruption}".rstrip(": "), file=sys.stderr)
         return 130
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except CycloptsError as error:
-        print(f"prewired: error: {_one_line(error)} (see prewired {words[0]} --help)", file=sys.stderr)
+        print(f"prewired: error: {_usage_error(error)} (see prewired {words[0]} --help)", file=sys.stderr)
         return 2
     except USER_ERRORS as error:
         print(f"prewired: error: {_one_line(error)}", file=sys.stderr)
@@ -104,6 +105,18 @@ def _check_verb(words: Sequence[str]) -> None:
     if verb not in (*names, *FLAGS):
         close = nearest(verb, [*names, *FLAGS])
         raise ValueError(f"expected a verb among {', '.join(names)}, got {verb!r}{close} (see prewired --help)")
+
+
+def _usage_error(error: CycloptsError) -> str:
+    """The words for a command line that does not fit a verb's options."""
+    name = error.argument.name if error.argument else "a value"
+    if isinstance(error, RepeatArgumentError):
+        return f"expected {error.token.keyword} once, got it several times; leave all but one out"
+    if isinstance(error, MissingArgumentError):
+        return f"expected a value for {name}, got none"
+    if isinstance(error, UnusedCliTokensError):
+        return f"expected no more words, got {' '.join(error.unused_tokens or ())}"
+    return _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -29,6 +29,10 @@ def _whole_number(_: type, tokens: Sequence[Token]) -> int:
         raise ValueError(f"expected an integer, got {tokens[0].value!r}") from None
 
 
+def _whole_numbers(_: type, tokens: Sequence[Token]) -> tuple[int, ...]:
+    return tuple(_whole_number(int, [token]) for token in tokens)
+
+
 def _family_names(_: object) -> list[str]:
     from ..generators import GENERATORS, NETWORK_FAMILIES  # only a shell that completes words needs them
 
@@ -45,6 +49,8 @@ SEVERAL = Parameter(consume_multiple=(1, None))
 """One flag takes all words up to the next option; a repeated flag adds to them."""
 
 Integer = Annotated[int, Parameter(converter=_whole_number)]
+Integers = Annotated[tuple[int, ...], Parameter(converter=_whole_numbers)]
+Widths = Annotated[Integers, SEVERAL, Parameter(allow_repeating=False)]
 Family = Annotated[str, Parameter(completer=_family_names)]
 MetricName = Annotated[str, Parameter(completer=_metric_names)]
 Metrics = Annotated[tuple[str, ...], SEVERAL, Parameter(completer=_metric_names, show_default="all")]
@@ -79,6 +85,7 @@ def options_of(
     choices: Mapping[str, Iterable[str]] = NOTHING,
     texts: Mapping[str, str] = NOTHING,
     leave_out: Sequence[str] = (),
+    once: Sequence[str] = (),
 ) -> Callable[[Verb], Verb]:
     """Give a verb one option per field of a dataclass, with the field's type, default and help.
 
@@ -91,6 +98,7 @@ def options_of(
         choices: field -> the words that the option takes.
         texts: field -> help, for fields whose docstring refers to another docstring.
         leave_out: fields without an option.
+        once: fields with several values, all behind one flag; a repeated flag is refused.
     """
     own_texts = argument_texts(config)
     order = [*own_texts, *(field.name for field in fields(config) if field.name not in own_texts)]
@@ -108,7 +116,8 @@ def options_of(
             show_default=_default_text(by_name[name].default),
             choices=choices.get(name),
             negative_bool="no-",
-            consume_multiple=(1, None) if get_origin(hint) is tuple else None,
+            consume_multiple=(1, None) if _is_tuple(hint) else None,
+            allow_repeating=name not in once,
             group=panel,
         )
         annotations[name] = Annotated[hint, parameter]
@@ -159,10 +168,14 @@ def _option_type(hint: Any) -> Any:
     """The type of an option's value on the command line: without None, and with integers that are not rounded."""
     members = [member for member in get_args(hint) if member is not NoneType]
     if get_origin(hint) is tuple:
-        return tuple[_option_type(members[0]), ...]
+        return Integers if members[0] is int else tuple[members[0], ...]
     if len(members) == 1:
         return _option_type(members[0])
     return Integer if hint is int else hint
+
+
+def _is_tuple(hint: Any) -> bool:
+    return get_origin(hint) is tuple or hint is Integers
 
 
 def _first_sentence(text: str) -> str:

@@ -38,6 +38,7 @@ TRAINING_TEXTS = {name: text for name, text in argument_texts(TrainConfig).items
     names=OPTIONS,
     choices=CHOICES,
     texts=TRAINING_TEXTS,
+    once=["hidden"],
 )
 def study(
     file: Annotated[Path | None, Parameter(name="FILE.toml")] = None,

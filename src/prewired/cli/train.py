@@ -29,12 +29,12 @@ from .options import (
     Target,
     Task,
     Threads,
+    Widths,
     need_packages,
     options_of,
 )
 
 Names = Annotated[tuple[str, ...], SEVERAL, Parameter(choices=tuple(WEIGHTED_METRICS), show_default=False)]
-Widths = Annotated[tuple[Integer, ...], SEVERAL, Parameter(show_default="1000 1000")]
 
 
 @options_of(TrainConfig, "Training", choices={"optimizer": OPTIMIZER_NAMES}, leave_out=["seed"])
@@ -44,7 +44,7 @@ def train(
     target: Target = None,
     task: Task = None,
     root: Root = None,
-    hidden: Widths = (1000, 1000),
+    hidden: Annotated[Widths, Parameter(show_default="1000 1000")] = (1000, 1000),
     family: Family = "biregular",
     density: float | None = None,
     budget: Annotated[str | None, Parameter(choices=tuple(BUDGETS), show_default="one density")] = None,
