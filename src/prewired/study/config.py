@@ -36,7 +36,7 @@ class StudyConfig:
 
     Args:
         data: names that `data.load` accepts, or paths of .npz or .csv files; a single name need not be in a list.
-        families: names from GENERATORS or NETWORK_FAMILIES, except "dense", which always runs as the reference. A
+        families: families of graphs, as `prewired families` lists them; "dense" always runs as the reference. A
             family's own parameters follow its name: "butterfly:fit=nearest" or "swap_ladder:swaps=0.1". A family for
             each sparse layer is "window2d+biregular"; the last family counts for all further layers. With fit=level,
             families that exist for some sizes only can be used at any size, see `generators.share_changed`.
@@ -48,17 +48,17 @@ class StudyConfig:
         reference_seeds: trainings of each dense reference, by default train_seeds. A dense net has no graphs to
             average over, so more trainings make the comparison sharper.
         hidden: widths of the sparse layers; the output layer is dense.
-        controls: variants of each family. "permuted" puts its inputs in random order: the spectrum stays, but
-            neighbouring inputs are no longer read together. "shuffled" puts the edges of each layer anywhere in the
-            layer: only the density stays.
-        inits: variants of the initial weights. "n_in" scales those of sparse layers as if the layers were dense.
+        controls: variants of each family: "permuted" puts its inputs in random order, "shuffled" puts the edges of each
+            layer anywhere in the layer. "permuted" keeps the spectrum, but neighbouring inputs are no longer read
+            together. "shuffled" keeps only the density.
+        inits: variants of the initial weights: "n_in" scales those of sparse layers as if the layers were dense.
         train_rows: number of training rows to use, drawn once at random; all by default.
-        learning_rate: of every training, unless learning_rates are given.
-        learning_rates: at least two rates. Every net (family, density, control and init, or dense net) takes the rate
+        learning_rate: step size of the optimizer in every training, unless learning_rates are given.
+        learning_rates: two rates or more, to choose from by validation. Every net (family, density, control and init, or dense net) takes the rate
             with the best validation score, of trainings whose seeds and random graphs are used nowhere else.
         tune_seeds: trainings of each learning rate; their mean score counts. A single training is cheap and noisy:
             a family that gets a better rate by luck then looks like a better family.
-        tune_epochs: epochs of these trainings, by default `epochs`.
+        tune_epochs: epochs of the trainings that choose a rate, by default `epochs`.
         epochs, batch_size, optimizer, momentum, weight_decay, patience: as in TrainConfig.
         skip_impossible: leave out nets whose graphs do not exist, and name them in the report, instead of stopping.
         timing: time training steps after the runs, with nothing else of the study running.

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """How a network is trained.
 
     Args:
         epochs: passes over the training data, at least 1.
         batch_size: rows per step; the last, smaller batch of an epoch is used too.
-        learning_rate: > 0, constant.
-        optimizer: "adam" (decoupled weight decay when there is any) or "sgd".
-        momentum: of sgd, in [0, 1).
-        weight_decay: >= 0.
-        seed: of the order of the training rows; the network has its own initial weights.
+        learning_rate: step size of the optimizer, > 0, the same in all epochs.
+        optimizer: "adam" or "sgd". With weight_decay, "adam" is AdamW.
+        momentum: momentum of "sgd", in [0, 1).
+        weight_decay: rate at which weights shrink, >= 0.
+        seed: seed of the order of the training rows, an integer >= 0. The network has its own initial weights.
         patience: stop after this many epochs in a row without a lower validation loss, and restore the weights of the
             epoch with the lowest. None: train all epochs and keep the last weights.
 
