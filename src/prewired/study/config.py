@@ -54,8 +54,9 @@ class StudyConfig:
         inits: variants of the initial weights: "n_in" scales those of sparse layers as if the layers were dense.
         train_rows: number of training rows to use, drawn once at random; all by default.
         learning_rate: step size of the optimizer in every training, unless learning_rates are given.
-        learning_rates: two rates or more, to choose from by validation. Every net (family, density, control and init, or dense net) takes the rate
-            with the best validation score, of trainings whose seeds and random graphs are used nowhere else.
+        learning_rates: two rates or more, to choose from by validation. Every net (family, density, control and init,
+            or dense net) takes the rate with the best validation score, of trainings whose seeds and random graphs are
+            used nowhere else.
         tune_seeds: trainings of each learning rate; their mean score counts. A single training is cheap and noisy:
             a family that gets a better rate by luck then looks like a better family.
         tune_epochs: epochs of the trainings that choose a rate, by default `epochs`.
