@@ -341,7 +341,7 @@ def test_a_report_of_a_store_that_is_none_or_older_or_empty(capsys, tmp_path):
     code, out, err = run(capsys, "report", tmp_path)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "expected a study of this version" in err
-    (tmp_path / database.FILE_NAME).write_text("a diary")
+    (tmp_path / database.DATABASE_NAME).write_text("a diary")
     assert "expected a study store" in run(capsys, "report", tmp_path)[2]
 
 

@@ -12,7 +12,7 @@ from prewired import SparseLinear, Topology, generators
 from prewired.export.layer_chain import ACTIVATIONS, list_layers
 from prewired.export.onnx_file import forms, graph, writer
 from prewired.export.onnx_file.forms import FORMS
-from prewired.export.onnx_file.graph import Graph
+from prewired.export.onnx_file.graph import OnnxGraph
 from prewired.export.onnx_file.writer import onnx, session
 from prewired.nn import mlp
 from prewired.nn.quantization import QUANTIZED_KINDS, quantize
@@ -376,7 +376,7 @@ def test_an_odd_number_of_nibbles_comes_back():
 
     for n in (1, 2, 7):
         values = np.random.default_rng(n).integers(-7, 8, n).astype(np.int8)
-        graph = Graph()
+        graph = OnnxGraph()
         graph.floats(values, "int4")
         made = onnx_package.helper.make_graph(
             graph.nodes, "nibbles", [], [onnx_package.ValueInfoProto(name=graph.nodes[-1].output[0])], graph.constants

@@ -18,7 +18,7 @@ from prewired.nn import count_parameters, mlp, narrow_sizes, wire
 from prewired.study import StudyConfig, StudyPlan, load, reporting, run
 from prewired.study.nets import Net, list_nets
 from prewired.study.running import database, perform
-from prewired.study.running.eta import estimate_cost
+from prewired.study.running.eta import estimate_work
 from prewired.study.running.perform import module_bytes
 from prewired.study.running.task_table import TaskTable
 from prewired.study.statistics import DENSE, DENSE_NARROW
@@ -35,7 +35,7 @@ SIZES = (64, 24, 20, 10)
 
 
 def stored(folder, table="runs"):
-    with sqlite3.connect(f"file:{folder / database.FILE_NAME}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{folder / database.DATABASE_NAME}?mode=ro", uri=True) as connection:
         return connection.execute(f"SELECT id, key, payload, finished FROM {table} ORDER BY id").fetchall()
 
 
@@ -53,7 +53,7 @@ def finished(finished_study):
 @pytest.fixture
 def done(finished, tmp_path):
     """A copy of the folder of the finished study, and its results."""
-    shutil.copy(finished[0] / database.FILE_NAME, tmp_path)
+    shutil.copy(finished[0] / database.DATABASE_NAME, tmp_path)
     return tmp_path, finished[1]
 
 
@@ -349,7 +349,7 @@ def test_a_family_of_random_edges_is_refused_as_soon_as_its_graphs_differ(tmp_pa
     ],
 )
 def test_a_foreign_row_is_one_line_with_path_and_remedy(done, table, payload):
-    with sqlite3.connect(done[0] / database.FILE_NAME) as connection:
+    with sqlite3.connect(done[0] / database.DATABASE_NAME) as connection:
         connection.execute(f"UPDATE {table} SET payload = ? WHERE id = 4", (payload,))
     for again in (lambda: run(CONFIG, done[0]), lambda: load(done[0])):
         with pytest.raises(ValueError, match=r"runs\.sqlite, got another row .*; choose another folder"):
@@ -395,7 +395,7 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
     def progress(step):
         steps.append(step)
         seconds[0] = (
-            sum(estimate_cost(s.task, config) for s in steps if s.payload) * 10
+            sum(estimate_work(s.task, config) for s in steps if s.payload) * 10
         )  # if costs were tenths of seconds
         left.append(step.left)
 
@@ -409,9 +409,9 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
     assert [step.epoch for step in of_runs] == [1, 2, 3, 3] * N_RUNS
     assert [step.done for step in of_runs] == [k for run in range(N_RUNS) for k in (run, run, run, run + 1)]
     assert all(isinstance(step.task, GraphTask) == (step.phase == GRAPHS) for step in steps)
-    total = 10 * sum(estimate_cost(step.task, config) for step in results)
+    total = 10 * sum(estimate_work(step.task, config) for step in results)
     at = len(steps) - 4  # the last run has three epochs and its result to come; the time is that of all others
-    np.testing.assert_allclose(left[at - 1] / (total - 10 * estimate_cost(results[-1].task, config)), 0, atol=1)
+    np.testing.assert_allclose(left[at - 1] / (total - 10 * estimate_work(results[-1].task, config)), 0, atol=1)
     assert left[-1] == pytest.approx(0)
     assert all(value is not None and value >= 0 for value in left)
 
@@ -444,7 +444,7 @@ def wait_for_runs(folder, n, process):
 
 def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done):
     tmp_path, _ = done
-    with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
+    with sqlite3.connect(tmp_path / database.DATABASE_NAME) as connection:
         connection.execute("DELETE FROM runs")  # the graphs are there
     killed = start(tmp_path)
     wait_for_runs(tmp_path, 2, killed)
@@ -505,7 +505,7 @@ def test_steps_are_timed_last_once_and_only_if_asked(tmp_path):
 
 def test_what_is_loaded_is_what_a_study_returned(done):
     folder, result = done
-    (folder / database.FILE_NAME).chmod(0o444)
+    (folder / database.DATABASE_NAME).chmod(0o444)
     assert plain(load(folder)) == plain(result)
     assert load(folder).recipes == result.recipes
     assert len(result.recipes) == len({digest for row in result.rows for digest in row.digests})
@@ -520,7 +520,7 @@ def test_the_grid_of_a_folder_is_the_one_it_was_last_asked_for(done):
 
 
 def test_an_older_store_is_refused_but_gone_on_with(tmp_path):
-    with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
+    with sqlite3.connect(tmp_path / database.DATABASE_NAME) as connection:
         connection.execute(f"PRAGMA application_id = {database.APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")
         connection.execute(

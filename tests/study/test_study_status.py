@@ -13,7 +13,7 @@ import pytest
 
 from prewired.study import StudyConfig, run
 from prewired.study.running import database
-from prewired.study.study_status import FINISHED, NOT_BEGUN, OLDER, RUNNING, STOPPED, describe, status
+from prewired.study.study_status import FINISHED, NOT_BEGUN, OLDER, RUNNING, STOPPED, describe_status, status
 from prewired.study.tasks import RUNS
 
 CONFIG = StudyConfig("digits", ["biregular", "rotating"], [0.2], graph_seeds=2, hidden=[16, 16], epochs=1, timing=False)
@@ -39,13 +39,13 @@ def stopped_study(tmp_path_factory):
 @pytest.fixture
 def stopped(stopped_study, tmp_path):
     """A copy of a study that was stopped after 2 of 5 runs."""
-    shutil.copy(stopped_study / database.FILE_NAME, tmp_path)
+    shutil.copy(stopped_study / database.DATABASE_NAME, tmp_path)
     return tmp_path
 
 
 def change_state(folder, /, **changes):
     """Write of a study what it writes itself, but for these changes."""
-    with sqlite3.connect(folder / database.FILE_NAME) as connection:
+    with sqlite3.connect(folder / database.DATABASE_NAME) as connection:
         state = {**database.read_note(connection, "state"), **changes}
         database.write_note(connection, "state", state)
 
@@ -58,7 +58,7 @@ def test_not_begun(tmp_path):
     assert status(tmp_path / "nowhere").state == status(tmp_path).state == NOT_BEGUN
     database.open_store(tmp_path).close()
     assert status(tmp_path).state == NOT_BEGUN
-    assert describe(status(tmp_path)) == [f"{tmp_path}: not begun"]
+    assert describe_status(status(tmp_path)) == [f"{tmp_path}: not begun"]
 
 
 def test_finished(finished_study):
@@ -67,7 +67,7 @@ def test_finished(finished_study):
     assert found.config == finished_study[1].config
     assert found.counts == {"graphs": (6, 6), "learning rates": (0, 0), "runs": (9, 9)}
     assert found.began <= found.last <= datetime.now(UTC)
-    said = "\n".join(describe(found))
+    said = "\n".join(describe_status(found))
     assert "runs: 9 of 9\n" in said
     assert (
         "asked: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
@@ -92,7 +92,7 @@ def test_stopped(stopped):
     found = status(stopped)
     assert (found.state, found.counts[RUNS]) == (STOPPED, (2, N_RUNS))
     assert found.left > 0
-    assert describe(found)[-1].startswith("to go on: ")
+    assert describe_status(found)[-1].startswith("to go on: ")
 
 
 def test_killed(stopped):
@@ -113,7 +113,7 @@ def test_killed(stopped):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_another_process_with_the_number_of_a_killed_one(stopped):
     change_state(stopped, process=os.getpid(), when=now(days=-365))
-    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+    with sqlite3.connect(stopped / database.DATABASE_NAME) as connection:
         database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(days=-365)})
     assert status(stopped).state == STOPPED
 
@@ -122,15 +122,15 @@ def test_on_another_machine_the_last_result_tells(stopped):
     change_state(stopped, process=1, host="elsewhere")
     found = status(stopped)
     assert found.state == RUNNING
-    assert "runs on elsewhere, about" in describe(found)[-1]
-    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+    assert "runs on elsewhere, about" in describe_status(found)[-1]
+    with sqlite3.connect(stopped / database.DATABASE_NAME) as connection:
         database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(hours=-2)})
     change_state(stopped, process=1, host="elsewhere", when=now(hours=-1))
     assert status(stopped).state == STOPPED
 
 
 def test_the_time_left_goes_down_while_it_runs(stopped):
-    with sqlite3.connect(stopped / database.FILE_NAME) as connection:
+    with sqlite3.connect(stopped / database.DATABASE_NAME) as connection:
         database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(hours=-2)})
     change_state(stopped, process=os.getpid(), host=platform.node(), left=100.0, when=now(seconds=-30))
     assert 60 <= status(stopped).left <= 70
@@ -151,10 +151,10 @@ def test_the_time_left_goes_down_while_it_runs(stopped):
 def test_the_command_to_go_on_with(stopped, monkeypatch, typed, said):
     monkeypatch.chdir(stopped)
     change_state(stopped, command=typed, folder=str(stopped))
-    assert describe(status(stopped))[-1] == f"to go on: {said}"
+    assert describe_status(status(stopped))[-1] == f"to go on: {said}"
     change_state(stopped, folder="/else where")
     expected = said if "-c" in typed else f"cd '/else where' && {said}"
-    assert describe(status(stopped))[-1] == f"to go on: {expected}"
+    assert describe_status(status(stopped))[-1] == f"to go on: {expected}"
 
 
 def test_failed_and_impossible(tmp_path):
@@ -168,7 +168,7 @@ def test_failed_and_impossible(tmp_path):
     assert found.failed == found.counts[RUNS][0] > 0
     assert len(found.impossible) == 1
     assert "butterfly at density 0.2" in found.impossible[0]
-    said = "\n".join(describe(found))
+    said = "\n".join(describe_status(found))
     assert f"{found.failed} failed" in said
     assert "left out: butterfly" in said
 
@@ -182,24 +182,24 @@ def test_no_learning_rate_was_good(tmp_path):
         run(config, tmp_path)
     found = status(tmp_path)
     assert (found.state, RUNS in found.counts) == (STOPPED, False)
-    assert "add smaller ones" in describe(found)[-1]
+    assert "add smaller ones" in describe_status(found)[-1]
 
 
 def test_of_an_older_version(tmp_path):
-    with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
+    with sqlite3.connect(tmp_path / database.DATABASE_NAME) as connection:
         connection.executescript(
             f"PRAGMA application_id = {database.APPLICATION_ID}; PRAGMA user_version = 1;"
             "CREATE TABLE runs (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL, finished TEXT)"
         )
         connection.execute("INSERT INTO runs VALUES (1, '{}', '{}', '')")
-    before = (tmp_path / database.FILE_NAME).read_bytes()
+    before = (tmp_path / database.DATABASE_NAME).read_bytes()
     found = status(tmp_path)
     assert found.state == OLDER
-    assert "begins anew" in describe(found)[-1]
-    assert (tmp_path / database.FILE_NAME).read_bytes() == before
+    assert "begins anew" in describe_status(found)[-1]
+    assert (tmp_path / database.DATABASE_NAME).read_bytes() == before
 
 
 def test_of_another_kind(tmp_path):
-    (tmp_path / database.FILE_NAME).write_text(json.dumps("my diary") * 100)
+    (tmp_path / database.DATABASE_NAME).write_text(json.dumps("my diary") * 100)
     with pytest.raises(ValueError, match="expected a study store"):
         status(tmp_path)

@@ -30,7 +30,7 @@ def net(family, *, control="", init="fan_in", density=0.25, sizes=SIZES):
 
 
 def stored(folder, table="runs"):
-    with sqlite3.connect(f"file:{folder / database.FILE_NAME}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{folder / database.DATABASE_NAME}?mode=ro", uri=True) as connection:
         return {key: json.loads(value) for key, value in connection.execute(f"SELECT key, payload FROM {table}")}
 
 

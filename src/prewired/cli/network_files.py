@@ -179,8 +179,10 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
         ValueError: if the folder holds no study or no sparse network, or a recipe gives another graph.
         OSError: if the store cannot be opened.
     """
-    if not (Path(folder) / database.FILE_NAME).is_file():
-        raise ValueError(f"expected {FILES_TO_MEASURE}, got the folder {str(folder)!r} without {database.FILE_NAME}")
+    if not (Path(folder) / database.DATABASE_NAME).is_file():
+        raise ValueError(
+            f"expected {FILES_TO_MEASURE}, got the folder {str(folder)!r} without {database.DATABASE_NAME}"
+        )
     connection = database.open_to_read(folder)
     try:
         runs = database.read_results(connection)

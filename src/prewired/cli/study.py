@@ -110,7 +110,7 @@ def status(study: Path, /) -> None:
     Args:
         study: Folder of the study.
     """
-    for line in study_status.describe(study_status.status(study)):
+    for line in study_status.describe_status(study_status.status(study)):
         print(line)
 
 

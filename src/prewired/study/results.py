@@ -12,7 +12,7 @@ from ..training.run import Run
 from .config import StudyConfig
 from .nets import Net
 from .running.database import canonical_json
-from .running.step_timing import Timing
+from .running.step_timing import StepTiming
 from .statistics import Row, mean_and_sd
 from .tasks import Facts, GraphTask, TrainingTask
 
@@ -41,7 +41,7 @@ class Study:
     rate_choices: tuple[RateChoice, ...] = ()
     impossible: tuple[str, ...] = ()
     recipes: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timings: tuple[Timing, ...] = ()
+    timings: tuple[StepTiming, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -133,7 +133,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
     )
 
 
-def check_edges(measured: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
+def check_equal_edges(measured: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
     """Check that within a density all graphs of a data set have the same number of edges in each layer.
 
     Raises:

@@ -75,7 +75,7 @@ def status(folder: str | Path) -> Status:
         'not begun'
     """
     where = str(folder)
-    if not (Path(folder) / database.FILE_NAME).exists():
+    if not (Path(folder) / database.DATABASE_NAME).exists():
         return Status(where, NOT_BEGUN)
     connection = database.open_to_read(folder)
     try:
@@ -119,11 +119,11 @@ def status(folder: str | Path) -> Status:
     )
 
 
-def describe(status: Status) -> list[str]:
+def describe_status(status: Status) -> list[str]:
     """Describe a status in lines of text.
 
     Example:
-        >>> describe(Status("study", NOT_BEGUN))
+        >>> describe_status(Status("study", NOT_BEGUN))
         ['study: not begun']
     """
     lines = [f"{status.folder}: {status.state}"]

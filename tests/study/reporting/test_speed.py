@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from prewired.study.reporting.speed_sentences import describe_speed
 from prewired.study.reporting.speed_tables import build_speed_table, build_time_to_target_table
-from prewired.study.running.step_timing import Timing
+from prewired.study.running.step_timing import StepTiming
 from prewired.study.statistics import Summary
 
 
@@ -15,7 +15,7 @@ from prewired.study.statistics import Summary
 # times as fast; rotating 12 epochs in half of its runs; grouped 4 epochs: 0.164 s, 0.82 of that.
 def made(what, ms, density=0.1, kernel="", problem="", spread=0.1):
     quartiles = (ms * (1 - spread), ms, ms * (1 + spread))
-    return Timing("mine", density, what, quartiles, 2, 100, "a CPU, 2 threads", kernel, 10, problem)
+    return StepTiming("mine", density, what, quartiles, 2, 100, "a CPU, 2 threads", kernel, 10, problem)
 
 
 TIMINGS = (

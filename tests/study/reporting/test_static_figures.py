@@ -9,7 +9,7 @@ import pytest
 
 from prewired.study import Study, StudyConfig, reporting
 from prewired.study.reporting.page import figures, resolve
-from prewired.study.reporting.static_figures import COLOURS, DASHES, MARKERS, draw_views
+from prewired.study.reporting.static_figures import DASHES, STATIC_COLOURS, STATIC_MARKERS, draw_views
 from prewired.study.statistics import Row
 from prewired.study.tasks import Facts
 from prewired.training.loop import Run, TrainConfig
@@ -89,8 +89,8 @@ def test_what_is_drawn_is_what_the_figure_describes(make):
         line, _, bars = container.lines
         points = np.array([trace["x"], trace["y"]], float).T
         np.testing.assert_allclose(lines(axis)[name], points)
-        assert line.get_color() == COLOURS.get(of := (trace.get("marker") or trace["line"])["color"], of)
-        assert line.get_marker() == (MARKERS[trace["marker"]["symbol"]] if "marker" in trace else "None")
+        assert line.get_color() == STATIC_COLOURS.get(of := (trace.get("marker") or trace["line"])["color"], of)
+        assert line.get_marker() == (STATIC_MARKERS[trace["marker"]["symbol"]] if "marker" in trace else "None")
         assert line.get_linestyle() == (DASHES[trace["line"].get("dash", "solid")] if "line" in trace else "None")
         if "error_y" in trace:
             ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])

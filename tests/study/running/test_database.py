@@ -44,7 +44,7 @@ def test_canonical_json_is_strict():
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
-    path = tmp_path / database.FILE_NAME
+    path = tmp_path / database.DATABASE_NAME
     path.write_text("my diary, and rather a long one" * 100)
     with pytest.raises(ValueError, match="expected a study store"):
         database.open_store(tmp_path)
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
 
 
 def test_another_database_is_refused(tmp_path):
-    other = sqlite3.connect(tmp_path / database.FILE_NAME)
+    other = sqlite3.connect(tmp_path / database.DATABASE_NAME)
     other.execute("CREATE TABLE runs (id)")
     other.commit()
     with pytest.raises(ValueError, match="another database"):
@@ -68,7 +68,7 @@ def test_a_newer_format_is_refused(tmp_path):
 
 
 def test_an_empty_file_left_by_a_kill_is_taken_over(tmp_path):
-    (tmp_path / database.FILE_NAME).touch()
+    (tmp_path / database.DATABASE_NAME).touch()
     database.add_result(database.open_store(tmp_path), key(seed=1), payload(1))
     assert len(database.read_results(database.open_store(tmp_path))) == 1
 
@@ -78,7 +78,7 @@ def test_a_damaged_database_is_one_line(tmp_path):
     for seed in range(50):
         database.add_result(connection, key(seed=seed), payload("x" * 500))
     connection.close()
-    path = tmp_path / database.FILE_NAME
+    path = tmp_path / database.DATABASE_NAME
     content = bytearray(path.read_bytes())
     content[8192:-4096] = b"\xff" * (len(content) - 12288)
     path.write_bytes(content)
@@ -126,7 +126,7 @@ def test_a_store_is_read_while_it_is_written(tmp_path):
         OSError, match=r"expected a study in .*elsewhere, got no runs\.sqlite there; correct the folder"
     ):
         database.open_to_read(tmp_path / "elsewhere")
-    (tmp_path / database.FILE_NAME).write_bytes(b"no store")
+    (tmp_path / database.DATABASE_NAME).write_bytes(b"no store")
     with pytest.raises(ValueError, match="expected a study store"):
         database.open_to_read(tmp_path)
 
@@ -162,7 +162,7 @@ def test_the_last_note_of_a_name_stays_and_is_there_after_reopening(tmp_path):
 
 def old_store(folder):
     """A store as format 1 made it."""
-    with sqlite3.connect(folder / database.FILE_NAME) as connection:
+    with sqlite3.connect(folder / database.DATABASE_NAME) as connection:
         connection.execute(f"PRAGMA application_id = {database.APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")
         connection.execute(

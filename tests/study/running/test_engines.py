@@ -68,8 +68,8 @@ def undisturbed(config, tmp_path_factory):
 @pytest.fixture
 def begun(undisturbed, tmp_path):
     """A study whose graphs are measured and whose runs are not begun."""
-    shutil.copy(undisturbed / database.FILE_NAME, tmp_path)
-    with sqlite3.connect(tmp_path / database.FILE_NAME) as connection:
+    shutil.copy(undisturbed / database.DATABASE_NAME, tmp_path)
+    with sqlite3.connect(tmp_path / database.DATABASE_NAME) as connection:
         connection.execute("DELETE FROM runs")
     return tmp_path
 
@@ -87,7 +87,7 @@ def jobs(config):
 
 def stored(folder):
     """Every result in the order in which it was stored, but for when and where it was made."""
-    with sqlite3.connect(f"file:{folder / database.FILE_NAME}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{folder / database.DATABASE_NAME}?mode=ro", uri=True) as connection:
         found = connection.execute("SELECT key, payload FROM runs ORDER BY id").fetchall()
     results = {key: json.loads(payload) for key, payload in found}
     assert len(results) == len(found)

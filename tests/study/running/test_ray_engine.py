@@ -86,7 +86,7 @@ def no_epoch(task, epoch):
 
 def stored(folder):
     """Every result in the order in which it was stored, but for when it was made."""
-    with sqlite3.connect(f"file:{folder / database.FILE_NAME}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{folder / database.DATABASE_NAME}?mode=ro", uri=True) as connection:
         found = connection.execute("SELECT key, payload FROM runs ORDER BY id").fetchall()
     results = {key: json.loads(payload) for key, payload in found}
     assert len(results) == len(found)

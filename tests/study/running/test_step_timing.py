@@ -12,7 +12,7 @@ from prewired.nn import mlp
 from prewired.nn.reference_layers import COMPARATORS, GATHER_LIMIT, Gather, gather_bytes, replace_layers
 from prewired.study import StudyConfig, StudyPlan
 from prewired.study.running import database, step_timing
-from prewired.study.running.step_timing import Timing, carrier, read_timings, time_steps, update_timings
+from prewired.study.running.step_timing import StepTiming, carrier, read_timings, time_steps, update_timings
 from prewired.study.tasks import Facts
 from prewired.training import data
 
@@ -24,7 +24,7 @@ EVERYONE = ["dense", "dense narrow", "rotating", "biregular", "masked dense", "t
 
 def made(what, ms, density=0.1, kernel="", problem="", spread=0.1):
     quartiles = (ms * (1 - spread), ms, ms * (1 + spread))
-    return Timing("mine", density, what, quartiles, 2, 100, "a CPU, 2 threads", kernel, 10, problem)
+    return StepTiming("mine", density, what, quartiles, 2, 100, "a CPU, 2 threads", kernel, 10, problem)
 
 
 def sparse_net(*, bias=True):
@@ -212,4 +212,4 @@ def test_timings_are_kept_and_taken_again_only_where_something_changed(tmp_path,
 
 def test_a_timing_survives_json():
     one = made("biregular", 0.3, kernel="sparse, dense")
-    assert Timing.from_dict(json.loads(json.dumps(asdict(one)))) == one
+    assert StepTiming.from_dict(json.loads(json.dumps(asdict(one)))) == one

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ops.plan import MOST_DENSE_ELEMENTS, neighbourhoods
 from ..layer_chain import Layer
-from .graph import Graph
+from .graph import OnnxGraph
 
 MOST_PADDING = 2
 """Largest number of weights per edge, padding included, of a form with padding."""
@@ -24,7 +24,7 @@ class InapplicableError(ValueError):
     """Raised by a form that a layer cannot take; the text is the reason."""
 
 
-def add_dense(g: Graph, layer: Layer, x: str) -> str:
+def add_dense(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds the weights as a dense matrix."""
     _check_cells(layer)
     values, shape = _stored_values(layer), (layer.n_out, layer.n_in)
@@ -35,7 +35,7 @@ def add_dense(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, g.floats(values.reshape(shape), layer.kind))
 
 
-def add_sparse(g: Graph, layer: Layer, x: str) -> str:
+def add_sparse(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds a sparse initializer: 8 bytes per edge and the weight, int4 as int8.
 
     onnxruntime reads the initializer as a dense tensor; the strict type inference of the onnx package does not.
@@ -45,7 +45,7 @@ def add_sparse(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, matrix if layer.kind == "float32" else g.cast(matrix, "FLOAT"))
 
 
-def add_packed(g: Graph, layer: Layer, x: str) -> str:
+def add_packed(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Add one matrix product; the file holds the gaps between edges: one or two bytes per edge and the weight."""
     _check_cells(layer)
     options = (_gaps(layer, largest) for largest in (0xFF, 0xFFFF))
@@ -56,7 +56,7 @@ def add_packed(g: Graph, layer: Layer, x: str) -> str:
     return _product(g, layer, x, g.reshape(matrix, (layer.n_out, layer.n_in)))
 
 
-def add_gather(g: Graph, layer: Layer, x: str) -> str:
+def add_gather(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Gather the inputs of each output, multiply by the weights and sum: no dense matrix, fast for few rows.
 
     Outputs with less than the largest fan-in are padded with weights of zero.
@@ -73,7 +73,7 @@ def add_gather(g: Graph, layer: Layer, x: str) -> str:
     return y if layer.bias is None else g.add("Add", y, g.constant(layer.bias))
 
 
-def add_gather_batch(g: Graph, layer: Layer, x: str) -> str:
+def add_gather_batch(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Gather rows of the transposed input for one part of the outputs at a time, and multiply: fast for batches.
 
     The outputs are sorted by fan-in, so that each part needs little padding.
@@ -93,7 +93,7 @@ def add_gather_batch(g: Graph, layer: Layer, x: str) -> str:
     return _to_row_major(g, layer, y, order)
 
 
-def add_blocks(g: Graph, layer: Layer, x: str) -> str:
+def add_blocks(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Add a batched matrix product over groups of outputs that read the same inputs; each group is a dense block."""
     t = _topology_of(layer)
     order, starts = neighbourhoods(t.indptr, t.indices)
@@ -115,7 +115,7 @@ def add_blocks(g: Graph, layer: Layer, x: str) -> str:
     return _to_row_major(g, layer, y, rows.reshape(-1))
 
 
-FORMS: dict[str, Callable[[Graph, Layer, str], str]] = {
+FORMS: dict[str, Callable[[OnnxGraph, Layer, str], str]] = {
     "dense": add_dense,
     "sparse": add_sparse,
     "packed": add_packed,
@@ -131,7 +131,7 @@ SAME_WHEN_LOADED = ("dense", "sparse", "packed")
 _OPERATORS = {"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
-def activate(g: Graph, layer: Layer, x: str) -> str:
+def activate(g: OnnxGraph, layer: Layer, x: str) -> str:
     """Add the activation of a layer, if it has one."""
     match layer.activation:
         case "":
@@ -223,13 +223,13 @@ def _check_padding(layer: Layer, n_weights: int) -> None:
         )
 
 
-def _product(g: Graph, layer: Layer, x: str, matrix: str) -> str:
+def _product(g: OnnxGraph, layer: Layer, x: str, matrix: str) -> str:
     bias = [] if layer.bias is None else [g.constant(layer.bias)]
     scale = None if layer.scale is None else layer.scale[:, None]
     return g.add("Gemm", x, g.scaled(matrix, scale), *bias, transB=1)
 
 
-def _to_row_major(g: Graph, layer: Layer, y: str, rows: np.ndarray) -> str:
+def _to_row_major(g: OnnxGraph, layer: Layer, y: str, rows: np.ndarray) -> str:
     """Add the bias and transpose to (batch, n_out); row k of y holds output rows[k], or padding if that is -1."""
     if not np.array_equal(rows, np.arange(layer.n_out)):
         occupied = np.flatnonzero(rows >= 0)

@@ -11,7 +11,7 @@ LARGEST_FILE = 2**31 - 2**20
 """Largest number of bytes of constants in one file: protobuf ends at 2 GB."""
 
 
-class Graph:
+class OnnxGraph:
     """The nodes and constants of an ONNX model; the methods add to them and return the names of tensors.
 
     Nodes that depend on constants alone are computed once, when onnxruntime loads the file.

@@ -19,7 +19,7 @@ from ...ops.timing import TURN_SECONDS, time_in_turns
 from ..layer_chain import Layer, list_layers
 from ..verification import ROWS, check_batch, compare_chain, random_inputs
 from .forms import FORMS, SAME_WHEN_LOADED, InapplicableError, activate
-from .graph import Graph
+from .graph import OnnxGraph
 
 OPSET, IR = 21, 10
 AS_FAST = 1.1
@@ -113,7 +113,7 @@ def onnx(net: nn.Module, path: str | Path, *, form: str = "auto", batch: int = 1
     batch = check_batch(batch)
     layers = list_layers(net)
     forms = tuple(_choose_form(layer, form, batch) for layer in layers)
-    graph, x = Graph(), "x"
+    graph, x = OnnxGraph(), "x"
     for layer, choice in zip(layers, forms, strict=True):
         x = activate(graph, layer, FORMS[choice.form](graph, layer, x))
     model = _model(graph, layers, {layer.name: choice.form for layer, choice in zip(layers, forms, strict=True)})
@@ -158,7 +158,7 @@ def _check_batch(layer: Layer, form: str, batch: int) -> None:
 
 def _model_of_layer(layer: Layer, form: str) -> bytes:
     """A model of one layer without its activation."""
-    graph = Graph()
+    graph = OnnxGraph()
     FORMS[form](graph, layer, "x")
     return _model(graph, [layer], {layer.name: form})
 
@@ -182,7 +182,7 @@ def session(model: bytes | str) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _model(graph: Graph, layers: Sequence[Layer], forms: dict[str, str]) -> bytes:
+def _model(graph: OnnxGraph, layers: Sequence[Layer], forms: dict[str, str]) -> bytes:
     """The bytes of a file with the graph; the output is that of the last node."""
     from onnx import TensorProto, helper
 

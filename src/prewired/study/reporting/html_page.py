@@ -19,7 +19,7 @@ from .report_data import PRIMARY_METRIC, Report
 from .sentences import describe_findings
 from .table_files import describe_setup
 
-FILE_NAME = "report.html"
+PAGE_NAME = "report.html"
 MOST_PICTURES = 600  # of layers; for more only the first graph of each family in a cell is drawn
 
 
@@ -34,7 +34,7 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
     Returns:
         The path of the page.
     """
-    path = Path(folder) / FILE_NAME
+    path = Path(folder) / PAGE_NAME
     drawn = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
     path.write_text(page.html(title, list(build_blocks(report, drawn, str(folder)))), encoding="utf-8")

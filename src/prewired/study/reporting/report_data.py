@@ -73,10 +73,10 @@ def analyse_study(study: Study) -> Report:
 
 def densities_of_data(study: Study) -> dict[str, list[float]]:
     """The densities of each data set, ascending."""
-    return {name: sorted(list_densities(study.config, sizes(study, name))) for name in study.config.data}
+    return {name: sorted(list_densities(study.config, list_widths(study, name))) for name in study.config.data}
 
 
-def sizes(study: Study, data: str) -> tuple[int, ...]:
+def list_widths(study: Study, data: str) -> tuple[int, ...]:
     """Units per layer, inputs first, of the sparse nets of a data set."""
     facts = study.facts[data]
     return (facts.n_features, *study.config.hidden, facts.n_outputs)
@@ -87,7 +87,7 @@ def machines(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.machine for row in rows))
 
 
-def versions(rows: Sequence[Row]) -> list[str]:
+def list_versions(rows: Sequence[Row]) -> list[str]:
     """The versions that the runs were made with."""
     return list(dict.fromkeys(row.versions for row in rows))
 

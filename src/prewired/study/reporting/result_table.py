@@ -8,7 +8,7 @@ from itertools import pairwise
 from ..nets import layer_fan_ins
 from ..statistics import REFERENCES, Summary, coinciding, percent
 from .number_format import format_bytes, format_count, format_metric, format_score
-from .report_data import PRIMARY_METRIC, Report, machines, sizes, versions
+from .report_data import PRIMARY_METRIC, Report, list_versions, list_widths, machines
 from .table import Table
 
 NOTICEABLE = 0.005  # a realised density this much off the requested one, relative to it, is told
@@ -76,7 +76,7 @@ def _results_notes(report: Report, data: str) -> list[str]:
     ]
     if study.n_runs > len(study.rows) + len(study.failed):
         notes.append(f"Not finished: {len(study.rows)} of {study.n_runs} runs are there.")
-    units = sizes(study, data)
+    units = list_widths(study, data)
     realised = [
         f"{percent(density)} is {fan_in} of {n_in} ({percent(fan_in / n_in)})"
         for density in sorted(() if config.budget or config.edges else config.densities)
@@ -99,8 +99,8 @@ def _results_notes(report: Report, data: str) -> list[str]:
         notes.append(
             f"Seconds come from {len(machines(rows))} machines or numbers of threads: {'; '.join(machines(rows))}."
         )
-    if len(versions(rows)) > 1:
-        notes.append(f"Runs come from {len(versions(rows))} versions: {'; '.join(versions(rows))}.")
+    if len(list_versions(rows)) > 1:
+        notes.append(f"Runs come from {len(list_versions(rows))} versions: {'; '.join(list_versions(rows))}.")
     if study.facts[data].note:
         notes.append(f"Data: {study.facts[data].note}.")
     return notes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...nn.reference_layers import COMPARATORS
-from ..running.step_timing import Timing, carrier
+from ..running.step_timing import StepTiming, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
 from .report_data import Report
 from .speed_tables import (
@@ -44,7 +44,7 @@ def describe_speed(report: Report) -> str:
     return f"{text} To {goal}, less time than by the dense net is taken by {'; by '.join(reached)}."
 
 
-def _as_fast(timed: Mapping[str, Timing]) -> str:
+def _as_fast(timed: Mapping[str, StepTiming]) -> str:
     """How many times as fast as the dense net the families are, and which cannot be told from it."""
     dense, sparse = timed[DENSE], family_timings(timed)
     same = [one.what for one in sparse if one.ms[0] <= dense.ms[2] and dense.ms[0] <= one.ms[2]]
@@ -56,7 +56,7 @@ def _as_fast(timed: Mapping[str, Timing]) -> str:
     return f"{text}, not told apart: {names}" if same else text
 
 
-def _beside(timed: Mapping[str, Timing]) -> str:
+def _beside(timed: Mapping[str, StepTiming]) -> str:
     """The dense net of equal parameters and the comparators, in brackets."""
     dense = timed[DENSE].ms[1]
     named = [what for what in (DENSE_NARROW, *COMPARATORS) if what in timed and not timed[what].problem]
@@ -64,7 +64,7 @@ def _beside(timed: Mapping[str, Timing]) -> str:
     return f" ({', '.join(texts)})" if texts else ""
 
 
-def _reached(summaries: Summaries, timed: Mapping[str, Timing], where: str) -> list[str]:
+def _reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) -> list[str]:
     """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
     dense = seconds_of_dense(summaries, timed)
     ran = [one.what for one in family_timings(timed) if find_summary(summaries, one) is not None]

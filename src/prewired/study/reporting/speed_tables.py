@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 
 from ...nn.reference_layers import COMPARATORS
-from ..running.step_timing import Timing, carrier
+from ..running.step_timing import StepTiming, carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Summary, percent
 from .report_data import Report
 from .table import Table
 
 Summaries = Mapping[tuple[str, float | None, str], Summary]
-TimedCells = dict[tuple[str, float], dict[str, Timing]]
+TimedCells = dict[tuple[str, float], dict[str, StepTiming]]
 
 
 def build_speed_table(report: Report) -> Table:
@@ -62,7 +62,7 @@ def build_time_to_target_table(report: Report) -> Table:
     return Table("Time to 95 %", (*header, "as fast\nas dense"), tuple(lines), (note,) if lines else (), breaks)
 
 
-def group_timings(timings: Sequence[Timing]) -> TimedCells:
+def group_timings(timings: Sequence[StepTiming]) -> TimedCells:
     """The timings that are compared with each other: (data, density) -> name -> timing.
 
     Example:
@@ -75,12 +75,12 @@ def group_timings(timings: Sequence[Timing]) -> TimedCells:
     return result
 
 
-def family_timings(timed: Mapping[str, Timing]) -> list[Timing]:
+def family_timings(timed: Mapping[str, StepTiming]) -> list[StepTiming]:
     """The timings of the study's families among those of a cell."""
     return [timing for what, timing in timed.items() if what not in (*REFERENCES, *COMPARATORS)]
 
 
-def seconds_to_target(summaries: Summaries, timing: Timing) -> float:
+def seconds_to_target(summaries: Summaries, timing: StepTiming) -> float:
     """Seconds of training until 95 % of the dense net's validation score; NaN where no run gets there.
 
     Args:
@@ -91,7 +91,7 @@ def seconds_to_target(summaries: Summaries, timing: Timing) -> float:
     return math.nan if one is None else one.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
 
 
-def seconds_of_dense(summaries: Summaries, timed: Mapping[str, Timing]) -> float:
+def seconds_of_dense(summaries: Summaries, timed: Mapping[str, StepTiming]) -> float:
     """Those of the dense net beside which a cell was timed; NaN where not all of its runs get there."""
     one = find_summary(summaries, timed[DENSE])
     return math.nan if one is None or not all_reach_target(one) else seconds_to_target(summaries, timed[DENSE])
@@ -102,7 +102,7 @@ def summaries_by_net(report: Report) -> Summaries:
     return {(one.data, one.density, one.label): one for one in report.summaries}
 
 
-def find_summary(summaries: Summaries, timing: Timing) -> Summary | None:
+def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
     """What the runs of a timed net gave; None where it has no finished run."""
     density = None if timing.what == DENSE else timing.density
     return summaries.get((timing.data, density, timing.what))
@@ -119,7 +119,7 @@ def _format_epochs(one: Summary) -> str:
     return f"{one.epochs_to_target:.1f}" + ("" if all_reach_target(one) else f" ({one.n_reached}/{one.n_runs})")
 
 
-def _speed_line(data: str, density: float, timed: Mapping[str, Timing], others: Sequence[str]) -> tuple[str, ...]:
+def _speed_line(data: str, density: float, timed: Mapping[str, StepTiming], others: Sequence[str]) -> tuple[str, ...]:
     dense = timed[DENSE].ms[1]
     ms = [timing.ms[1] for timing in family_timings(timed)] or [math.nan]
 

@@ -14,8 +14,8 @@ from .page.family_styles import SYMBOLS
 if TYPE_CHECKING:
     from .page import Figure
 
-COLOURS = {"ink": "black", "muted": "#777777", "accent": "#2B4C9B", "surface": "white"}  # the page's, on paper
-MARKERS = {symbol: marker for marker, symbol in SYMBOLS.items()} | {"star": "*", "diamond-tall": "d"}
+STATIC_COLOURS = {"ink": "black", "muted": "#777777", "accent": "#2B4C9B", "surface": "white"}  # the page's, on paper
+STATIC_MARKERS = {symbol: marker for marker, symbol in SYMBOLS.items()} | {"star": "*", "diamond-tall": "d"}
 DASHES = {"solid": "-", "dash": "--"}
 POINTS = 0.75  # per pixel, in which a figure gives the sizes of its markers
 
@@ -78,7 +78,7 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
         hollow = symbol != marker["symbol"]
         every = -(-len(trace["x"]) // marker.get("maxdisplayed", len(trace["x"])))
         look |= {
-            "marker": MARKERS[symbol],
+            "marker": STATIC_MARKERS[symbol],
             "ms": POINTS * marker["size"],
             "mfc": "none" if hollow else colour,
             "mec": colour if hollow else _colour(edge["color"]),
@@ -112,4 +112,4 @@ def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Coll
 
 def _colour(name: str) -> str:
     """Return the colour on paper of one of the page's names of colours, or the colour itself."""
-    return COLOURS.get(name, name)
+    return STATIC_COLOURS.get(name, name)

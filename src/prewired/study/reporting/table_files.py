@@ -12,7 +12,7 @@ from typing import Any
 from ..running.database import finite
 from ..statistics import TARGET_SHARE, Row, quartiles
 from .all_tables import build_tables
-from .report_data import Report, machines, versions
+from .report_data import Report, list_versions, machines
 from .sentences import describe_findings
 from .table import Table
 
@@ -76,7 +76,7 @@ def describe_setup(report: Report) -> list[str]:
         f"Hidden layers {hidden}, at most {config.epochs} epochs{stop}, batch {config.batch_size}, "
         f"{config.optimizer}, {rates}{rows}; graph seeds: {config.graph_seeds}, training seeds: {config.train_seeds}"
         + (f", of dense nets {config.reference_seeds}." if config.reference_seeds else "."),
-        f"Machine: {'; '.join(machines(study.rows))}. Versions: {'; '.join(versions(study.rows))}.",
+        f"Machine: {'; '.join(machines(study.rows))}. Versions: {'; '.join(list_versions(study.rows))}.",
         f"{len(study.rows)} of {study.n_runs} runs. Digest of the results: {study.digest[:16]}.",
     ]
 
@@ -99,7 +99,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "impossible": study.impossible,
         "score": study.rows[0].run.score_name,
         "machines": machines(study.rows),
-        "versions": versions(study.rows),
+        "versions": list_versions(study.rows),
         "findings": describe_findings(report),
         "table": [asdict(summary) for summary in report.summaries],
         "pooled": [asdict(one) for one in analysis.pooled],

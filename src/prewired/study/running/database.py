@@ -14,7 +14,7 @@ from typing import Any
 
 from ..._version import __version__
 
-FILE_NAME = "runs.sqlite"
+DATABASE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
 FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
 TABLES = ("runs", "graphs")
@@ -60,11 +60,11 @@ def open_store(folder: str | Path) -> Connection:
             overwrite are there without a store.
         OSError: when it cannot be opened or made.
     """
-    path = Path(folder) / FILE_NAME
+    path = Path(folder) / DATABASE_NAME
     foreign = [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
     if foreign:
         raise ValueError(
-            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {FILE_NAME}; "
+            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {DATABASE_NAME}; "
             "choose another folder"
         )
     try:
@@ -83,10 +83,10 @@ def open_to_read(folder: str | Path) -> Connection:
         ValueError: when the file there is no study store, or one of a newer format.
         OSError: when there is none, or it cannot be opened.
     """
-    path = Path(folder) / FILE_NAME
+    path = Path(folder) / DATABASE_NAME
     if not path.exists():
         raise OSError(
-            f"expected a study in {folder}, got no {FILE_NAME} there; correct the folder, or run the study first"
+            f"expected a study in {folder}, got no {DATABASE_NAME} there; correct the folder, or run the study first"
         )
     with _explain_errors(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)

@@ -52,7 +52,7 @@ class Eta:
     def __init__(self, table: TaskTable, progress: Progress | None) -> None:
         self._table, self._config, self._progress = table, table.plan.config, progress
         self._counts = {phase: table.count(phase) for phase in PHASES}
-        self._todo = sum(estimate_cost(task, self._config) for phase in PHASES for task in table.missing(phase))
+        self._todo = sum(estimate_work(task, self._config) for phase in PHASES for task in table.missing(phase))
         self._start, self._done = time.monotonic(), 0.0
         self._under_way: dict[Task, float] = {}
 
@@ -61,7 +61,7 @@ class Eta:
         self._counts[phase] = self._table.count(phase)  # the results of the phase before may have changed its tasks
 
         def on_epoch(task: Task, epoch: int) -> None:
-            self._under_way[task] = estimate_cost(task, self._config) * epoch / n_epochs(task, self._config)
+            self._under_way[task] = estimate_work(task, self._config) * epoch / n_epochs(task, self._config)
             self._report(phase, task, epoch, None)
 
         return on_epoch
@@ -69,7 +69,7 @@ class Eta:
     def add_result(self, phase: str, task: Task, payload: Mapping[str, Any]) -> None:
         """Count a result that is stored."""
         self._under_way.pop(task, None)
-        self._done += estimate_cost(task, self._config)
+        self._done += estimate_work(task, self._config)
         done, total = self._counts[phase]
         self._counts[phase] = done + 1, total
         self._report(phase, task, n_epochs(task, self._config), payload)
@@ -109,7 +109,7 @@ def n_epochs(task: Task, config: StudyConfig) -> int:
     return config.training(task.train_seed, task.learning_rate, tuning=task.tuning).epochs
 
 
-def estimate_cost(task: Task, config: StudyConfig) -> float:
+def estimate_work(task: Task, config: StudyConfig) -> float:
     """Estimate how long a task takes, in an arbitrary unit."""
     if isinstance(task, GraphTask):
         return _PER_GRAPH

@@ -48,7 +48,7 @@ LAYER_METRICS = (
     "robins_alexander_clustering",
     "scatter",
 )
-NETWORK_METRICS = tuple(metrics.NETWORK_METRICS)
+RECORDED_NETWORK_METRICS = tuple(metrics.NETWORK_METRICS)
 
 
 OnTaskEpoch = Callable[[int], None]
@@ -140,7 +140,7 @@ def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:
             raise
         return {"impossible": str(error)}
     layers = [{**_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
-    return {"layers": layers, "network": metrics.measure_network(topologies, NETWORK_METRICS)}
+    return {"layers": layers, "network": metrics.measure_network(topologies, RECORDED_NETWORK_METRICS)}
 
 
 def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:

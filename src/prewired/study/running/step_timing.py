@@ -29,7 +29,7 @@ from ..wiring import wire_net
 from . import database
 from .perform import describe_machine
 
-TURN_SECONDS = 0.06
+STEP_TURN_SECONDS = 0.06
 """Seconds of a turn, unless `steps` steps take less."""
 _NO_MS = (math.nan, math.nan, math.nan)
 TIMING_VERSION = 1  # goes up when the way of timing changes
@@ -37,7 +37,7 @@ USUAL = "biregular"  # if the study has this family, the comparators carry its g
 
 
 @dataclass(frozen=True)
-class Timing:
+class StepTiming:
     """The training steps of one net, in milliseconds.
 
     Args:
@@ -64,8 +64,8 @@ class Timing:
     problem: str = ""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Timing:
-        """A Timing from its fields, also after a passage through JSON."""
+    def from_dict(cls, values: Mapping[str, Any]) -> StepTiming:
+        """A StepTiming from its fields, also after a passage through JSON."""
         low, middle, high = (math.nan if value is None else value for value in values["ms"])
         return cls(**{**values, "ms": (low, middle, high)})
 
@@ -75,7 +75,7 @@ def update_timings(
     plan: StudyPlan,
     load: Callable[[str], data.Data],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Timing, ...]:
+) -> tuple[StepTiming, ...]:
     """Time the nets of a study and store the timings, unless the store has them for this machine and these versions.
 
     Args:
@@ -89,12 +89,12 @@ def update_timings(
     return read_timings(connection, plan)
 
 
-def read_timings(connection: database.Connection, plan: StudyPlan) -> tuple[Timing, ...]:
+def read_timings(connection: database.Connection, plan: StudyPlan) -> tuple[StepTiming, ...]:
     """The stored timings of the nets of a study, taken on any machine; () if there are none."""
     note = database.read_note(connection, "timings") or {}
     if note.get("key") != timing_key(plan):
         return ()
-    return tuple(Timing.from_dict(values) for values in note["timings"])
+    return tuple(StepTiming.from_dict(values) for values in note["timings"])
 
 
 def timing_key(plan: StudyPlan) -> str:
@@ -111,7 +111,7 @@ def time_steps(
     rounds: int = 5,
     steps: int = 20,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Timing]:
+) -> list[StepTiming]:
     """Time whole training steps of the nets of a study and of their comparators, on the study's own training rows.
 
     A step is a step of `training.train`: rows, forward, loss, backward, the study's optimiser at its batch size. The
@@ -148,12 +148,14 @@ def time_steps(
             if progress is not None:
                 progress(before + done, total)
 
-        seconds = time_in_turns(steppers, rounds=rounds, turn_seconds=TURN_SECONDS, most_calls=steps, after_round=after)
+        seconds = time_in_turns(
+            steppers, rounds=rounds, turn_seconds=STEP_TURN_SECONDS, most_calls=steps, after_round=after
+        )
         timings += [
             _timing(name, density, what, module, seconds[what], config, loaded) for what, module in modules.items()
         ]
         timings += [
-            Timing(name, density, what, _NO_MS, torch.get_num_threads(), 0, describe_machine(), "", 0, problem)
+            StepTiming(name, density, what, _NO_MS, torch.get_num_threads(), 0, describe_machine(), "", 0, problem)
             for what, problem in problems.items()
         ]
     return timings
@@ -226,11 +228,11 @@ def _timing(
     seconds: ops_timing.Timing,
     config: StudyConfig,
     loaded: data.Data,
-) -> Timing:
+) -> StepTiming:
     sparse = [layer for layer in module.modules() if isinstance(layer, SparseLinear)]
     kernels = dict.fromkeys(layer.kernel_for(config.batch_size, training=True) for layer in sparse)
     low, middle, high = (1e3 * value for value in seconds[:3])
-    return Timing(
+    return StepTiming(
         data=name,
         density=density,
         what=what,

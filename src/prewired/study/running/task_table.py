@@ -10,7 +10,7 @@ from typing import Any
 
 from ..nets import Net, is_reference
 from ..plan import StudyPlan
-from ..results import RateChoice, Study, check_edges, choose_rate, make_row
+from ..results import RateChoice, Study, check_equal_edges, choose_rate, make_row
 from ..tasks import GRAPHS, RUNS, GraphTask, Task
 from . import database, step_timing
 
@@ -89,7 +89,7 @@ class TaskTable:
             ValueError: if two differ.
         """
         with _foreign_rows_named(self._connection):
-            check_edges([(task, payload) for task, payload in self._graph_results() if "layers" in payload])
+            check_equal_edges([(task, payload) for task, payload in self._graph_results() if "layers" in payload])
 
     def store_request(self) -> None:
         """Store the config and the facts, so that the study can be reported without the data."""

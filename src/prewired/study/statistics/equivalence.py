@@ -12,7 +12,7 @@ import numpy as np
 from .rank_correlations import Values, complete_cases
 from .regression import clustered_fit
 
-LEVEL = 0.05
+EQUIVALENCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,12 @@ def _judge(difference: float, error: float, df: float, margin: float) -> Equival
 
     if not error > 0 or not df > 0:
         return Equivalence(difference, math.nan, math.nan, math.nan, margin, False, math.nan, "undecided")
-    reach = float(t.ppf(1 - LEVEL, df)) * error
+    reach = float(t.ppf(1 - EQUIVALENCE_LEVEL, df)) * error
     p_value = float(t.sf((margin - abs(difference)) / error, df))
     p_zero = float(2 * t.sf(abs(difference) / error, df))
-    verdict = "equivalent" if p_value < LEVEL else "different" if p_zero < LEVEL else "undecided"
+    verdict = (
+        "equivalent" if p_value < EQUIVALENCE_LEVEL else "different" if p_zero < EQUIVALENCE_LEVEL else "undecided"
+    )
     return Equivalence(
         difference, difference - reach, difference + reach, p_value, margin, verdict == "equivalent", p_zero, verdict
     )

@@ -2,7 +2,7 @@
 
 from ..table import Table
 from . import figures
-from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, Layer, Paragraph
+from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, LayerPicture, Paragraph
 from .document import html
 from .figure_spec import pick, resolve
 from .thumbnails import thumbnail
@@ -15,7 +15,7 @@ __all__ = [
     "Code",
     "Figure",
     "Heading",
-    "Layer",
+    "LayerPicture",
     "Paragraph",
     "Table",
     "figures",

@@ -8,14 +8,14 @@ from html import escape
 from ..table import Table
 from .blocks import Bullets, Choice, Code, Figure, Heading, Paragraph
 from .figure_spec import embedded
-from .table_cells import cell, numeric_columns
+from .table_cells import cell_html, numeric_columns
 
 
-def inline(text: str) -> str:
+def inline_html(text: str) -> str:
     """Escaped text with what stands between backticks as code.
 
     Example:
-        >>> inline("`n < 3` & more")
+        >>> inline_html("`n < 3` & more")
         '<code>n &lt; 3</code> &amp; more'
     """
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
@@ -23,17 +23,17 @@ def inline(text: str) -> str:
 
 def heading(block: Heading, name: str) -> str:
     """A heading that links can point at."""
-    return f'<h{block.level} id="{name}" tabindex="-1">{inline(block.text)}</h{block.level}>'
+    return f'<h{block.level} id="{name}" tabindex="-1">{inline_html(block.text)}</h{block.level}>'
 
 
 def paragraph(block: Paragraph, name: str) -> str:
     """A paragraph."""
-    return f'<p id="{name}">{inline(block.text)}</p>'
+    return f'<p id="{name}">{inline_html(block.text)}</p>'
 
 
 def bullets(block: Bullets, name: str) -> str:
     """A list."""
-    return f'<ul id="{name}">{"".join(f"<li>{inline(item)}</li>" for item in block.items)}</ul>'
+    return f'<ul id="{name}">{"".join(f"<li>{inline_html(item)}</li>" for item in block.items)}</ul>'
 
 
 def code(block: Code, name: str) -> str:
@@ -50,10 +50,10 @@ def table(block: Table, name: str) -> str:
         for text, mark in zip(block.header, (' class="n"' if is_number else "" for is_number in numeric), strict=True)
     )
     body = "\n".join(
-        f"<tr>{''.join(cell(t, first=k == 0, numeric=numeric[k]) for k, t in enumerate(line))}</tr>"
+        f"<tr>{''.join(cell_html(t, first=k == 0, numeric=numeric[k]) for k, t in enumerate(line))}</tr>"
         for line in block.lines
     )
-    notes = "".join(f"<li>{inline(note)}</li>" for note in block.notes)
+    notes = "".join(f"<li>{inline_html(note)}</li>" for note in block.notes)
     return (
         f'<div class="table"><div class="scroll" tabindex="0" role="region" aria-labelledby="{name}">\n'
         f'<table class="sortable"><caption id="{name}">{escape(block.title)}</caption>\n'
@@ -80,7 +80,7 @@ def figure(block: Figure, name: str, level: int) -> str:
     return (
         f'<figure class="card" id="{name}" aria-labelledby="{name}-t">\n'
         f'<figcaption><h{level} id="{name}-t">{escape(block.title)}</h{level}>'
-        f"<p>{inline(block.description)}</p></figcaption>\n"
+        f"<p>{inline_html(block.description)}</p></figcaption>\n"
         + (f'<div class="controls scripted">{selects}</div>\n' if selects else "")
         + f'<div class="frame scripted"><div class="plot" role="img" aria-label="{label}"></div></div>\n'
         + f"<details><summary>The numbers of this figure</summary>{table(block.table, f'{name}-n')}</details>\n"

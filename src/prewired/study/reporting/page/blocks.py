@@ -60,7 +60,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerPicture:
     """A layer as a card shows it: a small PNG file of its biadjacency (empty for none) and a caption."""
 
     png: bytes = field(repr=False)
@@ -83,7 +83,7 @@ class Cards:
     names: tuple[str, ...]
     facts: tuple[tuple[str, ...], ...]
     layers: tuple[tuple[str, ...], ...]
-    store: Mapping[str, Layer] = field(repr=False)
+    store: Mapping[str, LayerPicture] = field(repr=False)
 
 
 @dataclass(frozen=True)

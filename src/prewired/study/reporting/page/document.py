@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..table import Table
 from . import block_html
-from .blocks import Block, Bullets, Code, Figure, Heading, Layer, Paragraph
+from .blocks import Block, Bullets, Code, Figure, Heading, LayerPicture, Paragraph
 from .figure_spec import embedded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
@@ -98,7 +98,7 @@ def _own(name: str) -> str:
 
 def _contents(blocks: Sequence[Block]) -> str:
     entries = "\n".join(
-        f'<li class="l{block.level}"><a href="#b{place}">{block_html.inline(block.text)}</a></li>'
+        f'<li class="l{block.level}"><a href="#b{place}">{block_html.inline_html(block.text)}</a></li>'
         for place, block in enumerate(blocks)
         if isinstance(block, Heading) and block.level <= 3
     )
@@ -139,7 +139,7 @@ def _block(block: Block, name: str, level: int) -> str:
 
 def _layers(figures: Sequence[Figure]) -> list[str]:
     """The layers of all cards as one script element of data, each once."""
-    store: dict[str, Layer] = {}
+    store: dict[str, LayerPicture] = {}
     for figure in figures:
         store |= figure.cards.store if figure.cards else {}
     entries = {key: [b64encode(layer.png).decode("ascii"), layer.caption] for key, layer in store.items()}

@@ -13,7 +13,7 @@ from ...statistics.study_rows import group_by
 from ..number_format import format_number, format_score, in_words
 from ..table import Table
 from . import row_groups
-from .blocks import Cards, Figure, Layer
+from .blocks import Cards, Figure, LayerPicture
 from .family_styles import Look, looks, order
 from .figure_spec import pick
 from .row_groups import DENSITY, SETTING, mean_of_known, sd_of_known
@@ -134,7 +134,7 @@ def _cards(
         size = f"{row.sizes[k]} to {row.sizes[k + 1]}" if len(row.sizes) > k + 1 else ""
         recipe = recipes.get(digest, "")
         caption = "\n".join(text for text in (size, recipe, f"digest {digest[:_KEY]}") if text)
-        store[digest[:_KEY]] = Layer(png(pictures[digest]) if digest in pictures else b"", caption)
+        store[digest[:_KEY]] = LayerPicture(png(pictures[digest]) if digest in pictures else b"", caption)
     return Cards(
         tuple(graph[0].family for graph in graphs),
         ("density", "setting", "test score", "scores by seed", "graph seed", *(in_words(m) for m in metrics)),

@@ -41,13 +41,13 @@ def numeric_columns(lines: tuple[tuple[str, ...], ...]) -> list[bool]:
     return [numeric(column) for column in zip(*lines, strict=True)]
 
 
-def cell(text: str, *, first: bool, numeric: bool) -> str:
-    """A table cell; the first of a line is its header; `data-n` is the number that a numeric one sorts by.
+def cell_html(text: str, *, first: bool, numeric: bool) -> str:
+    """The HTML of a table cell; the first of a line is its header; `data-n` is the number that a numeric one sorts by.
 
     Example:
-        >>> cell("<b>", first=True, numeric=False)
+        >>> cell_html("<b>", first=True, numeric=False)
         '<th scope="row">&lt;b&gt;</th>'
-        >>> cell("1.2 MB", first=False, numeric=True), cell("-", first=False, numeric=True)
+        >>> cell_html("1.2 MB", first=False, numeric=True), cell_html("-", first=False, numeric=True)
         ('<td class="n" data-n="1200000">1.2 MB</td>', '<td class="n">-</td>')
     """
     value = sort_value(text) if numeric else None
