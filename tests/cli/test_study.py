@@ -138,6 +138,7 @@ def test_study_of_a_csv_file_with_target_and_task(capsys, tmp_path):
     assert (loaded.n_features, loaded.n_outputs) == (2, 1)
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_gives(capsys, npz, tmp_path):
     words = ["--data", npz, "--family", "biregular", "--density", 0.25, "--hidden", 16, "--epochs", 1, "--workers", 2]
     code, _, err = run(capsys, "study", *words, "--no-timing", "-o", tmp_path / "out")

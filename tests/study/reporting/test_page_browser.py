@@ -149,6 +149,7 @@ def test_the_keyboard_reaches_the_skip_link_first_and_then_the_rest(visit):
     assert page.evaluate("document.activeElement.id") == "main"
 
 
+@pytest.mark.slow
 def test_arrow_keys_move_along_the_points(visit):
     page = visit()
     slider = page.get_by_role("slider")
@@ -172,6 +173,7 @@ def test_arrow_keys_move_along_the_points(visit):
     assert panel.locator("img").nth(1).evaluate("image => image.naturalHeight") == 64
 
 
+@pytest.mark.slow
 def test_pointing_shows_a_graph_and_a_click_keeps_it(visit):
     page = visit()
     figure = page.locator(EXPLORER)
@@ -216,6 +218,7 @@ def test_choices_change_the_plot_as_python_does(visit, demo):
     assert "20 %" in figure.locator(".graph").inner_text()
 
 
+@pytest.mark.slow
 def test_a_metric_without_values_and_hidden_families_leave_an_empty_plot(visit):
     page = visit()
     figure = page.locator(EXPLORER)
@@ -252,6 +255,7 @@ def test_hostile_names_stay_texts(visit, demo):
     assert titles.count(demo["HOSTILE"]) == 3
 
 
+@pytest.mark.slow
 def test_figures_have_names_for_those_who_listen(visit):
     page = visit()
     for title in ("Score by density", "Score of every graph against a metric", "What accuracy costs"):

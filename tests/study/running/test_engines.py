@@ -171,6 +171,7 @@ def test_an_idle_worker_that_is_killed_is_not_the_next_tasks_fault(plan, jobs, m
     assert [task for task, _ in results] == [late]
 
 
+@pytest.mark.slow
 def test_no_more_workers_than_tasks(plan, jobs):
     seen = []
     tell = lambda *_: seen.append(len(multiprocessing.active_children()))  # noqa: E731

@@ -644,6 +644,7 @@ def test_analysis_of_next_to_nothing():
         analyse(graphs, ["noise"])
 
 
+@pytest.mark.slow
 def test_settings_are_kept_apart():
     graphs = make_graphs(np.random.default_rng(24), 0.004, n_cells=1)
     cell = Cell("data", 0.1, "permuted")
