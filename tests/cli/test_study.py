@@ -264,7 +264,7 @@ def test_every_field_of_a_study_has_an_option():
 
 
 def test_where_it_runs(capsys, asked, file, monkeypatch):
-    monkeypatch.setattr("prewired.study.running.engines.default_workers", lambda: 6)
+    monkeypatch.setattr("prewired.study.running.engines.count_processors", lambda: 6)
     for words in ([], ["--workers", "1"], ["--workers", "3"], ["--worker-threads", "2"], ["--worker-threads", "6"]):
         run(capsys, "study", file, *words)
     assert asked[1][2] is inline

@@ -10,7 +10,7 @@ import numpy as np
 from ..metrics import leading_singular_values, random_matrix
 from ..metrics.paths import log_paths
 from ..metrics.paths import path_counts as count_paths
-from .style import COLOURS, panels, picture, shared_legend
+from .style import COLOURS, add_legend, make_panels, picture
 
 if TYPE_CHECKING:
     from ..topology import Topology
@@ -32,13 +32,13 @@ def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
     from matplotlib.colors import PowerNorm
 
     alone = len(topologies) == 1
-    figure, axes = panels(len(topologies), *((5.0, 5.2) if alone else (2.7, 3.0)))
+    figure, axes = make_panels(len(topologies), *((5.0, 5.2) if alone else (2.7, 3.0)))
     shares = [block_shares(topology, resolution=480 if alone else 160) for topology in topologies.values()]
     most = max(share.max() for share in shares)
     whole = most >= FAINT or most == 0
     image, norm = None, PowerNorm(0.5, vmin=0, vmax=1 if whole else most)
     for axis, share, (name, topology) in zip(axes, shares, topologies.items(), strict=True):
-        image = _matrix(axis, share, topology.n_in, topology.n_out, norm)
+        image = _draw_matrix(axis, share, topology.n_in, topology.n_out, norm)
         axis.set_title(name)
     figure.supxlabel("input")
     figure.supylabel("output")
@@ -59,14 +59,14 @@ def path_counts(topologies: Sequence[Topology]) -> Any:
     from matplotlib.colors import PowerNorm
 
     counts = count_paths(topologies, 160)
-    figure, (axis,) = panels(1, 5.0, 5.2)
+    figure, (axis,) = make_panels(1, 5.0, 5.2)
     norm = PowerNorm(0.5, vmin=0, vmax=max(2.0, counts.max()))
-    image = _matrix(axis, counts, topologies[0].n_in, topologies[-1].n_out, norm)
+    image = _draw_matrix(axis, counts, topologies[0].n_in, topologies[-1].n_out, norm)
     axis.set_xlabel("input")
     axis.set_ylabel("output")
     exponent = log_paths(topologies)
     total = f"$10^{{{exponent:.2f}}}$ paths" if np.isfinite(exponent) else "no path"
-    axis.set_title(f"{' -> '.join(map(str, _sizes(topologies)))}, {total}")
+    axis.set_title(f"{' -> '.join(map(str, _list_sizes(topologies)))}, {total}")
     bar = figure.colorbar(image, ax=axis, shrink=0.8, aspect=30)
     bar.set_label("paths of a pair / mean of all pairs")
     return figure
@@ -85,14 +85,14 @@ def singular_values(topologies: Topology | Mapping[str, Topology]) -> Any:
         path: the picture to write, .png, .svg or .pdf.
     """
     named = topologies if isinstance(topologies, Mapping) else {"": topologies}
-    figure, axes = panels(len(named), *((5.6, 4.2) if len(named) == 1 else (3.6, 3.2)))
+    figure, axes = make_panels(len(named), *((5.6, 4.2) if len(named) == 1 else (3.6, 3.2)))
     for axis, (name, topology) in zip(axes, named.items(), strict=True):
-        _spectrum(axis, topology)
+        _draw_spectrum(axis, topology)
         sigma1, sigma2 = leading_singular_values(topology)
         axis.set_title(f"{name}\n$\\sigma_1$ = {sigma1:.4g}, $\\sigma_2$ = {sigma2:.4g}".strip())
     figure.supxlabel("singular value")
     figure.supylabel("density")
-    shared_legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
@@ -104,14 +104,14 @@ def degrees(topologies: Mapping[str, Topology]) -> Any:
         topologies: title -> topology.
         path: the picture to write, .png, .svg or .pdf.
     """
-    figure, axes = panels(2 * len(topologies), 4.0, 2.4 if len(topologies) == 1 else 2.0, columns=2)
+    figure, axes = make_panels(2 * len(topologies), 4.0, 2.4 if len(topologies) == 1 else 2.0, columns=2)
     sides = [
         (f"{name} {side}".strip(), units, counts)
         for name, topology in topologies.items()
         for side, units, counts in (("fan-in", "outputs", topology.fan_in), ("fan-out", "inputs", topology.fan_out))
     ]
     for axis, (title, units, counts) in zip(axes, sides, strict=True):
-        _degrees(axis, counts)
+        _draw_degrees(axis, counts)
         low, high = counts.min(), counts.max()
         axis.set_title(f"{title} {low:,}" + ("" if low == high else f" to {high:,}, mean {counts.mean():.4g}"))
         axis.set_ylabel(units)
@@ -136,22 +136,22 @@ def block_shares(topology: Topology, resolution: int = 160) -> np.ndarray:
     return counts / np.outer(np.bincount(row_of), np.bincount(column_of))
 
 
-def _sizes(topologies: Sequence[Topology]) -> list[int]:
+def _list_sizes(topologies: Sequence[Topology]) -> list[int]:
     return [topologies[0].n_in, *(topology.n_out for topology in topologies)]
 
 
-def _matrix(axis: Any, values: np.ndarray, n_in: int, n_out: int, norm: Any) -> Any:
+def _draw_matrix(axis: Any, values: np.ndarray, n_in: int, n_out: int, norm: Any) -> Any:
     """A matrix whose axes count inputs and outputs, whatever its resolution."""
     image = axis.imshow(
         values, cmap="Blues", norm=norm, extent=(0, n_in, n_out, 0), interpolation="nearest", aspect="auto"
     )
     axis.grid(False)
     axis.locator_params(nbins=4, integer=True)
-    _large_numbers(axis, n_in, n_out)
+    _shorten_numbers(axis, n_in, n_out)
     return image
 
 
-def _spectrum(axis: Any, topology: Topology) -> None:
+def _draw_spectrum(axis: Any, topology: Topology) -> None:
     """The bars, the law and the marks of one panel; sigma1 is no part of the law and mostly lies far to the right."""
     sigma1, sigma2 = leading_singular_values(topology)
     fan_in, fan_out = topology.n_edges / topology.n_out, topology.n_edges / topology.n_in
@@ -194,7 +194,7 @@ def _cut_off(axis: Any, edges: np.ndarray, bars: np.ndarray, height: float) -> N
         axis.annotate(f"{100 * share:.2g} %", **at, **side, size=9)
 
 
-def _degrees(axis: Any, counts: np.ndarray) -> None:
+def _draw_degrees(axis: Any, counts: np.ndarray) -> None:
     """Bars for whole degrees, of equal width, at most 60 of them; logarithmic upwards where a few units are hubs."""
     low, high = int(counts.min()), int(counts.max())
     width = -(-(high - low + 1) // 60)
@@ -204,12 +204,12 @@ def _degrees(axis: Any, counts: np.ndarray) -> None:
     axis.locator_params(axis="x", nbins=8 if high < 10_000 else 3, integer=True)
     axis.locator_params(axis="y", nbins=6, integer=True)
     axis.ticklabel_format(useOffset=False, style="plain")
-    _large_numbers(axis, high - low, len(counts))
+    _shorten_numbers(axis, high - low, len(counts))
     if high > 4 * max(counts.mean(), 1):
         axis.set_yscale("log")
 
 
-def _large_numbers(axis: Any, x: int, y: int) -> None:
+def _shorten_numbers(axis: Any, x: int, y: int) -> None:
     """Say 50 k for 50000 along an axis that reaches so far."""
     from matplotlib.ticker import EngFormatter
 

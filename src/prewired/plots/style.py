@@ -60,7 +60,7 @@ def style(family: str) -> tuple[str, str]:
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
 
-def panels(
+def make_panels(
     n: int, width: float, height: float, share_y: bool = False, columns: int | None = None
 ) -> tuple[Any, list[Any]]:
     """A figure of n panels in rows of at most 3 (4 when there are more than 6), with room for a legend at the right."""
@@ -75,7 +75,7 @@ def panels(
     return figure, axes[:n]
 
 
-def shared_legend(figure: Any, axes: Sequence[Any]) -> None:
+def add_legend(figure: Any, axes: Sequence[Any]) -> None:
     """One legend for all panels, outside of them."""
     entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(list(entries.values()), list(entries), loc="outside right upper")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .style import COLOURS, MARKERS, panels, picture, shared_legend
+from .style import COLOURS, MARKERS, add_legend, make_panels, picture
 
 if TYPE_CHECKING:
     from ..training.run import Run
@@ -25,7 +25,7 @@ def tracked(run: Run) -> Any:
 
     if not run.tracked:
         raise ValueError("expected a run with tracked metrics, got none; train with track=, see WEIGHTED_METRICS")
-    figure, axes = panels(len(run.tracked), width=3.6, height=3.2)
+    figure, axes = make_panels(len(run.tracked), width=3.6, height=3.2)
     for axis, (name, values) in zip(axes, run.tracked.items(), strict=True):
         every = max(1, len(values) // 8)
         for place, layer in enumerate(zip(*values, strict=True)):
@@ -43,5 +43,5 @@ def tracked(run: Run) -> Any:
         axis.ticklabel_format(axis="y", useOffset=False)
         axis.set_title(name.replace("_", " "))
     figure.supxlabel("epoch (0: before training)")
-    shared_legend(figure, axes)
+    add_legend(figure, axes)
     return figure

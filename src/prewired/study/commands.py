@@ -63,12 +63,12 @@ def run(
             table.store_request()
             _run_tasks(table, connection, engine, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(table.runs_line()) from None
+            raise KeyboardInterrupt(table.describe_runs()) from None
         finally:
             with suppress(OSError):  # the store itself may have failed
                 note = database.read_note(connection, "state") or {}
                 database.write_note(connection, "state", {**note, "process": None})
-        return table.study()
+        return table.build_study()
     finally:
         connection.close()
 
@@ -79,13 +79,13 @@ def _run_tasks(
     """Run the tasks that have no result yet, phase by phase, and time training steps."""
     table.choose_rates()  # those whose trainings are complete
     eta = Eta(table, progress)
-    database.write_note(connection, "state", eta.state(PHASES[0]))
+    database.write_note(connection, "state", eta.describe_state(PHASES[0]))
     for phase in PHASES:
-        missing = table.missing(phase)
+        missing = table.list_missing(phase)
         for task, payload in engine(table.plan, missing, eta.begin(phase)) if missing else ():
             table.add(task, payload)
             eta.add_result(phase, task, payload)
-            database.write_note(connection, "state", eta.state(phase))
+            database.write_note(connection, "state", eta.describe_state(phase))
         if phase == GRAPHS:
             table.check_edges()
             table.apply_graphs()
@@ -115,7 +115,7 @@ def load(folder: str | Path) -> Study:
         plan = StudyPlan.build(StudyConfig.from_dict(request["config"], str(folder)), facts)
         table = TaskTable(plan, connection)
         table.choose_rates()
-        return table.study()
+        return table.build_study()
     finally:
         connection.close()
 

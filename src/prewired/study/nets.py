@@ -35,7 +35,7 @@ def is_reference(net: Net) -> bool:
     return net.family in (DENSE, DENSE_NARROW)
 
 
-def graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
+def list_graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
     """The graph seeds of a net; the single seed None where nothing in the net's graphs is random."""
     if is_reference(net):
         return [None]
@@ -43,11 +43,11 @@ def graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
     return list(range(config.graph_seeds)) if random else [None]
 
 
-def room(sizes: Sequence[int]) -> int:
+def count_dense_edges(sizes: Sequence[int]) -> int:
     """The number of edges that all sparse layers would have if they were dense.
 
     Example:
-        >>> room([64, 32, 32, 10])
+        >>> count_dense_edges([64, 32, 32, 10])
         3072
     """
     return sum(a * b for a, b in pairwise(sizes[:-1]))
@@ -60,14 +60,14 @@ def list_densities(config: StudyConfig, sizes: Sequence[int]) -> tuple[float, ..
         >>> list_densities(StudyConfig("digits", ["biregular"], edges=[512]), (64, 32, 32, 10))
         (0.16666666666666666,)
     """
-    return tuple(n / room(sizes) for n in config.edges) if config.edges else config.densities
+    return tuple(n / count_dense_edges(sizes) for n in config.edges) if config.edges else config.densities
 
 
-def layer_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
+def compute_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
     """Inputs per output of each sparse layer.
 
     Example:
-        >>> layer_fan_ins(0.1, (784, 1000, 500, 10))
+        >>> compute_fan_ins(0.1, (784, 1000, 500, 10))
         [78, 100]
     """
     return fan_ins(layer_shapes(sizes[:-1]), density, budget)
@@ -81,7 +81,7 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
     """
     first: dict[tuple[int, ...], float] = {}
     for density in () if config.edges else config.densities:
-        counts = tuple(layer_fan_ins(density, sizes, config.budget))
+        counts = tuple(compute_fan_ins(density, sizes, config.budget))
         if counts in first:
             raise ValueError(
                 f"expected densities that differ in some layer, got {first[counts]:g} and {density:g}, both with "
@@ -103,7 +103,7 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
         densities = list_densities(config, sizes[data])
         nets.append(Net(data, DENSE, "", "fan_in", None, sizes[data]))
         for density in densities:
-            narrow = dense_sizes(sizes[data], request_edges(config, density, sizes[data]))
+            narrow = compute_dense_sizes(sizes[data], count_edges(config, density, sizes[data]))
             nets.append(Net(data, DENSE_NARROW, "", "fan_in", density, narrow))
         for density in densities:
             for control, init in variants:
@@ -111,15 +111,15 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
     return nets
 
 
-def request_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
+def count_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
     """The number of edges that a study asks of all sparse layers at a density."""
     if config.edges:
-        return round(density * room(sizes))
-    each = layer_fan_ins(density, sizes, config.budget)
+        return round(density * count_dense_edges(sizes))
+    each = compute_fan_ins(density, sizes, config.budget)
     return sum(fan_in * n_out for fan_in, n_out in zip(each, sizes[1:-1], strict=True))
 
 
-def dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:
+def compute_dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:
     """Units per layer of the dense net with at most as many parameters as a sparse net.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .config import StudyConfig
-from .nets import Net, check_densities, dense_sizes, graph_seeds, is_reference, list_densities, list_nets
+from .nets import Net, check_densities, compute_dense_sizes, is_reference, list_densities, list_graph_seeds, list_nets
 from .statistics import DENSE_NARROW
 from .tasks import (
     GRAPHS,
@@ -16,11 +16,11 @@ from .tasks import (
     GraphTask,
     Task,
     TrainingTask,
-    graph_key,
+    build_graph_key,
+    build_run_key,
     list_graph_tasks,
     list_runs,
     list_tuning_tasks,
-    run_key,
 )
 
 
@@ -83,7 +83,7 @@ class StudyPlan:
         densities = {name: list_densities(config, units) for name, units in sizes.items()}
         nets = tuple(list_nets(config, sizes))
         graph_tasks = tuple(list_graph_tasks(config, nets))
-        keys: dict[Task, str] = {task: graph_key(task, config) for task in graph_tasks}
+        keys: dict[Task, str] = {task: build_graph_key(task, config) for task in graph_tasks}
         return cls(config, facts, sizes, densities, nets, graph_tasks, keys=keys)._with_trainings()
 
     @property
@@ -101,7 +101,7 @@ class StudyPlan:
         """Whether every net has its learning rate."""
         return not self.config.learning_rates or all(net in self.rates for net in self.nets)
 
-    def tasks(self, phase: str) -> dict[str, Task]:
+    def list_tasks(self, phase: str) -> dict[str, Task]:
         """Key -> task of a phase, in order; where two tasks have the same key, the first task."""
         tasks = self.graph_tasks if phase == GRAPHS else self.tuning_tasks if phase == RATES else self.runs
         first: dict[str, Task] = {}
@@ -109,7 +109,7 @@ class StudyPlan:
             first.setdefault(self.keys[task], task)
         return first
 
-    def graph_key(self, net: Net, graph_seed: int | None) -> str:
+    def find_graph_key(self, net: Net, graph_seed: int | None) -> str:
         """The key of a net's graphs, which nets with other initial weights share."""
         return self.keys[GraphTask(replace(net, init="fan_in"), graph_seed)]
 
@@ -122,8 +122,8 @@ class StudyPlan:
         nets = {net: self._resize(net, results) for net in self.all_nets}
         impossible = {}
         for net in self.all_nets:
-            for seed in graph_seeds(net, self.config) if not is_reference(net) else ():
-                result = results.get(self.graph_key(net, seed), {})
+            for seed in list_graph_seeds(net, self.config) if not is_reference(net) else ():
+                result = results.get(self.find_graph_key(net, seed), {})
                 if "impossible" in result:
                     impossible[net] = result["impossible"]
         if all(net == size for net, size in nets.items()) and impossible == self.impossible:
@@ -140,10 +140,12 @@ class StudyPlan:
             return net
         # Any family will do: all graphs of a density have equally many edges.
         sparse = replace(net, family=self.config.families[0], sizes=self.sizes[net.data])
-        result = results.get(self.graph_key(sparse, graph_seeds(sparse, self.config)[0]), {})
+        result = results.get(self.find_graph_key(sparse, list_graph_seeds(sparse, self.config)[0]), {})
         if "layers" not in result:
             return net
-        return replace(net, sizes=dense_sizes(sparse.sizes, sum(layer["n_edges"] for layer in result["layers"])))
+        return replace(
+            net, sizes=compute_dense_sizes(sparse.sizes, sum(layer["n_edges"] for layer in result["layers"]))
+        )
 
     def _with_trainings(self) -> StudyPlan:
         """The plan with its trainings listed anew; keys of tasks that it already had are not computed again."""
@@ -154,5 +156,5 @@ class StudyPlan:
         keys = dict(self.keys)
         for task in (*tuning_tasks, *runs):
             if task not in keys:
-                keys[task] = run_key(task, config, self.facts)
+                keys[task] = build_run_key(task, config, self.facts)
         return replace(self, tuning_tasks=tuning_tasks, runs=runs, keys=keys)

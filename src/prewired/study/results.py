@@ -11,7 +11,7 @@ from typing import Any
 from ..training.run import Run
 from .config import StudyConfig
 from .nets import Net
-from .running.database import canonical_json
+from .running.database import to_canonical_json
 from .running.step_timing import StepTiming
 from .statistics import Row, mean_and_sd
 from .tasks import Facts, GraphTask, TrainingTask
@@ -47,7 +47,7 @@ class Study:
     def digest(self) -> str:
         """SHA-256 over the runs and their scores, without seconds: the same study has the same digest."""
         runs = sorted(
-            canonical_json(
+            to_canonical_json(
                 (
                     self.facts[row.data].source,
                     *(row.label, row.density, row.graph_seed, row.train_seed, row.sizes, row.digests),
@@ -89,7 +89,7 @@ def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]])
     Raises:
         RuntimeError: if all trainings failed.
     """
-    scores = {rate: mean_and_sd(map(_chosen_score, results))[0] for rate, results in sorted(payloads.items())}
+    scores = {rate: mean_and_sd(map(_read_chosen_score, results))[0] for rate, results in sorted(payloads.items())}
     finite = {rate: score for rate, score in scores.items() if not math.isnan(score)}
     if not finite:
         raise RuntimeError(
@@ -150,7 +150,7 @@ def check_equal_edges(measured: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -
             )
 
 
-def _chosen_score(payload: Mapping[str, Any]) -> float:
+def _read_chosen_score(payload: Mapping[str, Any]) -> float:
     return math.nan if "failed" in payload else Run.from_dict(_restore_nan(payload["run"])).chosen_score
 
 

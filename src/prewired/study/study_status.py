@@ -93,8 +93,8 @@ def status(folder: str | Path) -> Status:
         connection.close()
     phases = (GRAPHS, RATES) if trouble else (GRAPHS, RATES, RUNS)
     counts = {phase: table.count(phase) for phase in phases}
-    payloads = [payload for phase in phases for payload in table.payloads(phase)]
-    finished = sorted(_times(payloads, "finished"))
+    payloads = [payload for phase in phases for payload in table.list_payloads(phase)]
+    finished = sorted(_read_times(payloads, "finished"))
     last_sign = datetime.fromisoformat(max(request["when"], note.get("when", "")))
     now = datetime.now(UTC)
     state, left = STOPPED, note.get("left")
@@ -107,14 +107,14 @@ def status(folder: str | Path) -> Status:
         state,
         config,
         counts,
-        failed=sum("failed" in payload for payload in table.payloads(RUNS)) if RUNS in phases else 0,
+        failed=sum("failed" in payload for payload in table.list_payloads(RUNS)) if RUNS in phases else 0,
         impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
-        began=min([datetime.fromisoformat(request["when"]), *_times(payloads, "started")]),
+        began=min([datetime.fromisoformat(request["when"]), *_read_times(payloads, "started")]),
         last=finished[-1] if finished else None,
         left=left,
         host=note.get("host", ""),
         process=note.get("process"),
-        command=_command(note),
+        command=_rebuild_command(note),
         trouble=trouble,
     )
 
@@ -137,9 +137,9 @@ def describe_status(status: Status) -> list[str]:
             lines.append(f"{phase}: {done} of {total}{failed}")
     lines += [f"left out: {reason}" for reason in status.impossible]
     if status.began is not None:
-        last = f", last result {_local_time(status.last)}" if status.last else ", no result so far"
-        lines.append(f"begun {_local_time(status.began)}{last}")
-    left = "an unknown time" if status.left is None else f"about {_duration(status.left)}"
+        last = f", last result {_format_time(status.last)}" if status.last else ", no result so far"
+        lines.append(f"begun {_format_time(status.began)}{last}")
+    left = "an unknown time" if status.left is None else f"about {_format_duration(status.left)}"
     if status.state == RUNNING:
         lines.append(f"runs on {status.host or 'a machine unknown'}, {left} left")
     if status.state == STOPPED:
@@ -185,7 +185,7 @@ def _is_alive(process: int, last_sign: datetime) -> bool:
     return state not in "ZX" and begun < last_sign.timestamp() + _START
 
 
-def _command(note: Mapping[str, Any]) -> str:
+def _rebuild_command(note: Mapping[str, Any]) -> str:
     words = note.get("command") or ["-c"]
     if "-c" in words[:2]:
         return ""
@@ -208,19 +208,19 @@ def _describe_config(config: StudyConfig) -> str:
     return "; ".join([*parts, f"graph seeds {config.graph_seeds}", f"training seeds {config.train_seeds}"])
 
 
-def _times(payloads: Sequence[Mapping[str, Any]], name: str) -> list[datetime]:
+def _read_times(payloads: Sequence[Mapping[str, Any]], name: str) -> list[datetime]:
     return [datetime.fromisoformat(payload[name]) for payload in payloads]
 
 
-def _local_time(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """A duration in words.
 
     Example:
-        >>> _duration(40), _duration(600), _duration(9000), _duration(200_000)
+        >>> _format_duration(40), _format_duration(600), _format_duration(9000), _format_duration(200_000)
         ('40 s', '10 min', '2.5 h', '2.3 days')
     """
     for most, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):

@@ -31,22 +31,22 @@ REPORT_FILES = (
 Connection = sqlite3.Connection
 
 
-def canonical_json(value: object) -> str:
+def to_canonical_json(value: object) -> str:
     """JSON with sorted keys and no spaces, strict: a number that is not finite becomes null.
 
     Example:
-        >>> canonical_json({"b": float("nan"), "a": (1, 2.5)})
+        >>> to_canonical_json({"b": float("nan"), "a": (1, 2.5)})
         '{"a":[1,2.5],"b":null}'
     """
-    return json.dumps(finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(replace_non_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def finite(value: Any) -> Any:
+def replace_non_finite(value: Any) -> Any:
     """A nest of dicts, lists and numbers with None for each number that is not finite."""
     if isinstance(value, Mapping):
-        return {str(name): finite(item) for name, item in value.items()}
+        return {str(name): replace_non_finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -116,7 +116,7 @@ def _explain_errors(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def path_of(connection: Connection) -> str:
+def find_path(connection: Connection) -> str:
     """The file of a store."""
     return connection.execute("PRAGMA database_list").fetchone()[2]
 
@@ -163,10 +163,10 @@ def add_result(connection: Connection, key: str, payload: Mapping[str, Any], tab
         ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         connection.execute(
             f"INSERT INTO {_check_table(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (key, json.dumps(finite(payload), allow_nan=False), payload["finished"]),
+            (key, json.dumps(replace_non_finite(payload), allow_nan=False), payload["finished"]),
         )
 
 
@@ -176,7 +176,7 @@ def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[
     Raises:
         ValueError: when the file is damaged.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         if not _has_table(connection, _check_table(table)):
             return {}
         rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
@@ -190,8 +190,8 @@ def write_note(connection: Connection, name: str, value: object) -> None:
         ValueError: when the file is damaged.
         OSError: when it cannot be written.
     """
-    with _explain_errors(path_of(connection)):
-        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(finite(value))))
+    with _explain_errors(find_path(connection)):
+        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(replace_non_finite(value))))
 
 
 def read_note(connection: Connection, name: str) -> Any:
@@ -200,7 +200,7 @@ def read_note(connection: Connection, name: str) -> Any:
     Raises:
         ValueError: when the file is damaged.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         if not _has_table(connection, "notes"):
             return None
         row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
@@ -218,7 +218,7 @@ def _check_table(table: str) -> str:
     return table
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """The versions on which results depend; they are stored with each result."""
     installed = {name: metadata.version(name) for name in ("torch", "numpy")}
     return {"python": platform.python_version(), **installed, "prewired": __version__}

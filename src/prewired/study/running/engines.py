@@ -59,7 +59,7 @@ def processes(
         plan: the study.
         tasks: in the order in which they are handed out.
         on_epoch: as in `inline`.
-        workers: processes, >= 1; see `default_workers`.
+        workers: processes, >= 1; see `count_processors`.
         threads: of torch and of the linear algebra, in each.
 
     Yields:
@@ -79,7 +79,7 @@ def processes(
     try:
         while (waiting or busy) and len(given_up) < ATTEMPTS:
             while waiting and len(busy) < workers:
-                link = _free(team, busy) or _start(team, plan, threads)
+                link = _find_free_worker(team, busy) or _start_worker(team, plan, threads)
                 busy[link] = waiting.popleft()
                 with suppress(OSError):  # dead already: its end of the pipe says so in the next round
                     link.send(busy[link])
@@ -102,7 +102,7 @@ def processes(
                         waiting.append(task)
                     else:
                         given_up.append(
-                            f"{task}: its process died {ATTEMPTS} times, the last time {_death_cause(code)}"
+                            f"{task}: its process died {ATTEMPTS} times, the last time {_describe_death(code)}"
                         )
         if given_up:
             raise RuntimeError("; ".join([*given_up, STORED]))
@@ -113,18 +113,18 @@ def processes(
             _dismiss(team, link)
 
 
-def default_workers() -> int:
+def count_processors() -> int:
     """The number of processors that this process may use: its affinity, or the limit of its control group if lower.
 
     Example:
-        >>> 1 <= default_workers() <= (os.cpu_count() or 1)
+        >>> 1 <= count_processors() <= (os.cpu_count() or 1)
         True
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(processors, int(_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), processors))))
+    return max(1, min(processors, int(_read_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), processors))))
 
 
-def _quota(own: Path, root: Path, most: float) -> float:
+def _read_quota(own: Path, root: Path, most: float) -> float:
     """Processors that the control groups (version 2) allow a process, at most `most`."""
     lines = own.read_text().splitlines() if own.exists() else []
     for path in [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]:
@@ -142,11 +142,11 @@ def _receive(link: Connection) -> tuple[str, Any]:
         return "died", None
 
 
-def _death_cause(code: int) -> str:
+def _describe_death(code: int) -> str:
     return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
 
-def _free(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> Connection | None:
+def _find_free_worker(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> Connection | None:
     """The pipe to a worker without a task, None if there is none; workers that died without a task are removed."""
     for link in [link for link in team if link not in busy]:
         if team[link].is_alive():
@@ -163,7 +163,7 @@ def _dismiss(team: dict[Connection, BaseProcess], link: Connection) -> int:
     return process.exitcode or 0
 
 
-def _start(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
+def _start_worker(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, plan.config, plan.sources, threads), daemon=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import StudyConfig
-from ..nets import is_reference, room
+from ..nets import count_dense_edges, is_reference
 from ..tasks import PHASES, GraphTask, Task
 from .engines import OnEpoch
 from .task_table import TaskTable
@@ -52,7 +52,7 @@ class Eta:
     def __init__(self, table: TaskTable, progress: Progress | None) -> None:
         self._table, self._config, self._progress = table, table.plan.config, progress
         self._counts = {phase: table.count(phase) for phase in PHASES}
-        self._todo = sum(estimate_work(task, self._config) for phase in PHASES for task in table.missing(phase))
+        self._todo = sum(estimate_work(task, self._config) for phase in PHASES for task in table.list_missing(phase))
         self._start, self._done = time.monotonic(), 0.0
         self._under_way: dict[Task, float] = {}
 
@@ -61,7 +61,7 @@ class Eta:
         self._counts[phase] = self._table.count(phase)  # the results of the phase before may have changed its tasks
 
         def on_epoch(task: Task, epoch: int) -> None:
-            self._under_way[task] = estimate_work(task, self._config) * epoch / n_epochs(task, self._config)
+            self._under_way[task] = estimate_work(task, self._config) * epoch / count_epochs(task, self._config)
             self._report(phase, task, epoch, None)
 
         return on_epoch
@@ -72,19 +72,19 @@ class Eta:
         self._done += estimate_work(task, self._config)
         done, total = self._counts[phase]
         self._counts[phase] = done + 1, total
-        self._report(phase, task, n_epochs(task, self._config), payload)
+        self._report(phase, task, count_epochs(task, self._config), payload)
 
     def report_timing(self, done: int, total: int) -> None:
         """Report the timing of training steps: turns done, turns in all."""
         if self._progress is not None:
             self._progress(Step(TIMING, None, 0, done, total, None))
 
-    def state(self, phase: str) -> dict[str, Any]:
+    def describe_state(self, phase: str) -> dict[str, Any]:
         """The note from which `prewired status` describes a study that is running."""
         return {
             "phase": phase,
             "counts": self._counts,
-            "left": self._left(),
+            "left": self._estimate_seconds_left(),
             "process": os.getpid(),
             "host": platform.node(),
             "command": sys.orig_argv,
@@ -92,17 +92,17 @@ class Eta:
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
-    def _left(self) -> float | None:
+    def _estimate_seconds_left(self) -> float | None:
         done = self._done + sum(self._under_way.values())
         return (time.monotonic() - self._start) * (self._todo - done) / done if done else None
 
     def _report(self, phase: str, task: Task, epoch: int, payload: Mapping[str, Any] | None) -> None:
         if self._progress is not None:
             done, total = self._counts[phase]
-            self._progress(Step(phase, task, epoch, done, total, self._left(), payload))
+            self._progress(Step(phase, task, epoch, done, total, self._estimate_seconds_left(), payload))
 
 
-def n_epochs(task: Task, config: StudyConfig) -> int:
+def count_epochs(task: Task, config: StudyConfig) -> int:
     """The number of epochs of a task, at least 1."""
     if isinstance(task, GraphTask):
         return 1
@@ -115,6 +115,8 @@ def estimate_work(task: Task, config: StudyConfig) -> float:
         return _PER_GRAPH
     sizes = task.net.sizes
     dense = sum(a * b for a, b in pairwise(sizes))
-    weights = dense if is_reference(task.net) else (task.net.density or 1) * room(sizes) + sizes[-1] * sizes[-2]
+    weights = (
+        dense if is_reference(task.net) else (task.net.density or 1) * count_dense_edges(sizes) + sizes[-1] * sizes[-2]
+    )
     rows = config.train_rows or _TYPICAL_ROWS
-    return n_epochs(task, config) * rows * (_PER_ROW + _PER_ROW_AND_WEIGHT * weights)
+    return count_epochs(task, config) * rows * (_PER_ROW + _PER_ROW_AND_WEIGHT * weights)

@@ -73,7 +73,7 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
         result = _train(task, config, load(task.net.data), on_epoch)
     return {
         **result,
-        "versions": database.versions(),
+        "versions": database.list_versions(),
         "started": started.isoformat(timespec="milliseconds"),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
@@ -126,7 +126,7 @@ def describe_machine() -> str:
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def module_bytes(module: torch.nn.Module) -> int:
+def count_bytes(module: torch.nn.Module) -> int:
     """Bytes of a module: weights, biases and the index arrays in its buffers."""
     tensors = [*module.parameters(), *module.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
@@ -139,7 +139,7 @@ def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:
         if not config.skip_impossible:
             raise
         return {"impossible": str(error)}
-    layers = [{**_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
+    layers = [{**_describe_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
     return {"layers": layers, "network": metrics.measure_network(topologies, RECORDED_NETWORK_METRICS)}
 
 
@@ -154,9 +154,9 @@ def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch:
     start: Mapping[str, Any] = {} if task.tuning else measure_signals(net, loaded)
     training = config.training(seed, task.learning_rate, tuning=task.tuning)
     about = {
-        "layers": [_layer(t) for t in topologies],
+        "layers": [_describe_layer(t) for t in topologies],
         "n_parameters": count_parameters(net),
-        "bytes": module_bytes(net),
+        "bytes": count_bytes(net),
         "machine": describe_machine(),
         "start": start,
     }
@@ -167,7 +167,7 @@ def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch:
     return {**about, "run": run.to_dict()}
 
 
-def _layer(topology: Topology) -> dict[str, Any]:
+def _describe_layer(topology: Topology) -> dict[str, Any]:
     return {
         "digest": topology.digest,
         "recipe": topology.recipe.to_json() if topology.recipe else None,

@@ -22,7 +22,7 @@ from ..plan import StudyPlan
 from ..tasks import RUN_VERSION, Task, TrainingTask
 from .engines import ATTEMPTS, STORED, OnEpoch, Result
 from .perform import perform
-from .worker import make_loader, portable_error
+from .worker import make_loader, make_portable
 
 PER_PROCESSOR = 3  # tasks that are sent ahead, so that no worker waits for its next one
 _PATIENCE = 5.0  # seconds between two looks at how large the cluster is by now
@@ -60,7 +60,7 @@ def cluster(
         >>> from functools import partial
         >>> engine = partial(cluster, address="auto")  # for run(config, folder, engine=engine)
     """
-    ray = _ray(address)
+    ray = _import_ray(address)
     connected = not ray.is_initialized()
     if connected:
         _connect(ray, address)
@@ -68,20 +68,20 @@ def cluster(
     sent: dict[Any, Task] = {}
     try:
         _check_processors(ray, threads)
-        remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(_node_function())
+        remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(_make_node_function())
         load = make_loader(plan.config, plan.sources)
-        arrays = {name: ray.put(_to_arrays(load(name))) for name in _data_names(tasks)}
+        arrays = {name: ray.put(_to_arrays(load(name))) for name in _list_data_sets(tasks)}
         while (waiting or sent) and len(given_up) < ATTEMPTS:
             processors = ray.cluster_resources().get("CPU", 1)
             while waiting and len(sent) < max(1, PER_PROCESSOR * processors // threads):
                 task = waiting.popleft()
-                sent[remote.remote(pickle.dumps((task, plan.config)), arrays, threads, _version())] = task
+                sent[remote.remote(pickle.dumps((task, plan.config)), arrays, threads, _describe_version())] = task
             for done in ray.wait(list(sent), timeout=_PATIENCE)[0]:
                 task = sent.pop(done)
                 try:
                     kind, value = ray.get(done)
                 except ray.exceptions.RayError as error:
-                    given_up.append(f"{task}: its worker died more than {ATTEMPTS} times ({_first_line(error)})")
+                    given_up.append(f"{task}: its worker died more than {ATTEMPTS} times ({_read_first_line(error)})")
                     continue
                 if kind == "error":
                     raise value
@@ -104,10 +104,10 @@ def perform_on_node(pickled: bytes, arrays: Mapping[str, Any], threads: int) -> 
     try:
         return "done", perform(task, config, lambda name: _fetch_data(arrays[name]), lambda epoch: None)
     except Exception as error:
-        return "error", portable_error(error, task)
+        return "error", make_portable(error, task)
 
 
-def _node_function() -> Callable[..., tuple[str, Any]]:
+def _make_node_function() -> Callable[..., tuple[str, Any]]:
     """The function that Ray copies to the nodes by value, so that a node without prewired can say so."""
 
     def run(pickled: bytes, arrays: Mapping[str, Any], threads: int, expected: str) -> tuple[str, Any]:
@@ -115,9 +115,9 @@ def _node_function() -> Callable[..., tuple[str, Any]]:
 
         perform_on_node = None
         try:
-            from .ray_engine import _version, perform_on_node
+            from .ray_engine import _describe_version, perform_on_node
 
-            version = _version()
+            version = _describe_version()
         except ImportError as error:
             version = f"none ({error})"
         if perform_on_node is not None and version == expected:
@@ -128,11 +128,11 @@ def _node_function() -> Callable[..., tuple[str, Any]]:
     return run
 
 
-def _version() -> str:
+def _describe_version() -> str:
     return f"prewired {__version__}, results of version {RUN_VERSION}"
 
 
-def _ray(address: str) -> Any:
+def _import_ray(address: str) -> Any:
     if address == "local":
         for name, value in _ALONE.items():
             os.environ.setdefault(name, value)
@@ -152,8 +152,8 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(**quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
-            f"expected a Ray cluster at the address {address}, got {_first_line(error)}; start one with `ray start "
-            '--head`, give the host:port that it prints, or "local"'
+            f"expected a Ray cluster at the address {address}, got {_read_first_line(error)}; start one with "
+            '`ray start --head`, give the host:port that it prints, or "local"'
         ) from error
 
 
@@ -170,7 +170,7 @@ def _check_processors(ray: Any, threads: int) -> None:
         raise ValueError(f"expected threads of 1 to {most:g}, the processors of the largest node, got {threads}")
 
 
-def _data_names(tasks: Sequence[Task]) -> list[str]:
+def _list_data_sets(tasks: Sequence[Task]) -> list[str]:
     return list(dict.fromkeys(task.net.data for task in tasks if isinstance(task, TrainingTask)))
 
 
@@ -192,5 +192,5 @@ def _fetch_data(reference: Any) -> Data:
     return Data(**{**values, **tensors})
 
 
-def _first_line(error: Exception) -> str:
+def _read_first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

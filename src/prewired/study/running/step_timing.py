@@ -22,7 +22,7 @@ from ...training import data
 from ...training.evaluation import loss_of
 from ...training.loop import optimizer_of
 from ..config import StudyConfig, parse_families
-from ..nets import Net, graph_seeds, is_reference
+from ..nets import Net, is_reference, list_graph_seeds
 from ..plan import StudyPlan
 from ..statistics import DENSE
 from ..wiring import wire_net
@@ -83,25 +83,27 @@ def update_timings(
         plan, load, progress: as in `time_steps`.
     """
     note = database.read_note(connection, "timings") or {}
-    if note.get("key") != timing_key(plan) or note.get("where") != _where():
+    if note.get("key") != build_timing_key(plan) or note.get("where") != _describe_place():
         timings = [asdict(timing) for timing in time_steps(plan, load, progress=progress)]
-        database.write_note(connection, "timings", {"key": timing_key(plan), "where": _where(), "timings": timings})
+        database.write_note(
+            connection, "timings", {"key": build_timing_key(plan), "where": _describe_place(), "timings": timings}
+        )
     return read_timings(connection, plan)
 
 
 def read_timings(connection: database.Connection, plan: StudyPlan) -> tuple[StepTiming, ...]:
     """The stored timings of the nets of a study, taken on any machine; () if there are none."""
     note = database.read_note(connection, "timings") or {}
-    if note.get("key") != timing_key(plan):
+    if note.get("key") != build_timing_key(plan):
         return ()
     return tuple(StepTiming.from_dict(values) for values in note["timings"])
 
 
-def timing_key(plan: StudyPlan) -> str:
+def build_timing_key(plan: StudyPlan) -> str:
     """What timings depend on, besides the machine: with more seeds or epochs a study is not timed again."""
     nets = [asdict(net) for net in plan.nets if _is_timed(net)]
     fields = {name: getattr(plan.config, name) for name in ("batch_size", "optimizer", "train_rows", "edges", "budget")}
-    return database.canonical_json({"version": TIMING_VERSION, "nets": nets, **fields})
+    return database.to_canonical_json({"version": TIMING_VERSION, "nets": nets, **fields})
 
 
 def time_steps(
@@ -152,7 +154,7 @@ def time_steps(
             steppers, rounds=rounds, turn_seconds=STEP_TURN_SECONDS, most_calls=steps, after_round=after
         )
         timings += [
-            _timing(name, density, what, module, seconds[what], config, loaded) for what, module in modules.items()
+            _make_timing(name, density, what, module, seconds[what], config, loaded) for what, module in modules.items()
         ]
         timings += [
             StepTiming(name, density, what, _NO_MS, torch.get_num_threads(), 0, describe_machine(), "", 0, problem)
@@ -161,14 +163,14 @@ def time_steps(
     return timings
 
 
-def carrier(families: Sequence[str]) -> str:
+def choose_carrier(families: Sequence[str]) -> str:
     """The family whose graph the comparators carry: random biregular, else the first random one, else the first.
 
     Args:
         families: at least one, as the study names them.
 
     Example:
-        >>> carrier(["rotating", "erdos_renyi", "biregular"]), carrier(["rotating", "erdos_renyi"])
+        >>> choose_carrier(["rotating", "erdos_renyi", "biregular"]), choose_carrier(["rotating", "erdos_renyi"])
         ('biregular', 'erdos_renyi')
     """
     if USUAL in families:
@@ -186,7 +188,7 @@ def _build_modules(
     families = [net.family for net in nets if not is_reference(net)]
     for name in COMPARATORS if families else ():
         try:
-            module = replace_layers(name, modules[carrier(families)], config.batch_size)
+            module = replace_layers(name, modules[choose_carrier(families)], config.batch_size)
             _make_step(module, config, loaded)()
             modules[name] = module
         except (ValueError, RuntimeError) as error:  # PyTorch lacks its sparse products on some platforms
@@ -197,7 +199,7 @@ def _build_modules(
 def _build_module(config: StudyConfig, net: Net) -> nn.Sequential:
     if is_reference(net):
         return mlp(list(net.sizes), family="dense", init_seed=0)
-    topologies = wire_net(config, net, graph_seeds(net, config)[0])
+    topologies = wire_net(config, net, list_graph_seeds(net, config)[0])
     return mlp(list(net.sizes), topologies=topologies, init_seed=0)
 
 
@@ -220,7 +222,7 @@ def _make_step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Cal
     return step
 
 
-def _timing(
+def _make_timing(
     name: str,
     density: float,
     what: str,
@@ -249,5 +251,5 @@ def _is_timed(net: Net) -> bool:
     return not net.control and net.init == "fan_in"
 
 
-def _where() -> dict[str, Any]:
-    return {"machine": describe_machine(), "versions": database.versions()}
+def _describe_place() -> dict[str, Any]:
+    return {"machine": describe_machine(), "versions": database.list_versions()}

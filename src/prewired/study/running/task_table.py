@@ -35,19 +35,19 @@ class TaskTable:
         self.rate_choices: dict[Net, RateChoice] = {}
         self.apply_graphs()
 
-    def missing(self, phase: str) -> list[Task]:
+    def list_missing(self, phase: str) -> list[Task]:
         """The tasks of a phase that have no result yet."""
-        results = self._results(phase)
-        return [task for key, task in self.plan.tasks(phase).items() if key not in results]
+        results = self._select_results(phase)
+        return [task for key, task in self.plan.list_tasks(phase).items() if key not in results]
 
-    def payloads(self, phase: str) -> list[Mapping[str, Any]]:
+    def list_payloads(self, phase: str) -> list[Mapping[str, Any]]:
         """The results of a phase, in the order of its tasks."""
-        results = self._results(phase)
-        return [results[key] for key in self.plan.tasks(phase) if key in results]
+        results = self._select_results(phase)
+        return [results[key] for key in self.plan.list_tasks(phase) if key in results]
 
     def count(self, phase: str) -> tuple[int, int]:
         """(results in the store, tasks in all) of a phase."""
-        tasks, results = self.plan.tasks(phase), self._results(phase)
+        tasks, results = self.plan.list_tasks(phase), self._select_results(phase)
         return sum(key in results for key in tasks), len(tasks)
 
     def add(self, task: Task, payload: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class TaskTable:
 
     def apply_graphs(self) -> None:
         """Put what is known of the graphs into the plan: sizes of narrow dense nets, and impossible nets."""
-        with _foreign_rows_named(self._connection):
+        with _explain_foreign_rows(self._connection):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
@@ -68,7 +68,7 @@ class TaskTable:
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with _foreign_rows_named(self._connection):
+        with _explain_foreign_rows(self._connection):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
@@ -88,8 +88,8 @@ class TaskTable:
         Raises:
             ValueError: if two differ.
         """
-        with _foreign_rows_named(self._connection):
-            check_equal_edges([(task, payload) for task, payload in self._graph_results() if "layers" in payload])
+        with _explain_foreign_rows(self._connection):
+            check_equal_edges([(task, payload) for task, payload in self._list_graph_results() if "layers" in payload])
 
     def store_request(self) -> None:
         """Store the config and the facts, so that the study can be reported without the data."""
@@ -98,16 +98,16 @@ class TaskTable:
         request = {"config": self.plan.config.to_dict(), "facts": facts, "when": when}
         database.write_note(self._connection, "asked", request)
 
-    def study(self) -> Study:
+    def build_study(self) -> Study:
         """The finished runs, in the order of the plan.
 
         Raises:
             ValueError: if the store holds a row that is no result of a study.
         """
-        with _foreign_rows_named(self._connection):
-            return self._study()
+        with _explain_foreign_rows(self._connection):
+            return self._collect_study()
 
-    def _study(self) -> Study:
+    def _collect_study(self) -> Study:
         plan, rows, failed = self.plan, [], []
         for task in plan.runs if plan.rates_are_chosen else ():
             payload = self._runs.get(plan.keys[task])
@@ -116,7 +116,7 @@ class TaskTable:
             if "failed" in payload:
                 failed.append(f"{task}: {payload['failed']}")
                 continue
-            graphs = None if is_reference(task.net) else self._graphs[plan.graph_key(task.net, task.graph_seed)]
+            graphs = None if is_reference(task.net) else self._graphs[plan.find_graph_key(task.net, task.graph_seed)]
             rows.append(make_row(task, payload, graphs))
         return Study(
             config=plan.config,
@@ -126,40 +126,40 @@ class TaskTable:
             failed=tuple(failed),
             rate_choices=tuple(self.rate_choices.values()),
             impossible=tuple(dict.fromkeys(plan.impossible.values())),
-            recipes=self._recipes({digest for row in rows for digest in row.digests}),
+            recipes=self._collect_recipes({digest for row in rows for digest in row.digests}),
             timings=step_timing.read_timings(self._connection, plan),
         )
 
-    def _recipes(self, digests: set[str]) -> dict[str, str]:
+    def _collect_recipes(self, digests: set[str]) -> dict[str, str]:
         """Digest -> recipe; of a graph that two families generate, the recipe of the first family."""
-        payloads = [payload for _, payload in self._graph_results()]
+        payloads = [payload for _, payload in self._list_graph_results()]
         layers = [layer for payload in reversed(payloads) for layer in payload.get("layers", ())]
         return {layer["digest"]: layer["recipe"] for layer in layers if layer["digest"] in digests and layer["recipe"]}
 
-    def _graph_results(self) -> list[tuple[GraphTask, Mapping[str, Any]]]:
+    def _list_graph_results(self) -> list[tuple[GraphTask, Mapping[str, Any]]]:
         """Every graph task with its result, {} where there is none yet."""
         return [(task, self._graphs.get(self.plan.keys[task], {})) for task in self.plan.graph_tasks]
 
-    def _results(self, phase: str) -> dict[str, Any]:
+    def _select_results(self, phase: str) -> dict[str, Any]:
         if phase != GRAPHS:
             return self._runs
         if self.plan.config.skip_impossible:
             return self._graphs
         return {key: payload for key, payload in self._graphs.items() if "impossible" not in payload}
 
-    def runs_line(self) -> str:
+    def describe_runs(self) -> str:
         """How many runs are stored, and how to go on, for who interrupts a study."""
         done, total = self.count(RUNS)
         return f"{done} of {total} runs are stored; run the same command again to go on"
 
 
 @contextmanager
-def _foreign_rows_named(connection: database.Connection) -> Iterator[None]:
+def _explain_foreign_rows(connection: database.Connection) -> Iterator[None]:
     """Turn the error of a row that is no result of a study into a ValueError with the file and the remedy."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
-            f"expected results of a study in {database.path_of(connection)}, got another row ({error!r}); "
+            f"expected results of a study in {database.find_path(connection)}, got another row ({error!r}); "
             "choose another folder, or move that file away and run again"
         ) from error

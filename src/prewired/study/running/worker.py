@@ -53,7 +53,7 @@ def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int)
         try:
             result = "done", perform(task, config, load, lambda epoch: send("epoch", epoch))
         except Exception as error:
-            result = "error", portable_error(error, task)
+            result = "error", make_portable(error, task)
         send(*result)
 
 
@@ -70,14 +70,14 @@ def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.D
     return load
 
 
-def portable_error(error: Exception, task: Task) -> Exception:
+def make_portable(error: Exception, task: Task) -> Exception:
     """An error that can be sent to another process: it names the task, and its note has the traceback.
 
     Example:
         >>> from prewired.study.nets import Net
         >>> from prewired.study.tasks import TrainingTask
         >>> task = TrainingTask(Net("digits", "dense", "", "fan_in", None, (64, 8, 10)), None, 0, 1e-3)
-        >>> portable_error(KeyError("x"), task)
+        >>> make_portable(KeyError("x"), task)
         RuntimeError("digits, dense, seed 0: KeyError: 'x'")
     """
     portable = (ValueError, RuntimeError, OSError, ImportError, MemoryError)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .cell_findings import pool_cells, reliability_of, study_cell, values
-from .equivalence import equivalent_means
+from .cell_findings import measure_reliability, pool_cells, read_metric, study_cell
+from .equivalence import compare_means
 from .findings import Analysis, CellFinding, Contrast, GeneralisationFinding, PooledFinding, Primary
-from .rank_correlations import holm
+from .rank_correlations import adjust_by_holm
 from .regression import leave_one_family_out
 from .study_rows import base_family, group_by
 
@@ -23,7 +23,7 @@ CONTROLS_FOR = ("fan_in_cv", "fan_out_cv", "dead_share", "normalized_product_spe
 REFERENCE = "biregular"
 
 
-def family_name(graph: Graph) -> str:
+def name_family(graph: Graph) -> str:
     """The family of a graph without its parameters: the rungs of one ladder are one cluster."""
     return base_family(graph.family)
 
@@ -35,7 +35,7 @@ def analyse(
     primary: str = PRIMARY_METRIC,
     margin: float = MARGIN,
     controls_for: Sequence[str] = CONTROLS_FOR,
-    cluster: Callable[[Graph], str] = family_name,
+    cluster: Callable[[Graph], str] = name_family,
     reference: str = REFERENCE,
     n_resamples: int = 2000,
 ) -> Analysis:
@@ -80,32 +80,32 @@ def analyse(
             [study_cell(cell, metric, controls_for, margin, cluster, population, n_resamples) for cell in own]
             for metric in metrics
         ]
-        cells += _adjusted([one.finding for of_metric in studied for one in of_metric])
+        cells += _adjust_p_values([one.finding for of_metric in studied for one in of_metric])
         over_cells = [pool_cells(setting, of_metric, cluster) for of_metric in studied]
-        holm_p = holm([finding.rho.p_value for finding in over_cells])
+        holm_p = adjust_by_holm([finding.rho.p_value for finding in over_cells])
         pooled += [replace(finding, holm_p=p) for finding, p in zip(over_cells, holm_p, strict=True)]
-        contrasts += _contrasts(own, margin, reference)
+        contrasts += _contrast_families(own, margin, reference)
     return Analysis(
         tuple(cells),
         tuple(pooled),
-        tuple(_generalisation(graphs, metrics, cluster)),
-        tuple(reliability_of(cell) for cell in group_by(graphs, lambda graph: graph.cell).values()),
+        tuple(_test_generalisation(graphs, metrics, cluster)),
+        tuple(measure_reliability(cell) for cell in group_by(graphs, lambda graph: graph.cell).values()),
         tuple(contrasts),
-        tuple(_primary(finding, cells) for finding in pooled if finding.metric == primary),
+        tuple(_summarise_primary(finding, cells) for finding in pooled if finding.metric == primary),
         margin,
         tuple(controls_for),
     )
 
 
-def _adjusted(findings: Sequence[CellFinding]) -> list[CellFinding]:
+def _adjust_p_values(findings: Sequence[CellFinding]) -> list[CellFinding]:
     """The findings of one setting, with their p-values adjusted over all of them."""
-    by_graph = holm([finding.correlation.p_value for finding in findings])
-    clustered = holm([finding.interval.p_value for finding in findings])
+    by_graph = adjust_by_holm([finding.correlation.p_value for finding in findings])
+    clustered = adjust_by_holm([finding.interval.p_value for finding in findings])
     pairs = zip(findings, by_graph, clustered, strict=True)
     return [replace(finding, holm_p=p, holm_p_clustered=q) for finding, p, q in pairs]
 
 
-def _generalisation(
+def _test_generalisation(
     graphs: Sequence[Graph], metrics: Sequence[str], cluster: Callable[[Graph], str]
 ) -> list[GeneralisationFinding]:
     result = []
@@ -113,12 +113,12 @@ def _generalisation(
         cell, families = group[0].cell, [cluster(graph) for graph in group]
         y, density = [graph.score for graph in group], [graph.cell.density for graph in group]
         for metric in metrics:
-            predicted = leave_one_family_out(y, density, values(group, metric), families)
+            predicted = leave_one_family_out(y, density, read_metric(group, metric), families)
             result.append(GeneralisationFinding(cell.data, cell.control, cell.init, metric, predicted))
     return result
 
 
-def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) -> list[Contrast]:
+def _contrast_families(cells: Sequence[Sequence[Graph]], margin: float, reference: str) -> list[Contrast]:
     """Every family of two graphs or more against the reference, in each cell."""
     result = []
     for graphs in cells:
@@ -126,14 +126,14 @@ def _contrasts(cells: Sequence[Sequence[Graph]], margin: float, reference: str) 
         scores = {group[0].family: [graph.score for graph in group] for group in by_family if len(group) > 1}
         base = reference if reference in scores else max(scores, key=lambda family: len(scores[family]), default="")
         for family in [family for family in scores if family != base]:
-            compared = equivalent_means(scores[family], scores[base], margin)
+            compared = compare_means(scores[family], scores[base], margin)
             sizes = len(scores[family]), len(scores[base])
             result.append(Contrast(graphs[0].cell, family, base, compared, *sizes, math.nan))
-    holm_p = holm([contrast.equivalence.p_zero for contrast in result])
+    holm_p = adjust_by_holm([contrast.equivalence.p_zero for contrast in result])
     return [replace(contrast, holm_p=p) for contrast, p in zip(result, holm_p, strict=True)]
 
 
-def _primary(pooled: PooledFinding, cells: Sequence[CellFinding]) -> Primary:
+def _summarise_primary(pooled: PooledFinding, cells: Sequence[CellFinding]) -> Primary:
     setting = pooled.metric, pooled.control, pooled.init
     mine = tuple(one for one in cells if (one.metric, one.cell.control, one.cell.init) == setting)
     verdicts = [finding.slope.verdict for finding in mine]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
-from .rank_correlations import Values, complete_cases, rounded
+from .rank_correlations import Values, round_values, select_complete_cases
 
 STRONGEST = 0.999  # a rho of 1 has no Fisher z; it counts as this
 FEWEST = 3  # families, of which an interval can say something
@@ -42,8 +42,9 @@ def bootstrap(
 ) -> Interval:
     """Spearman's rho, or the partial one, with an interval that holds for other families of the same kind.
 
-    The standard error of Fisher's z is the spread of `replicates`, `enlarged`; the interval is z plus and minus that
-    times Student's t with one degree of freedom less than there are families.
+    The standard error of Fisher's z is the spread of the samples that `draw_replicates` returns, corrected by
+    `compute_variance_correction`. The interval is z plus and minus the standard error times Student's t, with one
+    degree of freedom less than there are families.
 
     Args:
         x, y: n values each, of n graphs.
@@ -67,11 +68,11 @@ def bootstrap(
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Cameron, Gelbach and
         Miller, "Bootstrap-based improvements for inference with clustered errors", 2008 (few clusters).
     """
-    drawn = replicates(x, y, families, given, n_resamples=n_resamples, seed=seed)
-    return interval(*estimate(x, y, families, given), drawn, level=level)
+    drawn = draw_replicates(x, y, families, given, n_resamples=n_resamples, seed=seed)
+    return compute_interval(*estimate_correlation(x, y, families, given), drawn, level=level)
 
 
-def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float = 0.95) -> Interval:
+def compute_interval(value: float, n_families: int, drawn: np.ndarray, *, level: float = 0.95) -> Interval:
     """The interval around a value whose replicates are known; see `bootstrap`.
 
     Args:
@@ -81,7 +82,7 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
         level: how often the interval should contain the true value.
 
     Example:
-        >>> result = interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
+        >>> result = compute_interval(0.5, 10, np.array([0.4, 0.5, 0.6, 0.7]))
         >>> round(result.low, 2), round(result.high, 2)
         (0.24, 0.69)
     """
@@ -91,7 +92,7 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
     unknown = Interval(value, math.nan, math.nan, math.nan, math.nan, n_families)
     if math.isnan(value) or n_families < FEWEST or 2 * len(defined) < len(drawn) or len(defined) < 2:
         return unknown
-    z, error = fisher(value), math.sqrt(defined.var(ddof=1) * enlarged(n_families))
+    z, error = compute_fisher_z(value), math.sqrt(defined.var(ddof=1) * compute_variance_correction(n_families))
     if error < 1e-9:  # all samples say the same, as they do of a perfect ranking; that is not certainty
         return unknown
     # Student's t instead of a normal: with few families the spread of the replicates is itself uncertain.
@@ -100,7 +101,7 @@ def interval(value: float, n_families: int, drawn: np.ndarray, *, level: float =
     return Interval(value, math.tanh(z - reach), math.tanh(z + reach), error, p_value, n_families)
 
 
-def replicates(
+def draw_replicates(
     x: Values,
     y: Values,
     families: Sequence[str],
@@ -123,49 +124,51 @@ def replicates(
         (n_resamples,) values, NaN where the correlation of a sample is not defined.
 
     Example:
-        >>> replicates([1, 2, 3, 4], [1, 2, 4, 3], ["a", "a", "b", "b"], n_resamples=3).shape
+        >>> draw_replicates([1, 2, 3, 4], [1, 2, 4, 3], ["a", "a", "b", "b"], n_resamples=3).shape
         (3,)
     """
-    a, b, names, *columns = complete_cases(x, y, families, *given)
+    a, b, names, *columns = select_complete_cases(x, y, families, *given)
     everyone = tuple(sorted(set(population) | set(names.tolist())))
-    counts = _counts(tuple(names.tolist()), everyone, n_resamples, seed)
-    return fisher(_correlations([a, b, *columns], counts))
+    counts = _draw_counts(tuple(names.tolist()), everyone, n_resamples, seed)
+    return compute_fisher_z(_correlate_samples([a, b, *columns], counts))
 
 
-def estimate(x: Values, y: Values, families: Sequence[str], given: Sequence[Values] = ()) -> tuple[float, int]:
+def estimate_correlation(
+    x: Values, y: Values, families: Sequence[str], given: Sequence[Values] = ()
+) -> tuple[float, int]:
     """The (partial) rank correlation itself and the number of families it rests on.
 
     Example:
-        >>> estimate([1, 2, 3], [1, 2, 3], ["a", "b", "b"])
+        >>> estimate_correlation([1, 2, 3], [1, 2, 3], ["a", "b", "b"])
         (1.0, 2)
     """
-    a, b, names, *columns = complete_cases(x, y, families, *given)
-    value = float(_correlations([a, b, *columns], np.ones((1, len(a)), int))[0]) if len(a) else math.nan
+    a, b, names, *columns = select_complete_cases(x, y, families, *given)
+    value = float(_correlate_samples([a, b, *columns], np.ones((1, len(a)), int))[0]) if len(a) else math.nan
     return round(value, 15), len(set(names.tolist()))
 
 
-def enlarged(n_families: int) -> float:
+def compute_variance_correction(n_families: int) -> float:
     """G / (G - 1): by how much a bootstrap of G families makes variances too small, as any sample's own variance is.
 
     Example:
-        >>> enlarged(5)
+        >>> compute_variance_correction(5)
         1.25
     """
     return n_families / (n_families - 1)
 
 
-def fisher(rho: Any) -> Any:
+def compute_fisher_z(rho: Any) -> Any:
     """Fisher's z, the scale on which correlations have an even spread; a rho of 1 counts as 0.999.
 
     Example:
-        >>> round(float(fisher(0.5)), 3), round(float(fisher(1.0)), 3)
+        >>> round(float(compute_fisher_z(0.5)), 3), round(float(compute_fisher_z(1.0)), 3)
         (0.549, 3.8)
     """
     return np.arctanh(np.clip(rho, -STRONGEST, STRONGEST))
 
 
 @lru_cache(maxsize=32)
-def _counts(names: tuple[str, ...], everyone: tuple[str, ...], n_resamples: int, seed: int) -> np.ndarray:
+def _draw_counts(names: tuple[str, ...], everyone: tuple[str, ...], n_resamples: int, seed: int) -> np.ndarray:
     """How often each graph is in each sample, (n_resamples, n)."""
     rows, n = np.arange(n_resamples), len(everyone)
     # Whole families are drawn, because graphs of one family resemble each other and are not independent.
@@ -182,12 +185,12 @@ def _counts(names: tuple[str, ...], everyone: tuple[str, ...], n_resamples: int,
     return counts
 
 
-def _correlations(columns: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
+def _correlate_samples(columns: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
     """The rank correlation of the first two columns given the others, in each sample of counts (n_samples, n)."""
     # Counts as weights: a sample that holds a graph twice is correlated without being written out.
     total = counts.sum(axis=1, keepdims=True)
     weights = counts / np.maximum(total, 1)
-    ranks = np.stack([_sample_ranks(column, counts) for column in columns], axis=1)
+    ranks = np.stack([_rank_samples(column, counts) for column in columns], axis=1)
     ranks -= ranks @ weights[:, :, None]
     cov = (ranks * weights[:, None, :]) @ ranks.transpose(0, 2, 1)
     # The Schur complement is the covariance of what is left of the first two columns after regression on the others;
@@ -201,9 +204,9 @@ def _correlations(columns: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarr
     return np.where(defined, left[:, 0, 1] / scale, np.nan)
 
 
-def _sample_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _rank_samples(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The ranks that the values have in each sample, ties at their mean, (n_samples, n)."""
-    _, level = np.unique(rounded(values), return_inverse=True)
+    _, level = np.unique(round_values(values), return_inverse=True)
     order = np.argsort(level, kind="stable")
     starts = np.flatnonzero(np.diff(level[order], prepend=-1))
     sizes = np.add.reduceat(counts[:, order], starts, axis=1)

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .bootstrap_intervals import Interval, enlarged, estimate, interval, replicates
-from .equivalence import equivalent_slope
+from .bootstrap_intervals import (
+    Interval,
+    compute_interval,
+    compute_variance_correction,
+    draw_replicates,
+    estimate_correlation,
+)
+from .equivalence import compare_slope
 from .findings import CellFinding, PooledFinding, ReliabilityFinding
 from .pooling import Pooled, pool, pool_families
 from .rank_correlations import Correlation, family_spearman, partial_spearman, spearman
-from .regression import quadratic
-from .reliability import disattenuated, reliability
+from .regression import fit_quadratic
+from .reliability import disattenuate, estimate_reliability
 
 if TYPE_CHECKING:
     from .study_rows import Graph
@@ -47,25 +53,26 @@ def study_cell(
         margin, cluster, n_resamples: as for `analysis.analyse`.
         population: the clusters of all cells that are to be pooled.
     """
-    x, y = values(graphs, metric), [graph.score for graph in graphs]
+    x, y = read_metric(graphs, metric), [graph.score for graph in graphs]
     families = [cluster(graph) for graph in graphs]
-    given = [values(graphs, name) for name in controls_for if name != metric]
+    given = [read_metric(graphs, name) for name in controls_for if name != metric]
     given = [column for column in given if not np.isnan(column).all()]
     plain, partial = (
-        replicates(x, y, families, columns, n_resamples=n_resamples, population=population) for columns in ([], given)
+        draw_replicates(x, y, families, columns, n_resamples=n_resamples, population=population)
+        for columns in ([], given)
     )
     correlation, given_controls = spearman(x, y), partial_spearman(x, y, given)
     finding = CellFinding(
         graphs[0].cell,
         metric,
         correlation,
-        _limit_certainty(correlation, interval(*estimate(x, y, families), plain)),
+        _limit_certainty(correlation, compute_interval(*estimate_correlation(x, y, families), plain)),
         family_spearman(x, y, families),
         given_controls,
-        _limit_certainty(given_controls, interval(*estimate(x, y, families, given), partial)),
-        disattenuated(correlation.rho, reliability_of(graphs).overall.mean),
-        quadratic(x, y, families),
-        equivalent_slope(x, y, families, margin),
+        _limit_certainty(given_controls, compute_interval(*estimate_correlation(x, y, families, given), partial)),
+        disattenuate(correlation.rho, measure_reliability(graphs).overall.mean),
+        fit_quadratic(x, y, families),
+        compare_slope(x, y, families, margin),
         math.nan,
         math.nan,
     )
@@ -93,14 +100,14 @@ def pool_cells(graphs: Sequence[Graph], studied: Sequence[CellStudy], cluster: C
     )
 
 
-def reliability_of(graphs: Sequence[Graph]) -> ReliabilityFinding:
+def measure_reliability(graphs: Sequence[Graph]) -> ReliabilityFinding:
     """The reliability of the scores of a cell, between all its graphs and between those of one family."""
     scores = [graph.scores for graph in graphs]
-    within = reliability(scores, [graph.family for graph in graphs])
-    return ReliabilityFinding(graphs[0].cell, reliability(scores), within)
+    within = estimate_reliability(scores, [graph.family for graph in graphs])
+    return ReliabilityFinding(graphs[0].cell, estimate_reliability(scores), within)
 
 
-def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
+def read_metric(graphs: Sequence[Graph], metric: str) -> np.ndarray:
     """The metric of each graph, NaN where it is missing."""
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
 
@@ -120,10 +127,12 @@ def _pool(intervals: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Pooled:
     if len(samples) < 2:
         return pool([], [])
     n_families = max(intervals[place].n_families for place in with_error)
-    covariance = np.cov(samples, rowvar=False).reshape(len(with_error), len(with_error)) * enlarged(n_families)
+    covariance = np.cov(samples, rowvar=False).reshape(len(with_error), len(with_error)) * compute_variance_correction(
+        n_families
+    )
     return pool([intervals[place].value for place in with_error], covariance, n_families=n_families)
 
 
 def _pool_families(graphs: Sequence[Graph], metric: str, cluster: Callable[[Graph], str]) -> Correlation:
     scores, families = [graph.score for graph in graphs], [cluster(graph) for graph in graphs]
-    return pool_families(values(graphs, metric), scores, families, [str(graph.cell) for graph in graphs])
+    return pool_families(read_metric(graphs, metric), scores, families, [str(graph.cell) for graph in graphs])

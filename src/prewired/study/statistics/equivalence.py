@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .rank_correlations import Values, complete_cases
-from .regression import clustered_fit
+from .rank_correlations import Values, select_complete_cases
+from .regression import fit_with_clusters
 
 EQUIVALENCE_LEVEL = 0.05
 
@@ -33,7 +33,7 @@ class Equivalence:
     verdict: str
 
 
-def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
+def compare_means(a: Values, b: Values, margin: float) -> Equivalence:
     """Compare the mean scores of two families: Welch's t-test, twice one-sided against the margin.
 
     Args:
@@ -47,7 +47,7 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
         ValueError: for a margin that is not above 0.
 
     Example:
-        >>> result = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
+        >>> result = compare_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
         >>> result.verdict, round(result.p_value, 4)
         ('equivalent', 0.0024)
 
@@ -67,7 +67,7 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
     return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
 
 
-def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
+def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
     """The difference that a metric makes: along the line through the scores, from its 10th to its 90th percentile.
 
     Args:
@@ -82,19 +82,19 @@ def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: floa
         ValueError: for a margin that is not above 0, or different lengths.
 
     Example:
-        >>> result = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
+        >>> result = compare_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
         >>> round(result.difference, 2), result.verdict
         (-0.27, 'equivalent')
 
-    Source: as for `equivalent_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).
+    Source: as for `compare_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).
     """
     _check(margin)
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     if len(a) < 3 or np.ptp(a) <= 1e-9 * np.abs(a).max():
         return _judge(math.nan, math.nan, math.nan, margin)
     low, high = np.quantile(a, [0.1, 0.9])
     span = float(high - low)
-    fit = clustered_fit(b, (a - a.mean())[:, None] / a.std(), names)
+    fit = fit_with_clusters(b, (a - a.mean())[:, None] / a.std(), names)
     scale = span / float(a.std())
     return _judge(scale * float(fit.slopes[0]), scale * float(fit.errors[0]), fit.df, margin)
 

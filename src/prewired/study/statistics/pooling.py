@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .bootstrap_intervals import fisher
-from .rank_correlations import Correlation, Values, complete_cases, ranks, spearman
+from .bootstrap_intervals import compute_fisher_z
+from .rank_correlations import Correlation, Values, rank_values, select_complete_cases, spearman
 
 _LEAST = 1e-4  # no variance of a z is smaller: that would take 10,000 graphs
 
@@ -66,7 +66,7 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
     covariance = spread if shared else np.diag(spread)
     there = ~np.isnan(rho) & ~np.isnan(np.diagonal(covariance))
     # Fisher's z has an even spread whatever the correlation, so variances mean the same in every cell.
-    z, covariance = fisher(rho[there]), covariance[np.ix_(there, there)]
+    z, covariance = compute_fisher_z(rho[there]), covariance[np.ix_(there, there)]
     # A cell that looks exact would take all the weight: no variance is let below that of 10,000 graphs.
     covariance = covariance + np.diag(np.maximum(_LEAST - np.diagonal(covariance), 0))
     k, variance = len(z), np.diagonal(covariance)
@@ -74,7 +74,7 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
         return Pooled(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     if k == 1:  # nothing to pool: the cell's own error, with a degree of freedom for each family but one
         errors = [] if n_families is None else [(math.sqrt(variance[0]), n_families - 1)]
-        return _pooled(float(z[0]), errors, math.nan, math.nan, 1, level)
+        return _combine_errors(float(z[0]), errors, math.nan, math.nan, 1, level)
     with np.errstate(divide="ignore"):  # cells that agree exactly
         # Paule and Mandel's tau2 is the variance between cells that makes their spread about as large as it is.
         result: Any = combine_effects(z, variance, method_re="pm", use_t=True)
@@ -86,10 +86,12 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
         weights = np.asarray(result.weights_rel_re)
         over_families = weights @ (covariance + result.tau2 * np.eye(k)) @ weights
         errors.append((math.sqrt(max(over_families, 0.0)), n_families - 1))
-    return _pooled(float(result.mean_effect_re), errors, float(result.tau2), max(0.0, float(result.i2)), k, level)
+    return _combine_errors(
+        float(result.mean_effect_re), errors, float(result.tau2), max(0.0, float(result.i2)), k, level
+    )
 
 
-def _pooled(z: float, errors: list[tuple[float, int]], tau2: float, i2: float, k: int, level: float) -> Pooled:
+def _combine_errors(z: float, errors: list[tuple[float, int]], tau2: float, i2: float, k: int, level: float) -> Pooled:
     """The widest interval and the largest p of several standard errors with their degrees of freedom."""
     from scipy.stats import t
 
@@ -122,13 +124,13 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
     Source: as for `rank_correlations.family_spearman`.
     """
     _, cell = np.unique(np.asarray(cells), return_inverse=True)
-    a, b, names, cell = complete_cases(x, y, families, cell.tolist())
+    a, b, names, cell = select_complete_cases(x, y, families, cell.tolist())
     places: dict[str, list[tuple[float, float]]] = {}
     for one in np.unique(cell):
         # A place in (0, 1) instead of a rank lets cells with different numbers of families be averaged.
         own, family = np.unique(names[cell == one], return_inverse=True)
         size = np.bincount(family)
-        u, v = (ranks(np.bincount(family, column[cell == one]) / size) / (len(own) + 1) for column in (a, b))
+        u, v = (rank_values(np.bincount(family, column[cell == one]) / size) / (len(own) + 1) for column in (a, b))
         for name, place in zip(own, zip(u, v, strict=True), strict=True):
             places.setdefault(name, []).append(place)
     # One point per family over all cells: what the cells share cannot be counted twice.

@@ -81,20 +81,20 @@ def partial_spearman(x: Values, y: Values, given: Sequence[Values]) -> Correlati
 
     Source: Freedman and Lane, "A nonstochastic interpretation of reported significance levels", 1983 (the p-value).
     """
-    a, b, *columns = complete_cases(x, y, *given)
+    a, b, *columns = select_complete_cases(x, y, *given)
     n = len(a)
     if n < 3:
         return Correlation(math.nan, math.nan, n)
     # Centred ranks: a regression on them needs no constant.
-    a, b, *columns = (ranks(column) - (n + 1) / 2 for column in (a, b, *columns))
-    basis = _orthonormal(columns, n)
+    a, b, *columns = (rank_values(column) - (n + 1) / 2 for column in (a, b, *columns))
+    basis = _find_basis(columns, n)
     # What is left of x and y after projection on the span of the ranks of `given`.
     rest_a, rest_b = (column - basis @ (basis.T @ column) for column in (a, b))
     determined = any(rest @ rest <= _TINY * (all_ @ all_) for rest, all_ in ((rest_a, a), (rest_b, b)))
     if determined or n < basis.shape[1] + 3:
         return Correlation(math.nan, math.nan, n)
     rho = rest_a @ rest_b / math.sqrt((rest_a @ rest_a) * (rest_b @ rest_b))
-    return Correlation(round(float(rho), 15), _p_value(rest_a, rest_b, basis), n)
+    return Correlation(round(float(rho), 15), _compute_p_value(rest_a, rest_b, basis), n)
 
 
 def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlation:
@@ -120,20 +120,20 @@ def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlatio
     Source: the means analysis of clustered data: Donner and Klar, "Design and Analysis of Cluster Randomization
         Trials", 2000.
     """
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     _, family = np.unique(names, return_inverse=True)
     size = np.bincount(family)
     return spearman(np.bincount(family, a) / size, np.bincount(family, b) / size)
 
 
-def complete_cases(*columns: Any) -> list[np.ndarray]:
+def select_complete_cases(*columns: Any) -> list[np.ndarray]:
     """The columns as arrays, without the places where any of them is NaN.
 
     Raises:
         ValueError: for different lengths.
 
     Example:
-        >>> [column.tolist() for column in complete_cases([1.0, float("nan"), 3.0], ["a", "b", "c"])]
+        >>> [column.tolist() for column in select_complete_cases([1.0, float("nan"), 3.0], ["a", "b", "c"])]
         [[1.0, 3.0], ['a', 'c']]
     """
     lengths = [len(column) for column in columns]
@@ -145,31 +145,31 @@ def complete_cases(*columns: Any) -> list[np.ndarray]:
     return [array[there] for array in arrays]
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
+def rank_values(values: np.ndarray) -> np.ndarray:
     """Ranks from 1, ties at their mean; values within 1e-9 of the largest magnitude of each other are ties.
 
     Example:
-        >>> ranks(np.array([0.3, 0.1, 0.1 + 1e-15])).tolist()
+        >>> rank_values(np.array([0.3, 0.1, 0.1 + 1e-15])).tolist()
         [3.0, 1.5, 1.5]
     """
     from scipy.stats import rankdata
 
-    return rankdata(rounded(values))
+    return rankdata(round_values(values))
 
 
-def rounded(values: np.ndarray) -> np.ndarray:
+def round_values(values: np.ndarray) -> np.ndarray:
     """The values to 9 digits of the largest finite magnitude, in units of it."""
     scale = np.abs(values[np.isfinite(values)]).max(initial=0.0) or 1.0
     return np.round(values / scale, 9)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of p-values for testing all of them; NaN stays NaN and counts as no test.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979).
 
     Example:
-        >>> holm([0.01, 0.04, 0.03])
+        >>> adjust_by_holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
     from statsmodels.stats.multitest import multipletests
@@ -181,7 +181,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _orthonormal(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
+def _find_basis(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     """An orthonormal basis of the span of centred columns, (n, rank)."""
     lengths = [float(np.linalg.norm(column)) for column in columns]
     unit = [column / length for column, length in zip(columns, lengths, strict=True) if length > 0]
@@ -191,13 +191,13 @@ def _orthonormal(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     return left[:, values > _TINY]
 
 
-def _p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
+def _compute_p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
     """The share of pairings whose correlation is as strong; a and b are residuals, at right angles to the basis."""
     n = len(a)
     columns, length = np.column_stack([a, basis]), b @ b
     # A pairing as strong as the observed one must not be missed by rounding: the threshold is a little lower.
     as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - _TINY * math.sqrt(a @ a)
-    pairings = _pairings(n)
+    pairings = _list_pairings(n)
     for start in range(0, len(pairings), _ROWS):
         # Freedman and Lane: permute the residuals of y, regress them anew on `given`, correlate what is left with x.
         products = b[pairings[start : start + _ROWS]] @ columns
@@ -208,7 +208,7 @@ def _p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=4)
-def _pairings(n: int) -> np.ndarray:
+def _list_pairings(n: int) -> np.ndarray:
     """All permutations of n things, or N_PAIRINGS random ones, a row each."""
     if n <= EXACT:
         return np.array(list(permutations(range(n))), np.int32)

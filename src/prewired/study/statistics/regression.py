@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .rank_correlations import Values, complete_cases, rounded
+from .rank_correlations import Values, round_values, select_complete_cases
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Fit:
     df: int
 
 
-def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
+def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
     """Fit y = a + linear u + square u^2 with u the standardised x, and ask whether the square is real.
 
     Args:
@@ -60,7 +60,7 @@ def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
 
     Example:
         >>> x = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-        >>> result = quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
+        >>> result = fit_quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
         >>> result.square < 0, round(result.turning_point, 1), result.inside
         (True, 6.0, True)
 
@@ -69,13 +69,13 @@ def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
     """
     from scipy.stats import t
 
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     n, nan = len(a), math.nan
-    if n < 4 or len(np.unique(rounded(a))) < 3:
+    if n < 4 or len(np.unique(round_values(a))) < 3:
         return Quadratic(nan, nan, nan, nan, nan, n, nan, False)
     mean, sd = a.mean(), a.std()
     u = (a - mean) / sd
-    fit = clustered_fit(b, np.column_stack([u, u**2]), names)
+    fit = fit_with_clusters(b, np.column_stack([u, u**2]), names)
     linear, square = fit.slopes.tolist()
     turn = mean - sd * linear / (2 * square) if square else nan
     inside = bool(np.quantile(a, 0.1) <= turn <= np.quantile(a, 0.9))
@@ -114,13 +114,13 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     from sklearn.linear_model import LinearRegression
     from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-    scores, shares, values, names = complete_cases(y, density, x, families)
+    scores, shares, values, names = select_complete_cases(y, density, x, families)
     n_families = len(np.unique(names))
     if n_families < 3:
         return Generalisation(math.nan, math.nan, math.nan, n_families)
     _, cell = np.unique(shares, return_inverse=True)
     dummies = np.eye(cell.max() + 1)[cell]
-    u, values = np.zeros(len(values)), rounded(values)
+    u, values = np.zeros(len(values)), round_values(values)
     for own in dummies.T.astype(bool):
         if np.ptp(values[own]) > 0:
             u[own] = (values[own] - values[own].mean()) / values[own].std()
@@ -138,7 +138,7 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     return Generalisation(1 - by_density / by_mean, 1 - by_metric / by_mean, beyond, n_families)
 
 
-def clustered_fit(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> Fit:
+def fit_with_clusters(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> Fit:
     """Least squares with a constant; errors by leaving out one family at a time (CRV3), for t with G - 1 df.
 
     Args:
@@ -151,7 +151,7 @@ def clustered_fit(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> F
 
     Example:
         >>> x = np.array([1.0, 2, 3, 4, 5, 6])
-        >>> fit = clustered_fit(2 * x, x[:, None], np.array(["a", "b", "c"] * 2))
+        >>> fit = fit_with_clusters(2 * x, x[:, None], np.array(["a", "b", "c"] * 2))
         >>> round(float(fit.slopes[0]), 6), fit.df
         (2.0, 2)
     """

@@ -23,7 +23,7 @@ class Reliability:
     n_seeds: float  # trainings per graph, on the average that counts for unequal numbers
 
 
-def reliability(scores: Sequence[Values], families: Sequence[str] | None = None) -> Reliability:
+def estimate_reliability(scores: Sequence[Values], families: Sequence[str] | None = None) -> Reliability:
     """Intraclass correlation by a one-way analysis of variance: graphs are the classes, trainings their members.
 
     It may come out negative, which means nothing but zero. With `families` it is that of differences between graphs of
@@ -41,7 +41,7 @@ def reliability(scores: Sequence[Values], families: Sequence[str] | None = None)
         ValueError: for another number of families than of graphs.
 
     Example:
-        >>> result = reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
+        >>> result = estimate_reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
         >>> round(result.single, 3), round(result.mean, 3), result.n_graphs, result.n_seeds
         (0.99, 0.995, 3, 2.0)
 
@@ -70,12 +70,14 @@ def reliability(scores: Sequence[Values], families: Sequence[str] | None = None)
     if between <= 0 and within <= 0:
         return Reliability(math.nan, math.nan, math.nan, math.nan, n, k)
     ratio = between / within if within > 0 else math.inf
-    low, high = (_of_mean(ratio / float(f.ppf(share, df_between, df_within))) for share in (0.975, 0.025))
+    low, high = (
+        _compute_mean_reliability(ratio / float(f.ppf(share, df_between, df_within))) for share in (0.975, 0.025)
+    )
     single = 1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + k - 1)
-    return Reliability(single, _of_mean(ratio), low, high, n, k)
+    return Reliability(single, _compute_mean_reliability(ratio), low, high, n, k)
 
 
-def disattenuated(rho: float, reliability: float) -> float:
+def disattenuate(rho: float, reliability: float) -> float:
     """The correlation that graphs would show without the noise of training: rho / sqrt(reliability).
 
     It may exceed 1: both numbers are estimates.
@@ -88,7 +90,7 @@ def disattenuated(rho: float, reliability: float) -> float:
         The corrected correlation, NaN for a reliability that is not above 0.
 
     Example:
-        >>> disattenuated(0.4, 0.64)
+        >>> disattenuate(0.4, 0.64)
         0.5
 
     Source: Spearman, "The proof and measurement of association between two things", 1904.
@@ -96,5 +98,5 @@ def disattenuated(rho: float, reliability: float) -> float:
     return rho / math.sqrt(reliability) if reliability > 0 else math.nan
 
 
-def _of_mean(ratio: float) -> float:
+def _compute_mean_reliability(ratio: float) -> float:
     return 1 - 1 / ratio if ratio > 0 else -math.inf

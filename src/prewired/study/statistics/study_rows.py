@@ -44,7 +44,7 @@ class Row:
     @property
     def label(self) -> str:
         """The family, with its control and its initial weights where they are not the usual ones."""
-        return label(self.family, self.control, self.init)
+        return format_label(self.family, self.control, self.init)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Cell:
     init: str = "fan_in"
 
     def __str__(self) -> str:
-        return label(f"{self.data}, {percent(self.density)}", self.control, self.init)
+        return format_label(f"{self.data}, {percent(self.density)}", self.control, self.init)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class Graph:
     digests: tuple[str, ...]
 
 
-def label(family: str, control: str, init: str) -> str:
+def format_label(family: str, control: str, init: str) -> str:
     """A family with its variant.
 
     Example:
-        >>> label("rotating", "permuted", "fan_in"), label("rotating", "", "n_in")
+        >>> format_label("rotating", "permuted", "fan_in"), format_label("rotating", "", "n_in")
         ('rotating, permuted', 'rotating, init n_in')
     """
     return ", ".join(part for part in (family, control, "" if init == "fan_in" else f"init {init}") if part)
@@ -92,22 +92,22 @@ def base_family(text: str) -> str:
     return "+".join(part.partition(":")[0] for part in text.split("+"))
 
 
-def graphs(rows: Iterable[Row]) -> list[Graph]:
+def collect_graphs(rows: Iterable[Row]) -> list[Graph]:
     """The sparse graphs of each cell, as the rows come; one that several families make is there once.
 
     Trainings with the same seed and learning rate are the same training, and count once.
     """
     result = []
-    for group in group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values():
+    for group in group_by((row for row in rows if row.digests), lambda row: (find_cell(row), row.digests)).values():
         trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
         scores = tuple(row.run.test_score for row in reversed(trainings.values()))
         first = group[0]
         mean = mean_and_sd(scores)[0]
-        result.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
+        result.append(Graph(find_cell(first), first.family, mean, scores, first.metrics, first.digests))
     return result
 
 
-def cell(row: Row) -> Cell:
+def find_cell(row: Row) -> Cell:
     """The cell of a sparse run."""
     return Cell(row.data, math.nan if row.density is None else row.density, row.control, row.init)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .study_rows import DENSE, Row, cell, group_by, mean_and_sd
+from .study_rows import DENSE, Row, find_cell, group_by, mean_and_sd
 
 TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
 
@@ -38,9 +38,9 @@ class Summary:
     metrics: Mapping[str, float]  # mean over graphs
 
 
-def coinciding(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
+def find_coinciding_families(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
     """(density, families) wherever several families make the same graphs of one cell."""
-    same = group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values()
+    same = group_by((row for row in rows if row.digests), lambda row: (find_cell(row), row.digests)).values()
     labels = [(group[0].density or 0.0, tuple(dict.fromkeys(row.label for row in group))) for group in same]
     return sorted({(density, families) for density, families in labels if len(families) > 1})
 
@@ -56,20 +56,20 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     result = []
     for of_data in group_by(rows, lambda row: row.data).values():
         target = target_score(of_data)
-        dense_seconds = _seconds_per_epoch(row for row in of_data if row.family == DENSE)
+        dense_seconds = _compute_seconds_per_epoch(row for row in of_data if row.family == DENSE)
         for group in group_by(of_data, lambda row: (row.label, row.density)).values():
-            result.append(_summary(group, target, dense_seconds))
+            result.append(_summarise_group(group, target, dense_seconds))
     return result
 
 
-def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
+def _summarise_group(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
     graphs = [
         list({(row.train_seed, row.learning_rate): row.run.test_score for row in group}.values())
         for group in group_by(rows, lambda row: row.digests).values()
     ]
     score, score_sd = mean_and_sd(mean_and_sd(scores)[0] for scores in graphs)
     seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
-    seconds = _seconds_per_epoch(rows)
+    seconds = _compute_seconds_per_epoch(rows)
     pairs = [(mine, dense_seconds[machine]) for machine, mine in seconds.items() if machine in dense_seconds]
     reached = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
     first = {row.digests: row.metrics for row in reversed(rows)}
@@ -89,25 +89,27 @@ def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[f
         n_reached=len(reached),
         area=mean_and_sd(row.run.area for row in rows)[0],
         learning_rate=rows[0].learning_rate,
-        seconds=quartiles(second for row in rows for second in row.run.seconds),
+        seconds=compute_quartiles(second for row in rows for second in row.run.seconds),
         ratio=float(np.median([mine[1] / dense[1] for mine, dense in pairs])) if pairs else math.nan,
         as_fast=any(mine[0] <= dense[2] and dense[0] <= mine[2] for mine, dense in pairs),
         metrics={name: mean_and_sd(metrics[name] for metrics in first.values())[0] for name in rows[0].metrics},
     )
 
 
-def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+def compute_quartiles(values: Iterable[float]) -> tuple[float, float, float]:
     """Lower quartile, median and upper quartile.
 
     Example:
-        >>> quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
+        >>> compute_quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
         (2.0, 3.0, 4.0)
     """
     low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75]).tolist()
     return low, middle, high
 
 
-def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
+def _compute_seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
     """Quartiles over the epochs of all runs, per machine."""
     by_machine = group_by(rows, lambda row: row.machine)
-    return {name: quartiles(second for row in own for second in row.run.seconds) for name, own in by_machine.items()}
+    return {
+        name: compute_quartiles(second for row in own for second in row.run.seconds) for name, own in by_machine.items()
+    }
