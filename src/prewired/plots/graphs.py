@@ -31,19 +31,19 @@ def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
     """
     from matplotlib.colors import PowerNorm
 
-    alone = len(topologies) == 1
-    figure, axes = make_panels(len(topologies), *((5.0, 5.2) if alone else (2.7, 3.0)))
-    shares = [block_shares(topology, resolution=480 if alone else 160) for topology in topologies.values()]
-    most = max(share.max() for share in shares)
-    whole = most >= FAINT or most == 0
-    image, norm = None, PowerNorm(0.5, vmin=0, vmax=1 if whole else most)
+    is_single = len(topologies) == 1
+    figure, axes = make_panels(len(topologies), *((5.0, 5.2) if is_single else (2.7, 3.0)))
+    shares = [block_shares(topology, resolution=480 if is_single else 160) for topology in topologies.values()]
+    max_share = max(share.max() for share in shares)
+    has_full_scale = max_share >= FAINT or max_share == 0
+    image, norm = None, PowerNorm(0.5, vmin=0, vmax=1 if has_full_scale else max_share)
     for axis, share, (name, topology) in zip(axes, shares, topologies.items(), strict=True):
         image = _draw_matrix(axis, share, topology.n_in, topology.n_out, norm)
         axis.set_title(name)
     figure.supxlabel("input")
     figure.supylabel("output")
     figure.suptitle(title, size=12)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, ticks=SHARES if whole else None)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, ticks=SHARES if has_full_scale else None)
     bar.set_label("share of edges present in a pixel")
     return figure
 
@@ -84,9 +84,9 @@ def singular_values(topologies: Topology | Mapping[str, Topology]) -> Any:
         topologies: one, or title -> topology.
         path: the picture to write, .png, .svg or .pdf.
     """
-    named = topologies if isinstance(topologies, Mapping) else {"": topologies}
-    figure, axes = make_panels(len(named), *((5.6, 4.2) if len(named) == 1 else (3.6, 3.2)))
-    for axis, (name, topology) in zip(axes, named.items(), strict=True):
+    topology_by_title = topologies if isinstance(topologies, Mapping) else {"": topologies}
+    figure, axes = make_panels(len(topology_by_title), *((5.6, 4.2) if len(topology_by_title) == 1 else (3.6, 3.2)))
+    for axis, (name, topology) in zip(axes, topology_by_title.items(), strict=True):
         _draw_spectrum(axis, topology)
         sigma1, sigma2 = leading_singular_values(topology)
         axis.set_title(f"{name}\n$\\sigma_1$ = {sigma1:.4g}, $\\sigma_2$ = {sigma2:.4g}".strip())
@@ -159,39 +159,42 @@ def _draw_spectrum(axis: Any, topology: Topology) -> None:
         low, high = random_matrix.bulk(fan_in, fan_out, density=topology.density)
     except ValueError:
         low = high = 0.0
-    inner = max(high, sigma2) or sigma1 or 1.0
-    top = 1.25 * inner if sigma1 > 1.5 * inner else 1.1 * max(inner, sigma1)
-    smaller = min(topology.n_in, topology.n_out)
-    edges = np.linspace(0.0, top, min(max(smaller // 8, 20), 50) + 1)
+    inner_edge = max(high, sigma2) or sigma1 or 1.0
+    axis_end = 1.25 * inner_edge if sigma1 > 1.5 * inner_edge else 1.1 * max(inner_edge, sigma1)
+    n_values = min(topology.n_in, topology.n_out)
+    bin_edges = np.linspace(0.0, axis_end, min(max(n_values // 8, 20), 50) + 1)
     if topology.n_in * topology.n_out <= random_matrix.MOST_CELLS_OF_SVD:
-        bars = np.histogram(random_matrix.singular_values(topology), edges)[0] / (smaller * np.diff(edges))
+        bars = np.histogram(random_matrix.singular_values(topology), bin_edges)[0] / (n_values * np.diff(bin_edges))
     else:
-        bars, _ = random_matrix.singular_value_density(topology, edges)
-    axis.bar(edges[:-1], bars, np.diff(edges), align="edge", color=BARS, label="singular values")
-    axis.set_xlim(0.0, top)
+        bars, _ = random_matrix.singular_value_density(topology, bin_edges)
+    axis.bar(bin_edges[:-1], bars, np.diff(bin_edges), align="edge", color=BARS, label="singular values")
+    axis.set_xlim(0.0, axis_end)
     if high:
         x = low + (high - low) * (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 1001)[1:-1]))  # dense at both ends
         curve = random_matrix.biregular_law(x, fan_in, fan_out, density=topology.density)
         axis.plot(x, curve, color=LAW, lw=1.6, label="random biregular graph")
-        _cut_off(axis, edges, bars, 2.0 * np.quantile(curve, 0.75))
+        _cut_off(axis, bin_edges, bars, 2.0 * np.quantile(curve, 0.75))
     axis.axvline(sigma2, color=SIGMA2, ls="--", lw=1.4, label="$\\sigma_2$")
-    if sigma1 <= top:
+    if sigma1 <= axis_end:
         axis.axvline(sigma1, color=SIGMA1, ls="-.", lw=1.4, label="$\\sigma_1$")
     else:
-        at = {"xy": (1.0, 0.9), "xytext": (0.85, 0.9), "xycoords": "axes fraction", "va": "center"}
-        axis.annotate("$\\sigma_1$", **at, color=SIGMA1, arrowprops={"arrowstyle": "->", "color": SIGMA1})
+        arrow = {"xy": (1.0, 0.9), "xytext": (0.85, 0.9), "xycoords": "axes fraction", "va": "center"}
+        axis.annotate("$\\sigma_1$", **arrow, color=SIGMA1, arrowprops={"arrowstyle": "->", "color": SIGMA1})
 
 
-def _cut_off(axis: Any, edges: np.ndarray, bars: np.ndarray, height: float) -> None:
+def _cut_off(axis: Any, bin_edges: np.ndarray, bars: np.ndarray, height: float) -> None:
     """Where some bars are higher than this, end the axis there, and say beside each run of them what they hold."""
     axis.set_ylim(0.0, min(height, axis.get_ylim()[1]))
     bounds = np.flatnonzero(np.diff(bars > height, prepend=False, append=False))
     for start, end in bounds.reshape(-1, 2):
-        share = (bars * np.diff(edges))[start:end].sum()
-        left = 2 * start < len(bars)  # then the text stands to the right
-        at = {"xy": (edges[end if left else start], 0.97 * height), "xytext": (3 if left else -3, 0)}
-        side = {"ha": "left" if left else "right", "va": "top", "textcoords": "offset points"}
-        axis.annotate(f"{100 * share:.2g} %", **at, **side, size=9)
+        share = (bars * np.diff(bin_edges))[start:end].sum()
+        is_left_half = 2 * start < len(bars)  # then the text stands to the right
+        position = {
+            "xy": (bin_edges[end if is_left_half else start], 0.97 * height),
+            "xytext": (3 if is_left_half else -3, 0),
+        }
+        alignment = {"ha": "left" if is_left_half else "right", "va": "top", "textcoords": "offset points"}
+        axis.annotate(f"{100 * share:.2g} %", **position, **alignment, size=9)
 
 
 def _draw_degrees(axis: Any, counts: np.ndarray) -> None:

@@ -56,8 +56,8 @@ def style(family: str) -> tuple[str, str]:
     for variant in (", permuted", ", shuffled", ", init n_in"):
         family = family.removesuffix(variant)
     names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *NETWORK_FAMILIES)) if name != "dense"]
-    place = names.index(family) if family in names else len(names) + sum(family.encode())
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    index = names.index(family) if family in names else len(names) + sum(family.encode())
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def make_panels(
@@ -67,11 +67,11 @@ def make_panels(
     from matplotlib.figure import Figure
 
     columns = columns or (2 if n == 4 else min(n, 3 if n <= 6 else 4))
-    lines = math.ceil(n / columns)
-    figure = Figure(figsize=(width * columns + 2.2, height * lines + 0.4), layout="constrained")
-    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=share_y).flat)
-    for unused in axes[n:]:
-        unused.remove()
+    n_rows = math.ceil(n / columns)
+    figure = Figure(figsize=(width * columns + 2.2, height * n_rows + 0.4), layout="constrained")
+    axes = list(figure.subplots(n_rows, columns, squeeze=False, sharey=share_y).flat)
+    for spare_axis in axes[n:]:
+        spare_axis.remove()
     return figure, axes[:n]
 
 

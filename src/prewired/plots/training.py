@@ -27,17 +27,17 @@ def tracked(run: Run) -> Any:
         raise ValueError("expected a run with tracked metrics, got none; train with track=, see WEIGHTED_METRICS")
     figure, axes = make_panels(len(run.tracked), width=3.6, height=3.2)
     for axis, (name, values) in zip(axes, run.tracked.items(), strict=True):
-        every = max(1, len(values) // 8)
-        for place, layer in enumerate(zip(*values, strict=True)):
+        marker_step = max(1, len(values) // 8)
+        for index, layer in enumerate(zip(*values, strict=True)):
             axis.plot(
                 range(len(values)),
                 layer,
-                color=COLOURS[place % len(COLOURS)],
-                marker=MARKERS[place % len(MARKERS)],
-                markevery=(place % every, every),
+                color=COLOURS[index % len(COLOURS)],
+                marker=MARKERS[index % len(MARKERS)],
+                markevery=(index % marker_step, marker_step),
                 ms=5,
                 lw=1.5,
-                label=f"layer {place + 1}",
+                label=f"layer {index + 1}",
             )
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axis.ticklabel_format(axis="y", useOffset=False)

@@ -79,15 +79,15 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
     Raises:
         ValueError: if two do.
     """
-    first: dict[tuple[int, ...], float] = {}
+    density_of: dict[tuple[int, ...], float] = {}
     for density in () if config.edges else config.densities:
         counts = tuple(compute_fan_ins(density, sizes, config.budget))
-        if counts in first:
+        if counts in density_of:
             raise ValueError(
-                f"expected densities that differ in some layer, got {first[counts]:g} and {density:g}, both with "
+                f"expected densities that differ in some layer, got {density_of[counts]:g} and {density:g}, both with "
                 f"{', '.join(map(str, counts))} inputs per output; leave one out"
             )
-        first[counts] = density
+        density_of[counts] = density
 
 
 def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list[Net]:
@@ -115,8 +115,8 @@ def count_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> in
     """The number of edges that a study asks of all sparse layers at a density."""
     if config.edges:
         return round(density * count_dense_edges(sizes))
-    each = compute_fan_ins(density, sizes, config.budget)
-    return sum(fan_in * n_out for fan_in, n_out in zip(each, sizes[1:-1], strict=True))
+    layer_fan_ins = compute_fan_ins(density, sizes, config.budget)
+    return sum(fan_in * n_out for fan_in, n_out in zip(layer_fan_ins, sizes[1:-1], strict=True))
 
 
 def compute_dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:

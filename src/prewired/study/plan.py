@@ -104,10 +104,10 @@ class StudyPlan:
     def list_tasks(self, phase: str) -> dict[str, Task]:
         """Key -> task of a phase, in order; where two tasks have the same key, the first task."""
         tasks = self.graph_tasks if phase == GRAPHS else self.tuning_tasks if phase == RATES else self.runs
-        first: dict[str, Task] = {}
+        task_by_key: dict[str, Task] = {}
         for task in tasks:
-            first.setdefault(self.keys[task], task)
-        return first
+            task_by_key.setdefault(self.keys[task], task)
+        return task_by_key
 
     def find_graph_key(self, net: Net, graph_seed: int | None) -> str:
         """The key of a net's graphs, which nets with other initial weights share."""

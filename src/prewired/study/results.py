@@ -107,9 +107,9 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         graphs: the stored result of its graphs, None for a dense net.
     """
     net = task.net
-    measured: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
+    graph_result: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
     layers = tuple(
-        _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(measured["layers"])
+        _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(graph_result["layers"])
     )
     means = {name: mean_and_sd(layer[name] for layer in layers)[0] for name in (layers[0] if layers else ())}
     return Row(
@@ -123,7 +123,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         run=Run.from_dict(_restore_nan(payload["run"])),
         n_bytes=payload["bytes"],
         machine=payload["machine"],
-        metrics={**means, **measured["network"], **({"learning_rate": task.learning_rate} if layers else {})},
+        metrics={**means, **graph_result["network"], **({"learning_rate": task.learning_rate} if layers else {})},
         sizes=net.sizes,
         digests=tuple(layer["digest"] for layer in payload["layers"]),
         versions=", ".join(f"{name} {payload['versions'][name]}" for name in ("prewired", "torch")),
@@ -133,20 +133,20 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
     )
 
 
-def check_equal_edges(measured: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
+def check_equal_edges(results: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
     """Check that within a density all graphs of a data set have the same number of edges in each layer.
 
     Raises:
         ValueError: if two differ.
     """
-    expected: dict[tuple[str, float | None], tuple[str, list[int]]] = {}
-    for task, payload in measured:
+    first_counts: dict[tuple[str, float | None], tuple[str, list[int]]] = {}
+    for task, payload in results:
         edges = [layer["n_edges"] for layer in payload["layers"]]
-        first, same = expected.setdefault((task.net.data, task.net.density), (task.net.family, edges))
-        if edges != same:
+        first_family, expected = first_counts.setdefault((task.net.data, task.net.density), (task.net.family, edges))
+        if edges != expected:
             raise ValueError(
-                f"{task.net.family} at density {task.net.density:g}: expected {same} edges per layer as {first} has, "
-                f"got {edges}; leave one of them out"
+                f"{task.net.family} at density {task.net.density:g}: expected {expected} edges per layer as "
+                f"{first_family} has, got {edges}; leave one of them out"
             )
 
 

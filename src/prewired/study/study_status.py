@@ -74,17 +74,17 @@ def status(folder: str | Path) -> Status:
         >>> status("a folder that is not there").state
         'not begun'
     """
-    where = str(folder)
+    folder_name = str(folder)
     if not (Path(folder) / database.DATABASE_NAME).exists():
-        return Status(where, NOT_BEGUN)
+        return Status(folder_name, NOT_BEGUN)
     connection = database.open_to_read(folder)
     try:
         request = database.read_note(connection, "asked")
         note = database.read_note(connection, "state") or {}
         if request is None:
             has_results = any(database.read_results(connection, table) for table in database.TABLES)
-            return Status(where, OLDER if has_results else NOT_BEGUN)
-        config = StudyConfig.from_dict(request["config"], where)
+            return Status(folder_name, OLDER if has_results else NOT_BEGUN)
+        config = StudyConfig.from_dict(request["config"], folder_name)
         facts = {name: Facts(**values) for name, values in request["facts"].items()}
         table = TaskTable(StudyPlan.build(config, facts), connection)
         trouble = _choose_rates(table)
@@ -95,15 +95,18 @@ def status(folder: str | Path) -> Status:
     counts = {phase: table.count(phase) for phase in phases}
     payloads = [payload for phase in phases for payload in table.list_payloads(phase)]
     finished = sorted(_read_times(payloads, "finished"))
-    last_sign = datetime.fromisoformat(max(request["when"], note.get("when", "")))
+    last_sign_of_life = datetime.fromisoformat(max(request["when"], note.get("when", "")))
     now = datetime.now(UTC)
-    state, left = STOPPED, note.get("left")
-    if _is_running(note, last_sign, finished, now):
-        state, left = RUNNING, left and max(0.0, left - (now - last_sign).total_seconds())
+    state, seconds_left = STOPPED, note.get("left")
+    if _is_running(note, last_sign_of_life, finished, now):
+        state, seconds_left = (
+            RUNNING,
+            seconds_left and max(0.0, seconds_left - (now - last_sign_of_life).total_seconds()),
+        )
     elif not trouble and not untimed and all(done == total for done, total in counts.values()):
-        state, left = FINISHED, 0.0
+        state, seconds_left = FINISHED, 0.0
     return Status(
-        where,
+        folder_name,
         state,
         config,
         counts,
@@ -111,7 +114,7 @@ def status(folder: str | Path) -> Status:
         impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
         began=min([datetime.fromisoformat(request["when"]), *_read_times(payloads, "started")]),
         last=finished[-1] if finished else None,
-        left=left,
+        left=seconds_left,
         host=note.get("host", ""),
         process=note.get("process"),
         command=_rebuild_command(note),
@@ -139,11 +142,11 @@ def describe_status(status: Status) -> list[str]:
     if status.began is not None:
         last = f", last result {_format_time(status.last)}" if status.last else ", no result so far"
         lines.append(f"begun {_format_time(status.began)}{last}")
-    left = "an unknown time" if status.left is None else f"about {_format_duration(status.left)}"
+    time_left = "an unknown time" if status.left is None else f"about {_format_duration(status.left)}"
     if status.state == RUNNING:
-        lines.append(f"runs on {status.host or 'a machine unknown'}, {left} left")
+        lines.append(f"runs on {status.host or 'a machine unknown'}, {time_left} left")
     if status.state == STOPPED:
-        lines.append(f"last ran on {status.host or 'a machine unknown'}, {left} left once it goes on")
+        lines.append(f"last ran on {status.host or 'a machine unknown'}, {time_left} left once it goes on")
         lines.append(status.trouble or f"to go on: {status.command or 'run the same command again'}")
     return lines
 
@@ -173,7 +176,7 @@ def _is_alive(process: int, last_sign: datetime) -> bool:
     """Whether a process of this machine still runs, and its number was not given to a process that began later."""
     try:
         os.kill(process, 0)
-        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
     except ProcessLookupError:
         return False
@@ -181,8 +184,8 @@ def _is_alive(process: int, last_sign: datetime) -> bool:
         return True
     except FileNotFoundError:  # not every system has /proc
         return not Path("/proc/self/stat").exists()
-    begun = int(boot.split()[1]) + int(rest[18]) / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and begun < last_sign.timestamp() + _START
+    start_time = int(boot.split()[1]) + int(fields[18]) / os.sysconf("SC_CLK_TCK")
+    return state not in "ZX" and start_time < last_sign.timestamp() + _START
 
 
 def _rebuild_command(note: Mapping[str, Any]) -> str:
@@ -223,7 +226,7 @@ def _format_duration(seconds: float) -> str:
         >>> _format_duration(40), _format_duration(600), _format_duration(9000), _format_duration(200_000)
         ('40 s', '10 min', '2.5 h', '2.3 days')
     """
-    for most, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):
-        if seconds < most:
+    for limit, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):
+        if seconds < limit:
             return text.format(seconds / size)
     return f"{seconds / 86_400:.1f} days"

@@ -67,10 +67,12 @@ class Facts:
 def list_graph_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[GraphTask]:
     """The graphs to measure, seed by seed through the nets; those for choosing learning rates come last."""
     seeds = {net: list_graph_seeds(net, config) for net in nets if not is_reference(net) and net.init == "fan_in"}
-    most = max(map(len, seeds.values()), default=0)
-    tasks = [GraphTask(net, own[k]) for k in range(most) for net, own in seeds.items() if k < len(own)]
-    tuning = [net for net, own in seeds.items() if config.learning_rates and own != [None]]
-    return tasks + [GraphTask(net, TUNING_SEED) for net in tuning]
+    max_seeds = max(map(len, seeds.values()), default=0)
+    tasks = [
+        GraphTask(net, net_seeds[k]) for k in range(max_seeds) for net, net_seeds in seeds.items() if k < len(net_seeds)
+    ]
+    tuned_nets = [net for net, net_seeds in seeds.items() if config.learning_rates and net_seeds != [None]]
+    return tasks + [GraphTask(net, TUNING_SEED) for net in tuned_nets]
 
 
 def list_tuning_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[TrainingTask]:

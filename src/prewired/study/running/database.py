@@ -61,10 +61,12 @@ def open_store(folder: str | Path) -> Connection:
         OSError: when it cannot be opened or made.
     """
     path = Path(folder) / DATABASE_NAME
-    foreign = [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
-    if foreign:
+    report_files = (
+        [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
+    )
+    if report_files:
         raise ValueError(
-            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {DATABASE_NAME}; "
+            f"expected a new folder or that of a study, got {folder} with {report_files[0]} and no {DATABASE_NAME}; "
             "choose another folder"
         )
     try:
@@ -208,8 +210,8 @@ def read_note(connection: Connection, name: str) -> Any:
 
 
 def _has_table(connection: Connection, table: str) -> bool:
-    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone()[0] == 1
+    cursor = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return cursor.fetchone()[0] == 1
 
 
 def _check_table(table: str) -> str:
@@ -220,5 +222,5 @@ def _check_table(table: str) -> str:
 
 def list_versions() -> dict[str, str]:
     """The versions on which results depend; they are stored with each result."""
-    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
-    return {"python": platform.python_version(), **installed, "prewired": __version__}
+    packages = {name: metadata.version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **packages, "prewired": __version__}

@@ -72,40 +72,40 @@ def processes(
     """
     if workers < 1 or threads < 1:
         raise ValueError(f"expected at least one worker with one thread, got workers={workers}, threads={threads}")
-    waiting, deaths, given_up = deque(tasks), Counter[Task](), list[str]()
+    queue, deaths, failures = deque(tasks), Counter[Task](), list[str]()
     team: dict[Connection, BaseProcess] = {}  # pipe to a worker -> its process
-    busy: dict[Connection, Task] = {}
-    ready: set[Connection] = set()
+    current_tasks: dict[Connection, Task] = {}
+    started_links: set[Connection] = set()
     try:
-        while (waiting or busy) and len(given_up) < ATTEMPTS:
-            while waiting and len(busy) < workers:
-                link = _find_free_worker(team, busy) or _start_worker(team, plan, threads)
-                busy[link] = waiting.popleft()
+        while (queue or current_tasks) and len(failures) < ATTEMPTS:
+            while queue and len(current_tasks) < workers:
+                link = _find_free_worker(team, current_tasks) or _start_worker(team, plan, threads)
+                current_tasks[link] = queue.popleft()
                 with suppress(OSError):  # dead already: its end of the pipe says so in the next round
-                    link.send(busy[link])
-            for link in cast("list[Connection]", wait(list(busy))):
+                    link.send(current_tasks[link])
+            for link in cast("list[Connection]", wait(list(current_tasks))):
                 kind, value = _receive(link)
                 if kind == "ready":
-                    ready.add(link)
+                    started_links.add(link)
                 elif kind == "epoch":
-                    on_epoch(busy[link], value)
+                    on_epoch(current_tasks[link], value)
                 elif kind == "error":
                     raise value
                 elif kind == "done":
-                    yield busy.pop(link), value
+                    yield current_tasks.pop(link), value
                 else:
-                    task, code = busy.pop(link), _dismiss(team, link)
-                    if link not in ready and code > 0:
+                    task, code = current_tasks.pop(link), _dismiss(team, link)
+                    if link not in started_links and code > 0:
                         raise RuntimeError(_NO_START.format(code=code))
                     deaths[task] += 1
                     if deaths[task] < ATTEMPTS:
-                        waiting.append(task)
+                        queue.append(task)
                     else:
-                        given_up.append(
+                        failures.append(
                             f"{task}: its process died {ATTEMPTS} times, the last time {_describe_death(code)}"
                         )
-        if given_up:
-            raise RuntimeError("; ".join([*given_up, STORED]))
+        if failures:
+            raise RuntimeError("; ".join([*failures, STORED]))
     finally:
         for process in team.values():
             process.kill()  # at once, even where a signal to end is ignored or the process is halted
@@ -124,15 +124,15 @@ def count_processors() -> int:
     return max(1, min(processors, int(_read_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), processors))))
 
 
-def _read_quota(own: Path, root: Path, most: float) -> float:
+def _read_quota(cgroup_file: Path, root: Path, limit: float) -> float:
     """Processors that the control groups (version 2) allow a process, at most `most`."""
-    lines = own.read_text().splitlines() if own.exists() else []
+    lines = cgroup_file.read_text().splitlines() if cgroup_file.exists() else []
     for path in [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]:
         for folder in (root / path, *(root / path).parents):
             file = folder / "cpu.max"
             quota, period = file.read_text().split() if file.exists() else ("max", "1")
-            most = most if quota == "max" else min(most, int(quota) / int(period))
-    return most
+            limit = limit if quota == "max" else min(limit, int(quota) / int(period))
+    return limit
 
 
 def _receive(link: Connection) -> tuple[str, Any]:
@@ -146,9 +146,9 @@ def _describe_death(code: int) -> str:
     return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
 
-def _find_free_worker(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> Connection | None:
+def _find_free_worker(team: dict[Connection, BaseProcess], current_tasks: dict[Connection, Task]) -> Connection | None:
     """The pipe to a worker without a task, None if there is none; workers that died without a task are removed."""
-    for link in [link for link in team if link not in busy]:
+    for link in [link for link in team if link not in current_tasks]:
         if team[link].is_alive():
             return link
         _dismiss(team, link)
@@ -165,13 +165,13 @@ def _dismiss(team: dict[Connection, BaseProcess], link: Connection) -> int:
 
 def _start_worker(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, plan.config, plan.sources, threads), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=serve, args=(child_end, plan.config, plan.sources, threads), daemon=True)
     with _set_library_threads(threads), _delay_interrupts():
         process.start()
-        team[ours] = process
-    theirs.close()
-    return ours
+        team[parent_end] = process
+    child_end.close()
+    return parent_end
 
 
 @contextmanager
@@ -184,11 +184,11 @@ def _delay_interrupts() -> Iterator[None]:
     interrupts: list[int] = []
     # The mask holds for this thread only: an interrupt that another thread receives comes to this handler.
     handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
         signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         if interrupts:
             signal.raise_signal(signal.SIGINT)
@@ -198,12 +198,12 @@ def _delay_interrupts() -> Iterator[None]:
 def _set_library_threads(threads: int) -> Iterator[None]:
     """Set the environment variables that OpenMP and NumPy's BLAS read when a process starts."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
+    previous_values = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous_values.items():
             if value is None:
                 del os.environ[name]
             else:

@@ -52,24 +52,26 @@ class Eta:
     def __init__(self, table: TaskTable, progress: Progress | None) -> None:
         self._table, self._config, self._progress = table, table.plan.config, progress
         self._counts = {phase: table.count(phase) for phase in PHASES}
-        self._todo = sum(estimate_work(task, self._config) for phase in PHASES for task in table.list_missing(phase))
-        self._start, self._done = time.monotonic(), 0.0
-        self._under_way: dict[Task, float] = {}
+        self._total_work = sum(
+            estimate_work(task, self._config) for phase in PHASES for task in table.list_missing(phase)
+        )
+        self._start, self._finished_work = time.monotonic(), 0.0
+        self._partial_work: dict[Task, float] = {}
 
     def begin(self, phase: str) -> OnEpoch:
         """Begin a phase, and return the function that its engine calls after each epoch of a task."""
         self._counts[phase] = self._table.count(phase)  # the results of the phase before may have changed its tasks
 
         def on_epoch(task: Task, epoch: int) -> None:
-            self._under_way[task] = estimate_work(task, self._config) * epoch / count_epochs(task, self._config)
+            self._partial_work[task] = estimate_work(task, self._config) * epoch / count_epochs(task, self._config)
             self._report(phase, task, epoch, None)
 
         return on_epoch
 
     def add_result(self, phase: str, task: Task, payload: Mapping[str, Any]) -> None:
         """Count a result that is stored."""
-        self._under_way.pop(task, None)
-        self._done += estimate_work(task, self._config)
+        self._partial_work.pop(task, None)
+        self._finished_work += estimate_work(task, self._config)
         done, total = self._counts[phase]
         self._counts[phase] = done + 1, total
         self._report(phase, task, count_epochs(task, self._config), payload)
@@ -93,8 +95,12 @@ class Eta:
         }
 
     def _estimate_seconds_left(self) -> float | None:
-        done = self._done + sum(self._under_way.values())
-        return (time.monotonic() - self._start) * (self._todo - done) / done if done else None
+        finished_work = self._finished_work + sum(self._partial_work.values())
+        return (
+            (time.monotonic() - self._start) * (self._total_work - finished_work) / finished_work
+            if finished_work
+            else None
+        )
 
     def _report(self, phase: str, task: Task, epoch: int, payload: Mapping[str, Any] | None) -> None:
         if self._progress is not None:

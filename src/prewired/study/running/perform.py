@@ -85,16 +85,16 @@ def load_data(config: StudyConfig, name: str) -> data.Data:
     Raises:
         ValueError: where there are fewer rows than that, and as `data.load` does.
     """
-    loaded = data.load(name, root=config.root, target=config.target, task=config.task)
+    data_set = data.load(name, root=config.root, target=config.target, task=config.task)
     if config.train_rows is None:
-        return loaded
-    if config.train_rows > len(loaded.x_train):
+        return data_set
+    if config.train_rows > len(data_set.x_train):
         raise ValueError(
-            f"expected train_rows of at most {len(loaded.x_train)}, the training rows of {name}, got "
+            f"expected train_rows of at most {len(data_set.x_train)}, the training rows of {name}, got "
             f"{config.train_rows}; lower it or leave it out"
         )
-    rows = torch.from_numpy(RandomBits(0, "train rows").permutation(len(loaded.x_train))[: config.train_rows])
-    return replace(loaded, x_train=loaded.x_train[rows], y_train=loaded.y_train[rows])
+    rows = torch.from_numpy(RandomBits(0, "train rows").permutation(len(data_set.x_train))[: config.train_rows])
+    return replace(data_set, x_train=data_set.x_train[rows], y_train=data_set.y_train[rows])
 
 
 def gather_facts(config: StudyConfig) -> dict[str, Facts]:
@@ -105,19 +105,21 @@ def gather_facts(config: StudyConfig) -> dict[str, Facts]:
     """
     facts = {}
     for name in config.data:
-        loaded = load_data(config, name)
-        facts[name] = Facts(loaded.name, loaded.note, loaded.n_features, loaded.n_outputs, identify_data(loaded))
+        data_set = load_data(config, name)
+        facts[name] = Facts(
+            data_set.name, data_set.note, data_set.n_features, data_set.n_outputs, identify_data(data_set)
+        )
     return facts
 
 
-def identify_data(loaded: data.Data) -> dict[str, str]:
+def identify_data(data_set: data.Data) -> dict[str, str]:
     """What identifies a data set: its task, and one hash over everything that a run reads."""
     digest = hashlib.sha256()
     for part in ("train", "val", "test"):
-        for tensor in (getattr(loaded, f"x_{part}"), getattr(loaded, f"y_{part}")):
+        for tensor in (getattr(data_set, f"x_{part}"), getattr(data_set, f"y_{part}")):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
             digest.update(tensor.contiguous().numpy())
-    return {"sha256": digest.hexdigest(), "task": loaded.task}
+    return {"sha256": digest.hexdigest(), "task": data_set.task}
 
 
 def describe_machine() -> str:
@@ -143,7 +145,7 @@ def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:
     return {"layers": layers, "network": metrics.measure_network(topologies, RECORDED_NETWORK_METRICS)}
 
 
-def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:
+def _train(task: TrainingTask, config: StudyConfig, data_set: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:
     sizes, seed = list(task.net.sizes), task.train_seed
     topologies: list[Topology] = []
     if is_reference(task.net):
@@ -151,20 +153,20 @@ def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch:
     else:
         topologies = wire_net(config, task.net, task.graph_seed)
         net = mlp(sizes, topologies=topologies, init_seed=seed, scale=task.net.init)
-    start: Mapping[str, Any] = {} if task.tuning else measure_signals(net, loaded)
+    signals: Mapping[str, Any] = {} if task.tuning else measure_signals(net, data_set)
     training = config.training(seed, task.learning_rate, tuning=task.tuning)
-    about = {
+    description = {
         "layers": [_describe_layer(t) for t in topologies],
         "n_parameters": count_parameters(net),
         "bytes": count_bytes(net),
         "machine": describe_machine(),
-        "start": start,
+        "start": signals,
     }
     try:
-        run = train(net, loaded, training, progress=lambda epoch, _: on_epoch(epoch), test=not task.tuning)
+        run = train(net, data_set, training, progress=lambda epoch, _: on_epoch(epoch), test=not task.tuning)
     except FloatingPointError as error:
-        return {**about, "failed": str(error)}
-    return {**about, "run": run.to_dict()}
+        return {**description, "failed": str(error)}
+    return {**description, "run": run.to_dict()}
 
 
 def _describe_layer(topology: Topology) -> dict[str, Any]:

@@ -61,38 +61,38 @@ def cluster(
         >>> engine = partial(cluster, address="auto")  # for run(config, folder, engine=engine)
     """
     ray = _import_ray(address)
-    connected = not ray.is_initialized()
-    if connected:
+    owns_connection = not ray.is_initialized()
+    if owns_connection:
         _connect(ray, address)
-    waiting, given_up = deque(tasks), list[str]()
-    sent: dict[Any, Task] = {}
+    queue, failures = deque(tasks), list[str]()
+    pending: dict[Any, Task] = {}
     try:
         _check_processors(ray, threads)
         remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(_make_node_function())
         load = make_loader(plan.config, plan.sources)
         arrays = {name: ray.put(_to_arrays(load(name))) for name in _list_data_sets(tasks)}
-        while (waiting or sent) and len(given_up) < ATTEMPTS:
+        while (queue or pending) and len(failures) < ATTEMPTS:
             processors = ray.cluster_resources().get("CPU", 1)
-            while waiting and len(sent) < max(1, PER_PROCESSOR * processors // threads):
-                task = waiting.popleft()
-                sent[remote.remote(pickle.dumps((task, plan.config)), arrays, threads, _describe_version())] = task
-            for done in ray.wait(list(sent), timeout=_PATIENCE)[0]:
-                task = sent.pop(done)
+            while queue and len(pending) < max(1, PER_PROCESSOR * processors // threads):
+                task = queue.popleft()
+                pending[remote.remote(pickle.dumps((task, plan.config)), arrays, threads, _describe_version())] = task
+            for reference in ray.wait(list(pending), timeout=_PATIENCE)[0]:
+                task = pending.pop(reference)
                 try:
-                    kind, value = ray.get(done)
+                    kind, value = ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    given_up.append(f"{task}: its worker died more than {ATTEMPTS} times ({_read_first_line(error)})")
+                    failures.append(f"{task}: its worker died more than {ATTEMPTS} times ({_read_first_line(error)})")
                     continue
                 if kind == "error":
                     raise value
                 yield task, value
-        if given_up:
-            raise RuntimeError("; ".join([*given_up, STORED]))
+        if failures:
+            raise RuntimeError("; ".join([*failures, STORED]))
     finally:
-        for reference in sent:
+        for reference in pending:
             with suppress(Exception):  # the cluster itself may be gone
                 ray.cancel(reference, force=True)
-        if connected:
+        if owns_connection:
             ray.shutdown()
 
 
@@ -144,12 +144,12 @@ def _import_ray(address: str) -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    quiet: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "error"}
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "error"}
     if address == "local":
-        quiet["include_dashboard"] = False
+        options["include_dashboard"] = False
     try:
         _check_listens(os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address)
-        ray.init(**quiet)
+        ray.init(**options)
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
             f"expected a Ray cluster at the address {address}, got {_read_first_line(error)}; start one with "
@@ -165,9 +165,11 @@ def _check_listens(address: str) -> None:
 
 
 def _check_processors(ray: Any, threads: int) -> None:
-    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-    if not 1 <= threads <= most:
-        raise ValueError(f"expected threads of 1 to {most:g}, the processors of the largest node, got {threads}")
+    max_processors = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if not 1 <= threads <= max_processors:
+        raise ValueError(
+            f"expected threads of 1 to {max_processors:g}, the processors of the largest node, got {threads}"
+        )
 
 
 def _list_data_sets(tasks: Sequence[Task]) -> list[str]:

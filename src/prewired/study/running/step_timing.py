@@ -140,21 +140,22 @@ def time_steps(
     timings, config, nets = [], plan.config, plan.nets
     groups = list(dict.fromkeys((net.data, net.density) for net in nets if net.density is not None))
     for k, (name, density) in enumerate(groups):
-        loaded = load(name)
+        data_set = load(name)
         dense = [net for net in nets if net.data == name and net.family == DENSE]
-        others = [net for net in nets if net.data == name and net.density == density and _is_timed(net)]
-        modules, problems = _build_modules(config, [*dense, *others], loaded)
-        steppers = {what: _make_step(module, config, loaded) for what, module in modules.items()}
+        peers = [net for net in nets if net.data == name and net.density == density and _is_timed(net)]
+        modules, problems = _build_modules(config, [*dense, *peers], data_set)
+        steppers = {what: _make_step(module, config, data_set) for what, module in modules.items()}
 
-        def after(done: int, before: int = k * rounds, total: int = len(groups) * rounds) -> None:
+        def report_round(round_done: int, first_round: int = k * rounds, total: int = len(groups) * rounds) -> None:
             if progress is not None:
-                progress(before + done, total)
+                progress(first_round + round_done, total)
 
         seconds = time_in_turns(
-            steppers, rounds=rounds, turn_seconds=STEP_TURN_SECONDS, most_calls=steps, after_round=after
+            steppers, rounds=rounds, turn_seconds=STEP_TURN_SECONDS, most_calls=steps, after_round=report_round
         )
         timings += [
-            _make_timing(name, density, what, module, seconds[what], config, loaded) for what, module in modules.items()
+            _make_timing(name, density, what, module, seconds[what], config, data_set)
+            for what, module in modules.items()
         ]
         timings += [
             StepTiming(name, density, what, _NO_MS, torch.get_num_threads(), 0, describe_machine(), "", 0, problem)
@@ -180,7 +181,7 @@ def choose_carrier(families: Sequence[str]) -> str:
 
 
 def _build_modules(
-    config: StudyConfig, nets: Sequence[Net], loaded: data.Data
+    config: StudyConfig, nets: Sequence[Net], data_set: data.Data
 ) -> tuple[dict[str, nn.Sequential], dict[str, str]]:
     """The networks to time, by name, and the problem of each comparator that cannot be timed."""
     modules: dict[str, nn.Sequential] = {net.family: _build_module(config, net) for net in nets}
@@ -189,7 +190,7 @@ def _build_modules(
     for name in COMPARATORS if families else ():
         try:
             module = replace_layers(name, modules[choose_carrier(families)], config.batch_size)
-            _make_step(module, config, loaded)()
+            _make_step(module, config, data_set)()
             modules[name] = module
         except (ValueError, RuntimeError) as error:  # PyTorch lacks its sparse products on some platforms
             problems[name] = str(error).partition("\n")[0]
@@ -203,19 +204,19 @@ def _build_module(config: StudyConfig, net: Net) -> nn.Sequential:
     return mlp(list(net.sizes), topologies=topologies, init_seed=0)
 
 
-def _make_step(module: nn.Module, config: StudyConfig, loaded: data.Data) -> Callable[[], None]:
+def _make_step(module: nn.Module, config: StudyConfig, data_set: data.Data) -> Callable[[], None]:
     """A function that does the next training step; the rows come in random order."""
     module.train()
     optimizer = optimizer_of(module, config.training(0, min(config.learning_rates or (config.learning_rate,))))
-    loss_between = loss_of(loaded.task)
-    rows = torch.from_numpy(RandomBits(0, "timing order").permutation(len(loaded.x_train)))
+    loss_between = loss_of(data_set.task)
+    rows = torch.from_numpy(RandomBits(0, "timing order").permutation(len(data_set.x_train)))
     batches = [batch for batch in rows.split(config.batch_size) if len(batch) == config.batch_size] or [rows]
-    turn = itertools.cycle(batches)
+    batch_cycle = itertools.cycle(batches)
 
     def step() -> None:
-        batch = next(turn)
+        batch = next(batch_cycle)
         optimizer.zero_grad()
-        loss = loss_between(module(loaded.x_train[batch]), loaded.y_train[batch])
+        loss = loss_between(module(data_set.x_train[batch]), data_set.y_train[batch])
         loss.backward()
         optimizer.step()
 
@@ -229,7 +230,7 @@ def _make_timing(
     module: nn.Module,
     seconds: ops_timing.Timing,
     config: StudyConfig,
-    loaded: data.Data,
+    data_set: data.Data,
 ) -> StepTiming:
     sparse = [layer for layer in module.modules() if isinstance(layer, SparseLinear)]
     kernels = dict.fromkeys(layer.kernel_for(config.batch_size, training=True) for layer in sparse)
@@ -243,7 +244,7 @@ def _make_timing(
         n_parameters=count_parameters(module),
         machine=describe_machine(),
         kernel=", ".join(kernels),
-        steps_per_epoch=math.ceil(len(loaded.x_train) / config.batch_size),
+        steps_per_epoch=math.ceil(len(data_set.x_train) / config.batch_size),
     )
 
 

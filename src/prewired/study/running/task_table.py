@@ -74,11 +74,11 @@ class TaskTable:
                 payload = self._runs.get(self.plan.keys[task])
                 if payload is not None:
                     trainings.setdefault(task.net, {}).setdefault(task.learning_rate, []).append(payload)
-            complete = len(self.plan.config.learning_rates) * self.plan.config.tune_seeds
+            n_trainings = len(self.plan.config.learning_rates) * self.plan.config.tune_seeds
             self.rate_choices = {
                 net: choose_rate(net, results)
                 for net, results in trainings.items()
-                if sum(map(len, results.values())) == complete
+                if sum(map(len, results.values())) == n_trainings
             }
         self.plan = self.plan.with_rates({net: choice.chosen for net, choice in self.rate_choices.items()})
 
@@ -149,8 +149,8 @@ class TaskTable:
 
     def describe_runs(self) -> str:
         """How many runs are stored, and how to go on, for who interrupts a study."""
-        done, total = self.count(RUNS)
-        return f"{done} of {total} runs are stored; run the same command again to go on"
+        n_stored, total = self.count(RUNS)
+        return f"{n_stored} of {total} runs are stored; run the same command again to go on"
 
 
 @contextmanager

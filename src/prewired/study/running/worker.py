@@ -62,10 +62,10 @@ def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.D
 
     @lru_cache
     def load(name: str) -> data.Data:
-        loaded = load_data(config, name)
-        if identify_data(loaded) != sources[name]:
+        data_set = load_data(config, name)
+        if identify_data(data_set) != sources[name]:
             raise ValueError(f"expected the data set {name} as it was when the study began, got other data; run again")
-        return loaded
+        return data_set
 
     return load
 
@@ -80,14 +80,14 @@ def make_portable(error: Exception, task: Task) -> Exception:
         >>> make_portable(KeyError("x"), task)
         RuntimeError("digits, dense, seed 0: KeyError: 'x'")
     """
-    portable = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
-    kind = next((kind for kind in portable if isinstance(error, kind)), RuntimeError)
+    portable_kinds = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
+    kind = next((kind for kind in portable_kinds if isinstance(error, kind)), RuntimeError)
     text = (
         str(error) if kind in (ValueError, RuntimeError) and type(error) is kind else f"{type(error).__name__}: {error}"
     )
-    copy = kind(text if task.net.family in text else f"{task}: {text}")
-    copy.add_note("".join(traceback.format_exception(error)))
-    return copy
+    portable_error = kind(text if task.net.family in text else f"{task}: {text}")
+    portable_error.add_note("".join(traceback.format_exception(error)))
+    return portable_error
 
 
 def _die_with_parent() -> None:

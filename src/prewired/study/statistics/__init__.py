@@ -1,4 +1,4 @@
-"""What a study says in numbers. The unit is the graph: its training seeds are averaged before anything is compared."""
+"""The statistics of a study. The unit is the graph: scores are averaged over training seeds before any comparison."""
 
 from .analysis import CONTROLS_FOR, PRIMARY_METRIC, analyse
 from .bootstrap_intervals import Interval, bootstrap
