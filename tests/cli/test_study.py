@@ -392,7 +392,7 @@ def test_lines_of_a_study(capsys, monkeypatch):
 
 
 def test_a_run_that_failed_is_told_without_a_score(capsys, monkeypatch):
-    failed = replace(step(done=9), payload={"failed": "the loss stopped being finite"}, left=0.0)
+    failed = replace(step(done=9), payload={"failed": "the loss stopped being finite"}, seconds_left=0.0)
     assert plain_lines(capsys, monkeypatch, [(0, failed)]) == ["runs [9/9] digits, rotating, 10 %, seed 0"]
 
 

@@ -397,7 +397,7 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
         seconds[0] = (
             sum(estimate_work(s.task, config) for s in steps if s.payload) * 10
         )  # if costs were tenths of seconds
-        left.append(step.left)
+        left.append(step.seconds_left)
 
     run(config, tmp_path, progress=progress)
     results = [step for step in steps if step.payload]

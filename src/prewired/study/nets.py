@@ -1,4 +1,4 @@
-"""The networks of a study: what is wired and trained alike but for the seeds, and the sizes of their layers."""
+"""The networks of a study, apart from their seeds, and the sizes of their layers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Net:
 
 
 def is_reference(net: Net) -> bool:
-    """Whether a net is one of the two dense references."""
+    """Return whether a net is one of the two dense references."""
     return net.family in (DENSE, DENSE_NARROW)
 
 
 def list_graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
-    """The graph seeds of a net; the single seed None where nothing in the net's graphs is random."""
+    """List the graph seeds of a net; the only seed is None if nothing in the graphs of the net is random."""
     if is_reference(net):
         return [None]
     random = net.control or any(generators.takes_seed(name) for name, _ in parse_families(net.family))
@@ -44,7 +44,7 @@ def list_graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
 
 
 def count_dense_edges(sizes: Sequence[int]) -> int:
-    """The number of edges that all sparse layers would have if they were dense.
+    """Count the edges that all sparse layers would have if they were dense.
 
     Example:
         >>> count_dense_edges([64, 32, 32, 10])
@@ -54,7 +54,7 @@ def count_dense_edges(sizes: Sequence[int]) -> int:
 
 
 def list_densities(config: StudyConfig, sizes: Sequence[int]) -> tuple[float, ...]:
-    """The densities that a study compares: config.densities, or config.edges divided by the room in the layers.
+    """List the densities that a study compares: config.densities, or config.edges / edges of the dense layers.
 
     Example:
         >>> list_densities(StudyConfig("digits", ["biregular"], edges=[512]), (64, 32, 32, 10))
@@ -64,7 +64,7 @@ def list_densities(config: StudyConfig, sizes: Sequence[int]) -> tuple[float, ..
 
 
 def compute_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
-    """Inputs per output of each sparse layer.
+    """Compute the fan-in (inputs per output) of each sparse layer.
 
     Example:
         >>> compute_fan_ins(0.1, (784, 1000, 500, 10))
@@ -77,7 +77,7 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
     """Check that no two densities round to the same fan-ins in every layer.
 
     Raises:
-        ValueError: if two do.
+        ValueError: if two densities round to the same fan-ins.
     """
     density_of: dict[tuple[int, ...], float] = {}
     for density in () if config.edges else config.densities:
@@ -91,7 +91,7 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
 
 
 def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list[Net]:
-    """The nets of a study: per data set the dense references, then each family at each density, in all its variants.
+    """List the nets of a study: per data set the dense references, then each family at each density in each variant.
 
     Args:
         config: the study.
@@ -112,7 +112,7 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
 
 
 def count_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
-    """The number of edges that a study asks of all sparse layers at a density."""
+    """Count the edges that a study requests for all sparse layers at a density."""
     if config.edges:
         return round(density * count_dense_edges(sizes))
     layer_fan_ins = compute_fan_ins(density, sizes, config.budget)
@@ -120,11 +120,11 @@ def count_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> in
 
 
 def compute_dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:
-    """Units per layer of the dense net with at most as many parameters as a sparse net.
+    """Compute the units per layer of a dense net that has at most as many parameters as a sparse net.
 
     Args:
-        sizes: units per layer of the sparse net, inputs first; its output layer is dense.
-        n_edges: edges of all its sparse layers.
+        sizes: units per layer of the sparse net, inputs first; the output layer of the sparse net is dense.
+        n_edges: number of edges of all sparse layers.
     """
     *_, (last, n_outputs) = pairwise(sizes)
     n_parameters = n_edges + sum(sizes[1:-1]) + (last + 1) * n_outputs

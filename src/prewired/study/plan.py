@@ -1,4 +1,4 @@
-"""The plan of a study: every net, every task and every key, built once and passed on."""
+"""The plan of a study: every net, every task and every key. The plan is built once and passed on."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from .tasks import (
 class StudyPlan:
     """All nets and tasks of a study, with the keys under which results are stored; see `StudyPlan.build`.
 
-    Two things are determined while the study runs: the graphs (`with_graphs`) and the learning rates (`with_rates`).
+    The graphs (`with_graphs`) and the learning rates (`with_rates`) are determined while the study runs.
 
     Args:
         config: the study.
-        facts: data set -> what the study knows of it.
+        facts: data set -> its sizes and its digest.
         sizes: data set -> units per layer of the sparse nets, inputs first.
         densities: data set -> the densities that are compared.
         all_nets: every net, in the order of the report.
         graph_tasks: graphs to measure.
         tuning_tasks: trainings to choose learning rates.
-        runs: trainings to report; while a net's learning rate is not chosen, with the first rate.
+        runs: trainings to report; they have the first learning rate until a rate is chosen for the net.
         keys: task -> key of its result.
         rates: net -> chosen learning rate.
-        impossible: net -> why its graphs do not exist.
+        impossible: net -> reason why its graphs do not exist.
     """
 
     config: StudyConfig
@@ -58,11 +58,11 @@ class StudyPlan:
 
     @classmethod
     def build(cls, config: StudyConfig, facts: Mapping[str, Facts]) -> StudyPlan:
-        """The plan of a study of which nothing has run yet.
+        """Build the plan of a study before anything has run.
 
         Args:
             config: the study.
-            facts: data set -> what the study has to know of it.
+            facts: data set -> its sizes and its digest.
 
         Raises:
             ValueError: for densities that round to the same graphs, or data sets of different tasks.
@@ -88,21 +88,21 @@ class StudyPlan:
 
     @property
     def nets(self) -> list[Net]:
-        """The nets to train: all nets but those that are left out because their graphs do not exist."""
+        """The nets to train: all nets except nets that are left out because their graphs do not exist."""
         return [net for net in self.all_nets if not (self.config.skip_impossible and net in self.impossible)]
 
     @property
     def sources(self) -> dict[str, Mapping[str, str]]:
-        """Data set -> what identifies it, by which a worker sees whether the data have changed."""
+        """Data set -> what identifies the data, so that a worker notices if the data have changed."""
         return {name: facts.source for name, facts in self.facts.items()}
 
     @property
     def rates_are_chosen(self) -> bool:
-        """Whether every net has its learning rate."""
+        """Whether a learning rate is chosen for every net."""
         return not self.config.learning_rates or all(net in self.rates for net in self.nets)
 
     def list_tasks(self, phase: str) -> dict[str, Task]:
-        """Key -> task of a phase, in order; where two tasks have the same key, the first task."""
+        """List the tasks of a phase by key, in order; if several tasks have the same key, only the first task."""
         tasks = self.graph_tasks if phase == GRAPHS else self.tuning_tasks if phase == RATES else self.runs
         task_by_key: dict[str, Task] = {}
         for task in tasks:
@@ -110,14 +110,14 @@ class StudyPlan:
         return task_by_key
 
     def find_graph_key(self, net: Net, graph_seed: int | None) -> str:
-        """The key of a net's graphs, which nets with other initial weights share."""
+        """Find the key of the graphs of a net; nets with other initial weights have the same graphs."""
         return self.keys[GraphTask(replace(net, init="fan_in"), graph_seed)]
 
     def with_graphs(self, results: Mapping[str, Mapping[str, Any]]) -> StudyPlan:
-        """The plan once graphs are measured: narrow dense nets as large as the graphs, and the impossible nets named.
+        """Return the plan with the sizes of narrow dense nets and the impossible nets, as known from measured graphs.
 
         Args:
-            results: key -> result of the graph tasks so far.
+            results: key -> result of each finished graph task.
         """
         nets = {net: self._resize(net, results) for net in self.all_nets}
         impossible = {}
@@ -131,14 +131,14 @@ class StudyPlan:
         return replace(self, all_nets=tuple(nets.values()), impossible=impossible)._with_trainings()
 
     def with_rates(self, rates: Mapping[Net, float]) -> StudyPlan:
-        """The plan with these learning rates chosen; its runs have their final keys once all rates are chosen."""
+        """Return the plan with chosen learning rates; the keys of runs are final when all rates are chosen."""
         return self if rates == self.rates else replace(self, rates=dict(rates))._with_trainings()
 
     def _resize(self, net: Net, results: Mapping[str, Mapping[str, Any]]) -> Net:
-        """A narrow dense net with as many parameters as the measured graphs; any other net as it is."""
+        """Resize a narrow dense net to as many parameters as the measured graphs; return any other net unchanged."""
         if net.family != DENSE_NARROW:
             return net
-        # Any family will do: all graphs of a density have equally many edges.
+        # The first family serves for all, because all graphs of a density have equally many edges.
         sparse = replace(net, family=self.config.families[0], sizes=self.sizes[net.data])
         result = results.get(self.find_graph_key(sparse, list_graph_seeds(sparse, self.config)[0]), {})
         if "layers" not in result:
@@ -148,7 +148,7 @@ class StudyPlan:
         )
 
     def _with_trainings(self) -> StudyPlan:
-        """The plan with its trainings listed anew; keys of tasks that it already had are not computed again."""
+        """Return the plan with a new list of trainings; keys that the plan already has are not computed again."""
         config, nets = self.config, self.nets
         provisional = (config.learning_rates or (config.learning_rate,))[0]
         tuning_tasks = tuple(list_tuning_tasks(config, nets))

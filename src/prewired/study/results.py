@@ -1,4 +1,4 @@
-"""The results of a study: a Row for every finished run of its plan."""
+"""The results of a study: a Row for every finished run of the plan."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Study:
 
     Args:
         config: the study.
-        facts: data set, as the config names it -> what the study knows of it.
+        facts: data set, as the config names it -> its sizes and its digest.
         rows: the finished runs, in the order of the plan.
         n_runs: number of runs in the plan.
         failed: a line for each run whose loss stopped being finite.
-        rate_choices: the choice of each learning rate, where several were given.
-        impossible: why nets were left out, with skip_impossible.
+        rate_choices: the choice of each net's learning rate, if the config gives several.
+        impossible: the reasons why nets were left out, with skip_impossible.
         recipes: digest of a graph -> its recipe, as JSON.
-        timings: of training steps, timed with nothing else of the study running.
+        timings: the times of training steps, measured while nothing else of the study ran.
     """
 
     config: StudyConfig
@@ -45,7 +45,7 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the runs and their scores, without seconds: the same study has the same digest."""
+        """SHA-256 over the runs and their scores, but not over seconds, so that the same study has the same digest."""
         runs = sorted(
             to_canonical_json(
                 (
@@ -75,12 +75,12 @@ class RateChoice:
 
     @property
     def at_the_edge(self) -> bool:
-        """Whether the smallest or the largest rate was the best, so that a rate beyond it might be better still."""
+        """Whether the smallest or the largest rate was the best; then a rate beyond it might be better."""
         return self.chosen in (min(self.scores), max(self.scores))
 
 
 def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]]) -> RateChoice:
-    """Choose the learning rate with the best mean validation score, the smaller of two that are equal.
+    """Choose the learning rate with the best mean validation score; of two equal rates the smaller.
 
     Args:
         net: the net.
@@ -99,12 +99,12 @@ def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]])
 
 
 def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str, Any] | None) -> Row:
-    """The Row of a finished run.
+    """Make the Row of a finished run.
 
     Args:
         task: the run.
         payload: its stored result.
-        graphs: the stored result of its graphs, None for a dense net.
+        graphs: the stored result of the run's graphs, None for a dense net.
     """
     net = task.net
     graph_result: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
@@ -137,7 +137,7 @@ def check_equal_edges(results: Sequence[tuple[GraphTask, Mapping[str, Any]]]) ->
     """Check that within a density all graphs of a data set have the same number of edges in each layer.
 
     Raises:
-        ValueError: if two differ.
+        ValueError: if two graphs differ.
     """
     first_counts: dict[tuple[str, float | None], tuple[str, list[int]]] = {}
     for task, payload in results:
@@ -159,7 +159,7 @@ def _add_dead_share(layer: Mapping[str, float], sizes: Sequence[int]) -> dict[st
 
 
 def _restore_nan(value: Any) -> Any:
-    """A stored payload with NaN again for None, which stands for numbers that are not finite."""
+    """Replace each None of a stored payload by NaN; JSON stores numbers that are not finite as null."""
     if isinstance(value, dict):
         return {name: item if name == "patience" else _restore_nan(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The status of a study, from its store alone: its config, its progress, whether it runs, how to go on."""
+"""The status of a study, read from the store alone: config, progress, whether it runs, how to continue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .running.task_table import TaskTable
 from .tasks import GRAPHS, RATES, RUNS, Facts
 
 NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped", "finished", "of an older version"
-# On another machine a study counts as running if its last sign of life is at most _START seconds, and _GAPS times the
-# median gap between its last _RECENT results, ago.
+# A process on another machine cannot be checked. Such a study counts as running if its last sign of life is at most
+# _START seconds, plus _GAPS times the median gap between its last _RECENT results, ago.
 _GAPS, _RECENT, _START = 5, 20, 60.0
 
 
@@ -30,19 +30,19 @@ class Status:
     """The progress of a study; times are in UTC.
 
     Args:
-        folder: of the study.
+        folder: the folder of the study.
         state: "not begun", "running", "stopped", "finished" or "of an older version".
         config: the config of the last call, None before any call.
         counts: phase -> (results stored, tasks in all).
-        failed: runs whose loss stopped being finite.
-        impossible: why nets are left out, with skip_impossible.
+        failed: number of runs whose loss stopped being finite.
+        impossible: the reasons why nets are left out, with skip_impossible.
         began: when the study began.
         last: when the last result was stored.
-        left: seconds to the end, None while unknown; of a stopped study, once it goes on.
+        seconds_left: seconds to the end, None while unknown; for a stopped study, seconds from when it continues.
         host: the machine on which the study runs or last ran.
-        process: its process id there, None if the process ended by itself.
+        process: the process id on this machine, None if the process ended by itself.
         command: the command that last started the study, "" if unknown.
-        trouble: why the study cannot go on, "" if it can.
+        trouble: the reason why the study cannot continue, "" if it can.
     """
 
     folder: str
@@ -53,7 +53,7 @@ class Status:
     impossible: tuple[str, ...] = ()
     began: datetime | None = None
     last: datetime | None = None
-    left: float | None = None
+    seconds_left: float | None = None
     host: str = ""
     process: int | None = None
     command: str = ""
@@ -61,13 +61,13 @@ class Status:
 
 
 def status(folder: str | Path) -> Status:
-    """Read the status of a study, which may be running meanwhile, here or elsewhere. The data are not needed.
+    """Read the status of a study, which may be running on this or on another machine. The data are not needed.
 
     Args:
-        folder: of the study.
+        folder: the folder of the study.
 
     Raises:
-        ValueError: if another database is in the folder, or a damaged one.
+        ValueError: if the folder holds another or a damaged database.
         OSError: if the store cannot be read.
 
     Example:
@@ -114,7 +114,7 @@ def status(folder: str | Path) -> Status:
         impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
         began=min([datetime.fromisoformat(request["when"]), *_read_times(payloads, "started")]),
         last=finished[-1] if finished else None,
-        left=seconds_left,
+        seconds_left=seconds_left,
         host=note.get("host", ""),
         process=note.get("process"),
         command=_rebuild_command(note),
@@ -142,7 +142,7 @@ def describe_status(status: Status) -> list[str]:
     if status.began is not None:
         last = f", last result {_format_time(status.last)}" if status.last else ", no result so far"
         lines.append(f"begun {_format_time(status.began)}{last}")
-    time_left = "an unknown time" if status.left is None else f"about {_format_duration(status.left)}"
+    time_left = "an unknown time" if status.seconds_left is None else f"about {_format_duration(status.seconds_left)}"
     if status.state == RUNNING:
         lines.append(f"runs on {status.host or 'a machine unknown'}, {time_left} left")
     if status.state == STOPPED:
@@ -152,16 +152,16 @@ def describe_status(status: Status) -> list[str]:
 
 
 def _choose_rates(table: TaskTable) -> str:
-    """Choose the learning rates as far as possible; returns why the study cannot go on, "" if it can."""
+    """Choose the learning rates as far as possible; return the reason why the study cannot continue, "" if it can."""
     try:
         table.choose_rates()
-    except RuntimeError as error:  # no learning rate was good
+    except RuntimeError as error:  # no learning rate gave a finite loss
         return str(error)
     return ""
 
 
 def _is_running(note: Mapping[str, Any], last_sign: datetime, finished: Sequence[datetime], now: datetime) -> bool:
-    """Whether a study runs: judged by its process if the process is on this machine, else by its last results."""
+    """Return whether a study runs: by its process if this is on this machine, otherwise by its last results."""
     process = note.get("process")
     if process is None:
         return False
@@ -173,7 +173,7 @@ def _is_running(note: Mapping[str, Any], last_sign: datetime, finished: Sequence
 
 
 def _is_alive(process: int, last_sign: datetime) -> bool:
-    """Whether a process of this machine still runs, and its number was not given to a process that began later."""
+    """Return whether a process of this machine still runs, and its number does not belong to a later process."""
     try:
         os.kill(process, 0)
         state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -220,7 +220,7 @@ def _format_time(time: datetime) -> str:
 
 
 def _format_duration(seconds: float) -> str:
-    """A duration in words.
+    """Format a duration for people.
 
     Example:
         >>> _format_duration(40), _format_duration(600), _format_duration(9000), _format_duration(200_000)

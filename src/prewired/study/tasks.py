@@ -14,8 +14,8 @@ from .wiring import needs_whole_fan_ins
 
 GRAPHS, RATES, RUNS = "graphs", "learning rates", "runs"
 PHASES = (GRAPHS, RATES, RUNS)  # each phase needs the results of the phase before
-TUNING_SEED = 1_000_000  # of the graph and the training by which a learning rate is chosen; no study has so many seeds
-RUN_VERSION = 2  # goes up when the same key would give other figures, so that old results are not taken for new ones
+TUNING_SEED = 1_000_000  # first seed of tuning trainings and their graphs; no study has so many seeds for its runs
+RUN_VERSION = 2  # increased when the same key would give other results, so that old results are not used
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ Task = GraphTask | TrainingTask
 
 @dataclass(frozen=True)
 class Facts:
-    """What a study has to know of a data set besides its rows.
+    """The facts about a data set that a study needs besides the rows.
 
     Args:
         name, note, n_features, n_outputs: as in `data.Data`.
-        source: what identifies the data, see `identify_data`.
+        source: the digest and the task, which identify the data; see `identify_data`.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Facts:
 
 
 def list_graph_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[GraphTask]:
-    """The graphs to measure, seed by seed through the nets; those for choosing learning rates come last."""
+    """List the graphs to measure, seed by seed through the nets; graphs for choosing learning rates come last."""
     seeds = {net: list_graph_seeds(net, config) for net in nets if not is_reference(net) and net.init == "fan_in"}
     max_seeds = max(map(len, seeds.values()), default=0)
     tasks = [
@@ -76,7 +76,7 @@ def list_graph_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[GraphTask
 
 
 def list_tuning_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[TrainingTask]:
-    """Trainings to choose learning rates: for each net equally many per rate, with seeds and graphs of their own."""
+    """List the trainings to choose learning rates: equally many per net and rate, with separate seeds and graphs."""
     return [
         TrainingTask(net, None if list_graph_seeds(net, config) == [None] else seed, seed, rate, tuning=True)
         for seed in range(TUNING_SEED, TUNING_SEED + config.tune_seeds)
@@ -86,7 +86,7 @@ def list_tuning_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[Training
 
 
 def list_runs(config: StudyConfig, nets: Sequence[Net], rates: Mapping[Net, float]) -> list[TrainingTask]:
-    """The trainings to report, round by round through seeds, graphs and nets: a stopped study stays balanced."""
+    """List the trainings to report, by seeds, then graphs, then nets, so that a stopped study stays balanced."""
     reference_seeds = config.reference_seeds or config.train_seeds
     seeds = {net: list_graph_seeds(net, config) for net in nets}
     runs = []
@@ -100,7 +100,10 @@ def list_runs(config: StudyConfig, nets: Sequence[Net], rates: Mapping[Net, floa
 
 
 def build_graph_key(task: GraphTask, config: StudyConfig) -> str:
-    """What determines the graphs of a net, as canonical JSON; the data and the initial weights do not."""
+    """Build the key of a graph task: all that determines the graphs, as canonical JSON.
+
+    The data and the initial weights do not determine the graphs.
+    """
     net = task.net
     return to_canonical_json(
         {
@@ -116,9 +119,9 @@ def build_graph_key(task: GraphTask, config: StudyConfig) -> str:
 
 
 def build_run_key(task: TrainingTask, config: StudyConfig, facts: Mapping[str, Facts]) -> str:
-    """What determines a training, as canonical JSON.
+    """Build the key of a training: all that determines the training, as canonical JSON.
 
-    A narrow dense net counts as a dense net of its sizes, whatever density it belongs to.
+    A narrow dense net counts as a dense net of its sizes, whatever density it is compared with.
     """
     net = task.net
     training = asdict(config.training(task.train_seed, task.learning_rate, tuning=task.tuning))
@@ -143,7 +146,7 @@ def build_run_key(task: TrainingTask, config: StudyConfig, facts: Mapping[str, F
 
 
 def _describe_edges(net: Net, config: StudyConfig) -> dict[str, Any]:
-    """The number of edges and their budget, where the study sets these."""
+    """Describe the number of edges and their budget, if the study sets them."""
     if is_reference(net) or net.density is None:
         return {}
     edges: dict[str, Any] = {}

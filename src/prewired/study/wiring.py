@@ -1,4 +1,4 @@
-"""The graphs of a study: the sparse layers of a net, with the net's control."""
+"""The wiring of a study: the sparse layers of a net, with the control of the net."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _wire_each_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]
 
 
 def needs_whole_fan_ins(config: StudyConfig) -> bool:
-    """Whether edges are divided into whole fan-ins, because some family of the study accepts nothing else."""
+    """Return whether edges must be divided into whole fan-ins, because a family of the study accepts nothing else."""
     return not all(map(_takes_any_edges, config.families))
 
 

@@ -34,7 +34,7 @@ class Step:
     epoch: int  # epochs of this task that are done
     done: int  # results of this phase that are stored
     total: int
-    left: float | None  # seconds to the end of the study, None while unknown
+    seconds_left: float | None  # seconds to the end of the study, None while unknown
     payload: Mapping[str, Any] | None = None
 
 

@@ -78,7 +78,8 @@ def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) 
         margin: the largest difference that does not matter, in units of y.
 
     Returns:
-        The difference y(90th percentile) - y(10th percentile); "undecided" if only one family is left.
+        The difference y(90th percentile) - y(10th percentile); "undecided" if no line can be fitted
+        without one of the families.
 
     Raises:
         ValueError: for a margin that is not above 0, or different lengths.

@@ -185,6 +185,7 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
 
 def _find_basis(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     """Find an orthonormal basis of the span of centred columns, (n, rank)."""
+    # Unit columns make the threshold relative; singular values below it belong to linearly dependent columns.
     lengths = [float(np.linalg.norm(column)) for column in columns]
     unit = [column / length for column, length in zip(columns, lengths, strict=True) if length > 0]
     if not unit:

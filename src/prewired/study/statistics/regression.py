@@ -53,7 +53,7 @@ def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
         families: n names, the clusters.
 
     Returns:
-        The fit. The interval and p are NaN if there is only one family.
+        The fit. The interval and p are NaN if the square cannot be fitted without one of the families.
 
     Raises:
         ValueError: for different lengths.
