@@ -70,7 +70,7 @@ def test_finished(finished_study):
     said = "\n".join(describe_status(found))
     assert "runs: 9 of 9\n" in said
     assert (
-        "asked: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
+        "config: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
         in said
     )
     assert "learning rates" not in said

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from ..topology import Topology
 
 SHARES = (0, 0.05, 0.1, 0.25, 0.5, 1)
-FAINT = 0.05  # where no pixel has more, the darkest shade is the largest share there is, not 1
+FAINT = 0.05  # if no pixel has a larger share, the darkest shade stands for the largest share instead of 1
 BARS, LAW, SIGMA1, SIGMA2 = COLOURS[5], COLOURS[0], COLOURS[1], COLOURS[2]
 
 
 @picture
 def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
-    """Biadjacency matrices side by side, or one, larger; each pixel is the share of edges present in its block.
+    """Draw biadjacency matrices side by side; each pixel is the share of possible edges present in its block.
 
     Args:
-        topologies: title -> topology.
-        title: of the whole picture.
+        topologies: title -> topology; a single topology is drawn larger.
+        title: the title of the whole picture.
         path: the picture to write, .png, .svg or .pdf.
     """
     from matplotlib.colors import PowerNorm
@@ -50,10 +50,12 @@ def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
 
 @picture
 def path_counts(topologies: Sequence[Topology]) -> Any:
-    """How many paths lead from each block of inputs to each block of outputs, over the mean: one shade if evenly many.
+    """Draw the number of paths from each block of inputs to each block of outputs, divided by the mean number.
+
+    If all blocks have equally many paths, the picture has one shade.
 
     Args:
-        topologies: the network's layers, inputs first.
+        topologies: the layers of the network, inputs first.
         path: the picture to write, .png, .svg or .pdf.
     """
     from matplotlib.colors import PowerNorm
@@ -74,14 +76,15 @@ def path_counts(topologies: Sequence[Topology]) -> Any:
 
 @picture
 def singular_values(topologies: Topology | Mapping[str, Topology]) -> Any:
-    """Histogram of the singular values of the biadjacency, and over it the law of random biregular graphs.
+    """Draw a histogram of the singular values of the biadjacency, and the law of random biregular graphs over it.
 
-    Graphs too large for `metrics.law.singular_values` have theirs estimated by `singular_value_density`. The law is for
-    the mean degrees and the density of the graph, see `biregular_law`, and is left out where there is none. Bars that
-    would dwarf it are cut off and say the share of the values in them.
+    For graphs too large for `metrics.random_matrix.singular_values`, the histogram is estimated by
+    `metrics.random_matrix.singular_value_density`. The law, `metrics.random_matrix.biregular_law`, is that of the mean
+    degrees and the density of the graph; it is left out where no law exists. Bars much higher than the law are cut
+    off, and a text says which share of the values they hold.
 
     Args:
-        topologies: one, or title -> topology.
+        topologies: one topology, or title -> topology.
         path: the picture to write, .png, .svg or .pdf.
     """
     topology_by_title = topologies if isinstance(topologies, Mapping) else {"": topologies}
@@ -98,7 +101,7 @@ def singular_values(topologies: Topology | Mapping[str, Topology]) -> Any:
 
 @picture
 def degrees(topologies: Mapping[str, Topology]) -> Any:
-    """Histograms of the fan-ins and of the fan-outs, a row of two panels for each topology.
+    """Draw histograms of the fan-ins and of the fan-outs, a row of two panels for each topology.
 
     Args:
         topologies: title -> topology.
@@ -120,7 +123,9 @@ def degrees(topologies: Mapping[str, Topology]) -> Any:
 
 
 def block_shares(topology: Topology, resolution: int = 160) -> np.ndarray:
-    """The biadjacency averaged over equal blocks, at most `resolution` a side: (rows, columns) in [0, 1], O(n_edges).
+    """Average the biadjacency over blocks of equal size: (rows, columns) in [0, 1], at most `resolution` each.
+
+    The time is O(n_edges).
 
     Example:
         >>> from prewired.generators import grouped
@@ -141,7 +146,7 @@ def _list_sizes(topologies: Sequence[Topology]) -> list[int]:
 
 
 def _draw_matrix(axis: Any, values: np.ndarray, n_in: int, n_out: int, norm: Any) -> Any:
-    """A matrix whose axes count inputs and outputs, whatever its resolution."""
+    """Draw a matrix; its axes count inputs and outputs, whatever the resolution of the matrix."""
     image = axis.imshow(
         values, cmap="Blues", norm=norm, extent=(0, n_in, n_out, 0), interpolation="nearest", aspect="auto"
     )
@@ -152,7 +157,10 @@ def _draw_matrix(axis: Any, values: np.ndarray, n_in: int, n_out: int, norm: Any
 
 
 def _draw_spectrum(axis: Any, topology: Topology) -> None:
-    """The bars, the law and the marks of one panel; sigma1 is no part of the law and mostly lies far to the right."""
+    """Draw the bars, the law and the marks of one panel.
+
+    sigma1 does not belong to the law and usually lies far to the right.
+    """
     sigma1, sigma2 = leading_singular_values(topology)
     fan_in, fan_out = topology.n_edges / topology.n_out, topology.n_edges / topology.n_in
     try:
@@ -183,12 +191,12 @@ def _draw_spectrum(axis: Any, topology: Topology) -> None:
 
 
 def _cut_off(axis: Any, bin_edges: np.ndarray, bars: np.ndarray, height: float) -> None:
-    """Where some bars are higher than this, end the axis there, and say beside each run of them what they hold."""
+    """Cut off bars above a height, and write beside each group of them the share of values that the group holds."""
     axis.set_ylim(0.0, min(height, axis.get_ylim()[1]))
     bounds = np.flatnonzero(np.diff(bars > height, prepend=False, append=False))
     for start, end in bounds.reshape(-1, 2):
         share = (bars * np.diff(bin_edges))[start:end].sum()
-        is_left_half = 2 * start < len(bars)  # then the text stands to the right
+        is_left_half = 2 * start < len(bars)  # then the text is written to the right of the bars
         position = {
             "xy": (bin_edges[end if is_left_half else start], 0.97 * height),
             "xytext": (3 if is_left_half else -3, 0),
@@ -198,7 +206,7 @@ def _cut_off(axis: Any, bin_edges: np.ndarray, bars: np.ndarray, height: float) 
 
 
 def _draw_degrees(axis: Any, counts: np.ndarray) -> None:
-    """Bars for whole degrees, of equal width, at most 60 of them; logarithmic upwards where a few units are hubs."""
+    """Draw at most 60 bars of equal width for whole degrees; the counts are logarithmic if a few units are hubs."""
     low, high = int(counts.min()), int(counts.max())
     width = -(-(high - low + 1) // 60)
     axis.hist(counts, np.arange(low, high + width + 1, width) - 0.5, color=BARS, ec="white", lw=0.5)
@@ -213,7 +221,7 @@ def _draw_degrees(axis: Any, counts: np.ndarray) -> None:
 
 
 def _shorten_numbers(axis: Any, x: int, y: int) -> None:
-    """Say 50 k for 50000 along an axis that reaches so far."""
+    """Write 50 k instead of 50000 along an axis of large numbers."""
     from matplotlib.ticker import EngFormatter
 
     for ticks, reach in ((axis.xaxis, x), (axis.yaxis, y)):

@@ -1,4 +1,4 @@
-"""The picture of one training: metrics of the weights that were followed."""
+"""The picture of a training: the tracked metrics of its weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @picture
 def tracked(run: Run) -> Any:
-    """The metrics that a training followed, before it and after each epoch: a panel per metric, a line per layer.
+    """Draw the tracked metrics of a training over the epochs: a panel per metric, a line per layer.
 
     Args:
-        run: of `train(..., track=...)`.
+        run: the result of `train(..., track=...)`.
         path: the picture to write, .png, .svg or .pdf.
 
     Raises:
-        ValueError: if the run has followed nothing.
+        ValueError: if the run has no tracked metrics.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -133,7 +133,7 @@ def describe_status(status: Status) -> list[str]:
     if status.state == OLDER:
         lines.append("its results are not counted by this version, which begins anew in the same folder")
     if status.config is not None:
-        lines.append(f"asked: {_describe_config(status.config)}")
+        lines.append(f"config: {_describe_config(status.config)}")
     for phase, (done, total) in status.counts.items():
         failed = f", {status.failed} failed: their loss stopped being finite" if phase == RUNS and status.failed else ""
         if total:

@@ -1,4 +1,4 @@
-"""The store of a study: one SQLite file with one committed row per result, safe even if the process is killed."""
+"""The store of a study: an SQLite file. Each result is a committed row, safe even if the process is killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..._version import __version__
 
 DATABASE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
-FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
+FORMAT_VERSION = 2  # version 1 had no tables of graphs and notes
 TABLES = ("runs", "graphs")
 WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
 REPORT_FILES = (
@@ -32,7 +32,7 @@ Connection = sqlite3.Connection
 
 
 def to_canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces, strict: a number that is not finite becomes null.
+    """Write a value as strict JSON with sorted keys and no spaces; numbers that are not finite become null.
 
     Example:
         >>> to_canonical_json({"b": float("nan"), "a": (1, 2.5)})
@@ -42,7 +42,7 @@ def to_canonical_json(value: object) -> str:
 
 
 def replace_non_finite(value: Any) -> Any:
-    """A nest of dicts, lists and numbers with None for each number that is not finite."""
+    """Replace each number that is not finite by None, in nested dicts and lists."""
     if isinstance(value, Mapping):
         return {str(name): replace_non_finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -56,9 +56,9 @@ def open_store(folder: str | Path) -> Connection:
     """Open the store in a study's folder; create the folder and the store if they do not exist.
 
     Raises:
-        ValueError: when the file there is no study store, or one of a newer format, or when files that a report would
-            overwrite are there without a store.
-        OSError: when it cannot be opened or made.
+        ValueError: if the file is no study store or has a newer format, or if the folder has no store but files that a
+            report would overwrite.
+        OSError: if the store cannot be opened or created.
     """
     path = Path(folder) / DATABASE_NAME
     report_files = (
@@ -79,11 +79,11 @@ def open_store(folder: str | Path) -> Connection:
 
 
 def open_to_read(folder: str | Path) -> Connection:
-    """Open the store of a study for reading only; the study may be running, or its file be read-only.
+    """Open the store of a study for reading only; the study may be running, and the file may be read-only.
 
     Raises:
-        ValueError: when the file there is no study store, or one of a newer format.
-        OSError: when there is none, or it cannot be opened.
+        ValueError: if the file is no study store or has a newer format.
+        OSError: if the folder has no store, or the store cannot be opened.
     """
     path = Path(folder) / DATABASE_NAME
     if not path.exists():
@@ -119,7 +119,7 @@ def _explain_errors(path: str | Path) -> Iterator[None]:
 
 
 def find_path(connection: Connection) -> str:
-    """The file of a store."""
+    """Find the path of a store's file."""
     return connection.execute("PRAGMA database_list").fetchone()[2]
 
 
@@ -154,16 +154,17 @@ def _check(connection: Connection, path: Path) -> None:
 
 
 def add_result(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
-    """Store a result; it is on disk when this function returns. A result that is already stored under the key stays.
+    """Store a result, unless the key already has a result. The row is on disk when this function returns.
 
     Args:
-        key: what determines the result, as canonical JSON.
-        payload: the result; `payload["finished"]` is the time when its task ended.
+        connection: to the store.
+        key: all that determines the result, as canonical JSON.
+        payload: the result; `payload["finished"]` is the time at which the task ended.
         table: "runs" or "graphs".
 
     Raises:
-        ValueError: when the file is damaged.
-        OSError: when it cannot be written.
+        ValueError: if the file is damaged.
+        OSError: if the file cannot be written.
     """
     with _explain_errors(find_path(connection)):
         connection.execute(
@@ -173,10 +174,10 @@ def add_result(connection: Connection, key: str, payload: Mapping[str, Any], tab
 
 
 def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
-    """All results of a table: key as canonical JSON -> payload, in the order in which they were stored.
+    """Read all results of a table: key as canonical JSON -> payload, in the order of storing.
 
     Raises:
-        ValueError: when the file is damaged.
+        ValueError: if the file is damaged.
     """
     with _explain_errors(find_path(connection)):
         if not _has_table(connection, _check_table(table)):
@@ -186,21 +187,21 @@ def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[
 
 
 def write_note(connection: Connection, name: str, value: object) -> None:
-    """Store a value under a name, in place of the last value; it is on disk when this function returns.
+    """Store a value under a name, instead of the last value. The value is on disk when this function returns.
 
     Raises:
-        ValueError: when the file is damaged.
-        OSError: when it cannot be written.
+        ValueError: if the file is damaged.
+        OSError: if the file cannot be written.
     """
     with _explain_errors(find_path(connection)):
         connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(replace_non_finite(value))))
 
 
 def read_note(connection: Connection, name: str) -> Any:
-    """The value that `write_note` stored under a name, None if there is none.
+    """Read the value that `write_note` stored under a name, None if the name has no value.
 
     Raises:
-        ValueError: when the file is damaged.
+        ValueError: if the file is damaged.
     """
     with _explain_errors(find_path(connection)):
         if not _has_table(connection, "notes"):
@@ -221,6 +222,6 @@ def _check_table(table: str) -> str:
 
 
 def list_versions() -> dict[str, str]:
-    """The versions on which results depend; they are stored with each result."""
+    """List the versions of the packages on which results depend; each result stores them."""
     packages = {name: metadata.version(name) for name in ("torch", "numpy")}
     return {"python": platform.python_version(), **packages, "prewired": __version__}

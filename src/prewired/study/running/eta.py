@@ -1,4 +1,4 @@
-"""How far a study is and how long it may still take."""
+"""The progress of a study, and an estimate of the time that remains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..tasks import PHASES, GraphTask, Task
 from .engines import OnEpoch
 from .task_table import TaskTable
 
-# Rough seconds of the parts of a study; only their ratios matter for the estimate.
+# Rough seconds of the parts of a study. Only their ratios matter, because the time so far gives the scale.
 _PER_GRAPH, _PER_ROW, _PER_ROW_AND_WEIGHT = 1.0, 7e-6, 7e-11
 _TYPICAL_ROWS = 50_000
 TIMING = "timing"
@@ -27,13 +27,13 @@ TIMING = "timing"
 
 @dataclass(frozen=True)
 class Step:
-    """The progress of a study: after each epoch of a training, and (with `payload`) when a result is stored."""
+    """The progress of a study after an epoch of a training, or (with `payload`) after a result was stored."""
 
     phase: str  # a name in PHASES, or TIMING
     task: Task | None  # None while training steps are timed
-    epoch: int  # epochs of this task that are done
-    done: int  # results of this phase that are stored
-    total: int
+    epoch: int  # finished epochs of this task
+    done: int  # stored results of this phase
+    total: int  # tasks of this phase
     seconds_left: float | None  # seconds to the end of the study, None while unknown
     payload: Mapping[str, Any] | None = None
 
@@ -42,7 +42,7 @@ Progress = Callable[[Step], None]
 
 
 class Eta:
-    """Counts finished work, estimates the time that is left, and calls `progress` with every step.
+    """Counts finished work, estimates the remaining time, and calls `progress` with every step.
 
     Args:
         table: the tasks of the study.
@@ -60,7 +60,7 @@ class Eta:
 
     def begin(self, phase: str) -> OnEpoch:
         """Begin a phase, and return the function that its engine calls after each epoch of a task."""
-        self._counts[phase] = self._table.count(phase)  # the results of the phase before may have changed its tasks
+        self._counts[phase] = self._table.count(phase)  # results of the previous phase may have changed the tasks
 
         def on_epoch(task: Task, epoch: int) -> None:
             self._partial_work[task] = estimate_work(task, self._config) * epoch / count_epochs(task, self._config)
@@ -69,7 +69,7 @@ class Eta:
         return on_epoch
 
     def add_result(self, phase: str, task: Task, payload: Mapping[str, Any]) -> None:
-        """Count a result that is stored."""
+        """Count a stored result."""
         self._partial_work.pop(task, None)
         self._finished_work += estimate_work(task, self._config)
         done, total = self._counts[phase]
@@ -82,7 +82,7 @@ class Eta:
             self._progress(Step(TIMING, None, 0, done, total, None))
 
     def describe_state(self, phase: str) -> dict[str, Any]:
-        """The note from which `prewired status` describes a study that is running."""
+        """Return the note from which `prewired status` describes a running study."""
         return {
             "phase": phase,
             "counts": self._counts,
@@ -109,14 +109,14 @@ class Eta:
 
 
 def count_epochs(task: Task, config: StudyConfig) -> int:
-    """The number of epochs of a task, at least 1."""
+    """Count the epochs of a task, at least 1."""
     if isinstance(task, GraphTask):
         return 1
     return config.training(task.train_seed, task.learning_rate, tuning=task.tuning).epochs
 
 
 def estimate_work(task: Task, config: StudyConfig) -> float:
-    """Estimate how long a task takes, in an arbitrary unit."""
+    """Estimate the work of a task in an arbitrary unit that is proportional to seconds."""
     if isinstance(task, GraphTask):
         return _PER_GRAPH
     sizes = task.net.sizes

@@ -1,4 +1,4 @@
-"""What workers do: measure the graphs of a net, or train the net once. The results can be written as JSON."""
+"""Performing a task: measure the graphs of a net, or train the net once. Results can be written as JSON."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
     """Do a task and return the result to store.
 
     Args:
-        task: what to do.
+        task: the task.
         config: the study.
-        load: gives a data set by its name in the config.
-        on_epoch: called with the number of epochs done, after each epoch of a training.
+        load: loads a data set by its name in the config.
+        on_epoch: called with the number of finished epochs, after each epoch of a training.
 
     Raises:
-        ValueError, RuntimeError: for a graph that cannot be generated; the message names the net.
+        ValueError, RuntimeError: if a graph cannot be generated; the message names the net.
     """
     started = datetime.now(UTC)
     if isinstance(task, GraphTask):
@@ -80,10 +80,10 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
 
 
 def load_data(config: StudyConfig, name: str) -> data.Data:
-    """Load a data set of the study, with train_rows training rows where the study sets their number.
+    """Load a data set of the study, with config.train_rows training rows if the study sets their number.
 
     Raises:
-        ValueError: where there are fewer rows than that, and as `data.load` does.
+        ValueError: if the data set has fewer training rows, or as `data.load` does.
     """
     data_set = data.load(name, root=config.root, target=config.target, task=config.task)
     if config.train_rows is None:
@@ -98,7 +98,7 @@ def load_data(config: StudyConfig, name: str) -> data.Data:
 
 
 def gather_facts(config: StudyConfig) -> dict[str, Facts]:
-    """Load each data set of a study, and return what the study has to know of it.
+    """Load each data set of a study, and return its facts.
 
     Raises:
         ValueError, OSError: as `load_data` does.
@@ -113,7 +113,7 @@ def gather_facts(config: StudyConfig) -> dict[str, Facts]:
 
 
 def identify_data(data_set: data.Data) -> dict[str, str]:
-    """What identifies a data set: its task, and one hash over everything that a run reads."""
+    """Identify a data set by its task and a hash of everything that a run reads."""
     digest = hashlib.sha256()
     for part in ("train", "val", "test"):
         for tensor in (getattr(data_set, f"x_{part}"), getattr(data_set, f"y_{part}")):
@@ -123,13 +123,13 @@ def identify_data(data_set: data.Data) -> dict[str, str]:
 
 
 def describe_machine() -> str:
-    """The processor and the number of threads torch uses, in one line."""
+    """Describe the processor and the number of torch's threads in one line."""
     threads = torch.get_num_threads()
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def count_bytes(module: torch.nn.Module) -> int:
-    """Bytes of a module: weights, biases and the index arrays in its buffers."""
+    """Count the bytes of a module: weights, biases and the index arrays in its buffers."""
     tensors = [*module.parameters(), *module.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 

@@ -1,4 +1,4 @@
-"""An engine that does tasks on a Ray cluster, whose nodes may come and go; results go into the one local store."""
+"""An engine that does tasks on a Ray cluster, whose nodes may come and go. Results go into the local store."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from .engines import ATTEMPTS, STORED, OnEpoch, Result
 from .perform import perform
 from .worker import make_loader, make_portable
 
-PER_PROCESSOR = 3  # tasks that are sent ahead, so that no worker waits for its next one
-_PATIENCE = 5.0  # seconds between two looks at how large the cluster is by now
-_ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: no other machines
+PER_PROCESSOR = 3  # tasks sent ahead per processor, so that no worker waits for its next task
+_PATIENCE = 5.0  # seconds between two checks of the size of the cluster
+_ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the second: no other machines
 
 
 def cluster(
     plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch, *, address: str = "auto", threads: int = 1
 ) -> Iterator[Result]:
-    """Do the tasks on a Ray cluster; the tasks of a node or a worker that dies are done elsewhere.
+    """Do the tasks on a Ray cluster; if a node or a worker dies, its tasks are done elsewhere.
 
-    Every node needs this version of prewired; the data are sent there once and kept in shared memory. Epochs are not
-    reported: progress comes with each result. When this generator ends, in whatever way, unfinished tasks are
+    Every node needs this version of prewired. The data are sent to each node once and kept in shared memory. Progress
+    is reported with each result, not with each epoch. When this generator ends, for any reason, unfinished tasks are
     cancelled.
 
     Args:
         plan: the study.
-        tasks: in the order in which they are handed out.
+        tasks: the tasks, in the order in which they are sent.
         on_epoch: not called.
-        address: "auto" for the cluster this machine belongs to, "host:port" of another cluster, "local" for a cluster
-            that is started on this machine and ends with this call. An open connection is used, and left open.
-        threads: of torch and of the linear algebra for each task, and the processors that Ray sets aside for it.
+        address: "auto" for the cluster of this machine, "host:port" of another cluster, "local" for a cluster that is
+            started on this machine and ends with this call. An open connection is used, and stays open.
+        threads: threads of torch and of the linear algebra for each task; Ray reserves as many processors.
 
     Yields:
-        (task, payload) as each is done, in any order.
+        (task, payload) after each task, in any order.
 
     Raises:
         ImportError: if Ray is not installed.
-        ValueError: if no node has that many processors.
+        ValueError: if no node has `threads` processors.
         OSError: if there is no cluster at the address.
         RuntimeError: if a task's worker died more than ATTEMPTS times, or a node has another version of prewired.
         Exception: the error that a task raised.
@@ -90,14 +90,14 @@ def cluster(
             raise RuntimeError("; ".join([*failures, STORED]))
     finally:
         for reference in pending:
-            with suppress(Exception):  # the cluster itself may be gone
+            with suppress(Exception):  # the cluster may no longer exist
                 ray.cancel(reference, force=True)
         if owns_connection:
             ray.shutdown()
 
 
 def perform_on_node(pickled: bytes, arrays: Mapping[str, Any], threads: int) -> tuple[str, Any]:
-    """Do a task that was pickled with its config, on a node; ("done", payload), or ("error", the exception)."""
+    """Do a task that was pickled with its config, on a node; return ("done", payload) or ("error", exception)."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     task, config = pickle.loads(pickled)
@@ -108,7 +108,7 @@ def perform_on_node(pickled: bytes, arrays: Mapping[str, Any], threads: int) -> 
 
 
 def _make_node_function() -> Callable[..., tuple[str, Any]]:
-    """The function that Ray copies to the nodes by value, so that a node without prewired can say so."""
+    """Make the function that Ray copies to the nodes by value, so that a node without prewired can report this."""
 
     def run(pickled: bytes, arrays: Mapping[str, Any], threads: int, expected: str) -> tuple[str, Any]:
         import platform
@@ -158,7 +158,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _check_listens(address: str) -> None:
-    """Raise an OSError where nothing listens at host:port; Ray itself would try for minutes."""
+    """Raise an OSError if nothing listens at host:port; Ray would try for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
@@ -177,7 +177,7 @@ def _list_data_sets(tasks: Sequence[Task]) -> list[str]:
 
 
 def _to_arrays(data: Data) -> dict[str, Any]:
-    """The fields of a data set with arrays for tensors: all workers of a node share the memory of arrays."""
+    """Return the fields of a data set, with arrays for tensors: workers of a node share the memory of arrays."""
     values = {field.name: getattr(data, field.name) for field in fields(data)}
     return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 

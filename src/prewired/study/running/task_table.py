@@ -1,4 +1,4 @@
-"""The tasks of a study and which of them have a result in the store."""
+"""The table of tasks: which tasks of a study have a result in the store."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from . import database, step_timing
 
 
 class TaskTable:
-    """The tasks of a study and their results; a result that is added is on disk at once.
+    """The tasks of a study and their results; an added result is on disk at once.
 
-    The plan grows with the results: see `apply_graphs` and `choose_rates`.
+    Results can change the plan: see `apply_graphs` and `choose_rates`.
 
     Args:
         plan: the study.
-        connection: to its store.
+        connection: to the store of the study.
 
     Raises:
-        ValueError: if the store holds rows that are no results of a study.
+        ValueError: if the store holds rows that are not results of a study.
     """
 
     def __init__(self, plan: StudyPlan, connection: database.Connection) -> None:
@@ -36,17 +36,17 @@ class TaskTable:
         self.apply_graphs()
 
     def list_missing(self, phase: str) -> list[Task]:
-        """The tasks of a phase that have no result yet."""
+        """List the tasks of a phase that have no result yet."""
         results = self._select_results(phase)
         return [task for key, task in self.plan.list_tasks(phase).items() if key not in results]
 
     def list_payloads(self, phase: str) -> list[Mapping[str, Any]]:
-        """The results of a phase, in the order of its tasks."""
+        """List the results of a phase, in the order of its tasks."""
         results = self._select_results(phase)
         return [results[key] for key in self.plan.list_tasks(phase) if key in results]
 
     def count(self, phase: str) -> tuple[int, int]:
-        """(results in the store, tasks in all) of a phase."""
+        """Count the stored results and all tasks of a phase."""
         tasks, results = self.plan.list_tasks(phase), self._select_results(phase)
         return sum(key in results for key in tasks), len(tasks)
 
@@ -58,12 +58,12 @@ class TaskTable:
         results[key] = payload
 
     def apply_graphs(self) -> None:
-        """Put what is known of the graphs into the plan: sizes of narrow dense nets, and impossible nets."""
+        """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
         with _explain_foreign_rows(self._connection):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
-        """Choose the learning rate of every net whose trainings for that are complete, and put it into the plan.
+        """Choose the learning rate of every net whose tuning trainings are complete, and add the rates to the plan.
 
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
@@ -86,7 +86,7 @@ class TaskTable:
         """Check that all graphs of one density have equally many edges.
 
         Raises:
-            ValueError: if two differ.
+            ValueError: if two graphs differ.
         """
         with _explain_foreign_rows(self._connection):
             check_equal_edges([(task, payload) for task, payload in self._list_graph_results() if "layers" in payload])
@@ -99,10 +99,10 @@ class TaskTable:
         database.write_note(self._connection, "asked", request)
 
     def build_study(self) -> Study:
-        """The finished runs, in the order of the plan.
+        """Build the Study: the finished runs, in the order of the plan.
 
         Raises:
-            ValueError: if the store holds a row that is no result of a study.
+            ValueError: if the store holds a row that is not a result of a study.
         """
         with _explain_foreign_rows(self._connection):
             return self._collect_study()
@@ -131,13 +131,13 @@ class TaskTable:
         )
 
     def _collect_recipes(self, digests: set[str]) -> dict[str, str]:
-        """Digest -> recipe; of a graph that two families generate, the recipe of the first family."""
+        """Collect digest -> recipe; if two families generate a graph, the recipe of the first family."""
         payloads = [payload for _, payload in self._list_graph_results()]
         layers = [layer for payload in reversed(payloads) for layer in payload.get("layers", ())]
         return {layer["digest"]: layer["recipe"] for layer in layers if layer["digest"] in digests and layer["recipe"]}
 
     def _list_graph_results(self) -> list[tuple[GraphTask, Mapping[str, Any]]]:
-        """Every graph task with its result, {} where there is none yet."""
+        """List every graph task with its result, {} if it has no result yet."""
         return [(task, self._graphs.get(self.plan.keys[task], {})) for task in self.plan.graph_tasks]
 
     def _select_results(self, phase: str) -> dict[str, Any]:
@@ -148,14 +148,14 @@ class TaskTable:
         return {key: payload for key, payload in self._graphs.items() if "impossible" not in payload}
 
     def describe_runs(self) -> str:
-        """How many runs are stored, and how to go on, for who interrupts a study."""
+        """Describe how many runs are stored and how to continue; an interrupted study shows this line."""
         n_stored, total = self.count(RUNS)
         return f"{n_stored} of {total} runs are stored; run the same command again to go on"
 
 
 @contextmanager
 def _explain_foreign_rows(connection: database.Connection) -> Iterator[None]:
-    """Turn the error of a row that is no result of a study into a ValueError with the file and the remedy."""
+    """Raise a ValueError with file and remedy if reading fails because a row is not a result of a study."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""A worker process of a study: what the process receives, what it sends back, and when it ends."""
+"""A worker process of a study: the process receives tasks, sends results, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..config import StudyConfig
 from ..tasks import Task
 from .perform import identify_data, load_data, perform
 
-_PARENT_CHECK = 5.0  # seconds between two checks that the parent lives, for where the pipe to it is held by others too
+_PARENT_CHECK = 5.0  # seconds between two checks that the parent lives; its pipe may stay open in other processes
 
 Sources = Mapping[str, Mapping[str, str]]  # data set -> what identifies it, see `identify_data`
 
 
 def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int) -> None:
-    """Do the tasks that come through a pipe until it is closed; never outlive the parent.
+    """Do the tasks that come through a pipe, until the pipe is closed or the parent process ends.
 
     Args:
-        link: tasks come in; out go ("ready", None), then for each task ("epoch", n), ..., ("done", payload) or
-            ("error", exception).
+        link: the pipe. Tasks come in. Out go ("ready", None), then for each task ("epoch", n), ..., and at last
+            ("done", payload) or ("error", exception).
         config: the study.
-        sources: what identifies its data sets.
-        threads: of torch.
+        sources: what identifies the data sets.
+        threads: number of torch's threads.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -58,7 +58,7 @@ def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int)
 
 
 def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.Data]:
-    """A function that loads each data set once, and checks that it is still as it was when the study began."""
+    """Make a function that loads each data set once, and checks that the data have not changed during the study."""
 
     @lru_cache
     def load(name: str) -> data.Data:
@@ -71,7 +71,7 @@ def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.D
 
 
 def make_portable(error: Exception, task: Task) -> Exception:
-    """An error that can be sent to another process: it names the task, and its note has the traceback.
+    """Make an error that can be sent to another process; it names the task, and its note has the traceback.
 
     Example:
         >>> from prewired.study.nets import Net
