@@ -103,7 +103,7 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
         densities = list_densities(config, sizes[data])
         nets.append(Net(data, DENSE, "", "fan_in", None, sizes[data]))
         for density in densities:
-            narrow = compute_dense_sizes(sizes[data], count_edges(config, density, sizes[data]))
+            narrow = compute_dense_sizes(sizes[data], count_requested_edges(config, density, sizes[data]))
             nets.append(Net(data, DENSE_NARROW, "", "fan_in", density, narrow))
         for density in densities:
             for control, init in variants:
@@ -111,7 +111,7 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
     return nets
 
 
-def count_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
+def count_requested_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
     """Count the edges that a study requests for all sparse layers at a density."""
     if config.edges:
         return round(density * count_dense_edges(sizes))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .config import StudyConfig
-from .nets import Net, count_edges, is_reference, list_graph_seeds
+from .nets import Net, count_requested_edges, is_reference, list_graph_seeds
 from .running.database import to_canonical_json
 from .statistics import DENSE
 from .wiring import needs_whole_fan_ins
@@ -151,6 +151,6 @@ def _describe_edges(net: Net, config: StudyConfig) -> dict[str, Any]:
         return {}
     edges: dict[str, Any] = {}
     if config.edges:
-        n_edges = count_edges(config, net.density, net.sizes)
+        n_edges = count_requested_edges(config, net.density, net.sizes)
         edges = {"n_edges": n_edges, "whole_fan_ins": needs_whole_fan_ins(config)}
     return {**edges, **({"budget": config.budget} if config.budget else {})}

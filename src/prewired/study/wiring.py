@@ -11,7 +11,7 @@ from ..nn.edge_budgets import layer_shapes
 from ..random_bits import derive_seed
 from ..topology import Topology
 from .config import StudyConfig, parse_families
-from .nets import Net, compute_fan_ins, count_edges
+from .nets import Net, compute_fan_ins, count_requested_edges
 
 
 def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology]:
@@ -39,7 +39,7 @@ def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topo
 def _wire_network(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
     request: dict[str, Any] = {"density": net.density}
     if config.edges:
-        n_edges = count_edges(config, net.density or 0, net.sizes)
+        n_edges = count_requested_edges(config, net.density or 0, net.sizes)
         request = {"n_edges": n_edges, "whole_fan_ins": needs_whole_fan_ins(config)}
     if config.budget is not None:
         request["budget"] = config.budget

@@ -221,7 +221,7 @@ def _check_table(table: str) -> str:
     return table
 
 
-def list_versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """List the versions of the packages on which results depend; each result stores them."""
     packages = {name: metadata.version(name) for name in ("torch", "numpy")}
     return {"python": platform.python_version(), **packages, "prewired": __version__}

@@ -73,7 +73,7 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
         result = _train(task, config, load(task.net.data), on_epoch)
     return {
         **result,
-        "versions": database.list_versions(),
+        "versions": database.read_versions(),
         "started": started.isoformat(timespec="milliseconds"),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }

@@ -257,4 +257,4 @@ def _is_timed(net: Net) -> bool:
 
 
 def _describe_place() -> dict[str, Any]:
-    return {"machine": describe_machine(), "versions": database.list_versions()}
+    return {"machine": describe_machine(), "versions": database.read_versions()}
