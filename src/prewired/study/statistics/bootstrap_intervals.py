@@ -214,6 +214,6 @@ def _rank_samples(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     _, level = np.unique(round_values(values), return_inverse=True)
     order = np.argsort(level, kind="stable")
     starts = np.flatnonzero(np.diff(level[order], prepend=-1))
-    # Graphs with equal values form a level; its mean rank is the number of graphs up to its middle.
+    # Graphs with equal values form a level; their rank is the mean of the first and the last rank of the level.
     sizes = np.add.reduceat(counts[:, order], starts, axis=1)
     return (np.cumsum(sizes, axis=1) - (sizes - 1) / 2)[:, level]
