@@ -555,6 +555,17 @@ def test_a_report_on_what_is_there_so_far(tmp_path):
     assert "Not finished: 6 of 9 runs are there." in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_page_of_dense_runs_alone_says_so(n, tmp_path):
+    dense_rows = [*ROWS[:2], *(replace(ROWS[0], train_seed=seed) for seed in (1, 2, 3))]
+    found = analysed(*dense_rows[:n], n_runs=9)
+    reporting.write_tables(found, tmp_path)
+    assert reporting.draw_pictures(found, tmp_path) == []
+    page = reporting.write_page(found, tmp_path).read_text()
+    assert "No run of a sparse network is finished yet" in page
+    assert "nan" not in re.sub("<(style|script).*?</(style|script)>", "", page, flags=re.DOTALL).lower()
+
+
 def test_every_field_of_a_row_is_in_the_csv_or_said_not_to_be(made, tmp_path):
     """A field that is added to Row is not forgotten."""
     reporting.write_tables(made, tmp_path)

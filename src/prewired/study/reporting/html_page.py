@@ -15,6 +15,7 @@ from ..statistics import Row
 from . import page
 from .all_tables import build_tables
 from .page import Block, Bullets, Code, Heading, Paragraph, figures
+from .page.row_groups import is_sparse
 from .report_data import PRIMARY_METRIC, Report
 from .sentences import describe_findings
 from .table_files import describe_setup
@@ -55,11 +56,16 @@ def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -
     yield Heading("What else was found")
     yield Bullets(tuple(texts[n_answers:]))
     yield Heading("Figures")
-    yield figures.score_by_metric(rows, drawn, recipes)
-    yield figures.score_by_density(rows)
-    yield figures.training_curves(rows)
-    yield figures.speed_by_density(rows)
-    yield figures.cost_frontier(rows)
+    if any(map(is_sparse, rows)):
+        yield figures.score_by_metric(rows, drawn, recipes)
+        yield figures.score_by_density(rows)
+        yield figures.training_curves(rows)
+        yield figures.speed_by_density(rows)
+        yield figures.cost_frontier(rows)
+    else:
+        yield Paragraph(
+            "No run of a sparse network is finished yet, so there is nothing to draw beside the dense networks."
+        )
     yield Heading("Tables")
     yield from build_tables(report)
     yield Heading("How it was run")
