@@ -15,8 +15,8 @@ class TrainConfig:
         momentum: momentum of "sgd", in [0, 1).
         weight_decay: each step takes learning_rate * weight_decay of a weight away, >= 0.
         seed: seed of the order of the training rows, an integer >= 0. The network has its own initial weights.
-        patience: stop after this many epochs (at least 1) in a row without a lower validation loss, and restore the weights of the
-            epoch with the lowest. None: train all epochs and keep the last weights.
+        patience: stop after this many epochs, at least 1, in a row without a lower validation loss, and restore the
+            weights of the epoch with the lowest. None: train all epochs and keep the last weights.
 
     Raises:
         ValueError: if a value is out of range.
