@@ -417,7 +417,7 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
 
 
 def start(folder):
-    command = "study --data digits --family biregular rotating --density 0.1 0.3 --hidden 24 20 --epochs 10"
+    command = "study --data digits --family biregular rotating --density 0.1 0.3 --hidden 24 20 --epochs 4"
     words = [sys.executable, "-m", "prewired", *command.split(), "--graph-seeds", "2"]
     words += ["--workers", "1", "--no-timing", "-o", str(folder)]
     return subprocess.Popen(
@@ -462,7 +462,7 @@ def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done):
     line = f"interrupted: {len(after_interruption)} of {N_RUNS} runs are stored; run the same command again to go on"
     assert errors.splitlines()[-1] == line
 
-    assert len(run(replace(CONFIG, epochs=10), tmp_path).rows) == N_RUNS
+    assert len(run(replace(CONFIG, epochs=4), tmp_path).rows) == N_RUNS
     everything = stored(tmp_path)
     assert everything[: len(after_kill)] == after_kill
     assert everything[: len(after_interruption)] == after_interruption
