@@ -163,7 +163,9 @@ sys.modules["prewired"] = None
 print(pickle.load(sys.stdin.buffer)(b"", {}, 1, "prewired 99"))
 """
     function = ray_engine._make_node_function()
-    assert "expected prewired 99 on every node of the cluster, got prewired " in str(function(b"", {}, 1, "prewired 99")[1])
+    assert "expected prewired 99 on every node of the cluster, got prewired " in str(
+        function(b"", {}, 1, "prewired 99")[1]
+    )
     sent = cloudpickle.dumps(function)
     done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
     assert b"expected prewired 99 on every node of the cluster, got none (No module named" in done.stdout
