@@ -46,7 +46,7 @@ def build_pooled_table(report: Report, control: str, init: str) -> Table:
             f"{format_interval(one.by_family.rho, math.nan, math.nan)}, p {format_p(one.by_family.p_value)}",
             format_pooled(one.partial),
             " / ".join(str(slopes[one.metric].count(v)) for v in ("equivalent", "different", "undecided")),
-            ", ".join(map(_r2, generalisation[one.metric])),
+            ", ".join(map(_format_r2, generalisation[one.metric])),
         )
         for one in result
     )
@@ -75,7 +75,7 @@ def build_correlation_table(report: Report, control: str, init: str) -> Table:
     n = {cell: max(known[metric, cell].correlation.n for metric in metrics) for cell in cells}
     varying = [metric for metric in metrics if any(is_test(known[metric, cell]) for cell in cells)]
     left_out = [metric for metric in metrics if metric not in varying]
-    lines = tuple((metric, *(_finding(known[metric, cell], n[cell]) for cell in cells)) for metric in varying)
+    lines = tuple((metric, *(_format_finding(known[metric, cell], n[cell]) for cell in cells)) for metric in varying)
     n_tests = sum(not math.isnan(one.interval.p_value) for one in findings)
     notes = [
         "rho over graphs [95 % interval by resampling families], p of it (adjusted by Holm for "
@@ -93,7 +93,7 @@ def build_correlation_table(report: Report, control: str, init: str) -> Table:
     return Table(title, header, lines, tuple(notes) if lines else ())
 
 
-def _r2(value: float) -> str:
+def _format_r2(value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:+.2f}" if value >= -1 else "<-1"
@@ -104,7 +104,7 @@ def is_test(finding: CellFinding) -> bool:
     return not math.isnan(finding.correlation.p_value)
 
 
-def _finding(finding: CellFinding, n: int) -> str:
+def _format_finding(finding: CellFinding, n: int) -> str:
     if not is_test(finding):
         return "-"
     result, spread = finding.correlation, finding.interval

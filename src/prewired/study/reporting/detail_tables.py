@@ -27,11 +27,11 @@ def build_primary_table(report: Report) -> Table:
                 format_interval(one.correlation.rho, one.interval.low, one.interval.high),
                 f"{format_interval(one.by_family.rho, math.nan, math.nan)}, p {format_p(one.by_family.p_value)}",
                 format_interval(one.partial.rho, one.partial_interval.low, one.partial_interval.high),
-                _slope(one, report.is_accuracy),
+                _format_slope(one, report.is_accuracy),
                 f"{format_difference(one.quadratic.square, report.is_accuracy)}, p {format_p(one.quadratic.p_value)}",
                 format_metric(one.quadratic.turning_point) if one.quadratic.inside else "-",
-                _share(about.overall.mean, about.overall.low, about.overall.high),
-                _share(about.within_families.mean, math.nan, math.nan),
+                _format_share(about.overall.mean, about.overall.low, about.overall.high),
+                _format_share(about.within_families.mean, math.nan, math.nan),
                 format_interval(one.disattenuated, math.nan, math.nan),
             )
         )
@@ -71,11 +71,11 @@ def build_signals_table(report: Report) -> Table:
     return Table("Signals before training", header, tuple(lines), (note,) if lines else ())
 
 
-def _slope(one: CellFinding, is_accuracy: bool) -> str:
+def _format_slope(one: CellFinding, is_accuracy: bool) -> str:
     return f"{format_equivalence(one.slope, is_accuracy)}, {one.slope.verdict}"
 
 
-def _share(value: float, low: float, high: float) -> str:
+def _format_share(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
