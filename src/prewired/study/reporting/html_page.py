@@ -36,13 +36,13 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
         The path of the page.
     """
     path = Path(folder) / PAGE_NAME
-    drawn = draw_thumbnails(report, progress)
+    thumbnails = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
-    path.write_text(page.write_document(title, list(build_blocks(report, drawn, str(folder)))), encoding="utf-8")
+    path.write_text(page.write_document(title, list(build_blocks(report, thumbnails, str(folder)))), encoding="utf-8")
     return path
 
 
-def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
+def build_blocks(report: Report, thumbnails: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
     """What the page consists of, in order."""
     study = report.study
     rows = study.rows
@@ -57,7 +57,7 @@ def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -
     yield Bullets(tuple(texts[n_answers:]))
     yield Heading("Figures")
     if any(map(is_sparse, rows)):
-        yield figures.draw_score_by_metric(rows, drawn, recipes)
+        yield figures.draw_score_by_metric(rows, thumbnails, recipes)
         yield figures.draw_score_by_density(rows)
         yield figures.draw_training_curves(rows)
         yield figures.draw_speed_by_density(rows)
@@ -89,13 +89,13 @@ def draw_thumbnails(report: Report, progress: Callable[[int, int], None] | None 
     digests = _list_digests(sparse)
     if len(digests) > MOST_PICTURES:
         digests = _list_digests([row for row in sparse if not row.graph_seed])
-    wanted = [digest for digest in digests if digest in report.study.recipes]
-    drawn = {}
-    for done, digest in enumerate(wanted, 1):
-        drawn[digest] = page.draw_thumbnail(from_recipe(Recipe.from_json(report.study.recipes[digest])))
+    known_digests = [digest for digest in digests if digest in report.study.recipes]
+    thumbnails = {}
+    for done, digest in enumerate(known_digests, 1):
+        thumbnails[digest] = page.draw_thumbnail(from_recipe(Recipe.from_json(report.study.recipes[digest])))
         if progress is not None:
-            progress(done, len(wanted))
-    return drawn
+            progress(done, len(known_digests))
+    return thumbnails
 
 
 def _list_digests(rows: list[Row]) -> list[str]:

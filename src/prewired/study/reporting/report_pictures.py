@@ -29,15 +29,15 @@ def draw_pictures(report: Report, folder: str | Path) -> list[Path]:
     if any(map(row_groups.is_sparse, rows)):
         by_density, curves = figures.draw_score_by_density(rows), figures.draw_training_curves(rows)
         by_metric = figures.draw_score_by_metric(rows, {}, {})
-        for name, inside in row_groups.group_sparse_rows(rows).items():
-            end = _format_ending(report, inside[0])
-            densities = row_groups.list_densities_of_rows(inside)
+        for name, setting_rows in row_groups.group_sparse_rows(rows).items():
+            end = _format_ending(report, setting_rows[0])
+            densities = row_groups.list_densities_of_rows(setting_rows)
             setting = {SETTING: name}
             views = {f"density {percent(d)}": {**setting, DENSITY: percent(d)} for d in densities}
             paths.append(draw_views(by_density, {"": setting}, name, path=folder / f"score_by_density{end}"))
-            for metric in (metric for metric in PICTURE_METRICS if any(metric in row.metrics for row in inside)):
+            for metric in (metric for metric in PICTURE_METRICS if any(metric in row.metrics for row in setting_rows)):
                 of_metric = {
-                    f"{title}\n{_format_correlation(report, inside[0], metric, density)}": {
+                    f"{title}\n{_format_correlation(report, setting_rows[0], metric, density)}": {
                         **view,
                         METRIC: spell_metric(metric),
                     }
@@ -63,9 +63,9 @@ def _format_correlation(report: Report, row: Row, metric: str, density: float) -
     """Return Spearman's rho of one metric in the cell of this setting and density, as a text."""
     cell = Cell(row.data, density, row.control, row.init)
     rho, n = next(
-        (one.correlation.rho, one.correlation.n)
-        for one in report.analysis.cells
-        if (one.metric, one.cell) == (metric, cell)
+        (finding.correlation.rho, finding.correlation.n)
+        for finding in report.analysis.cells
+        if (finding.metric, finding.cell) == (metric, cell)
     )
     return ("no ranking possible" if math.isnan(rho) else f"$\\rho$ = {rho:+.2f}") + f", n = {n}"
 

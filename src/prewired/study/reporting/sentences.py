@@ -35,7 +35,7 @@ def describe_findings(report: Report) -> list[str]:
 def describe_answer(report: Report, primary: Primary) -> str:
     """What the metric chosen beforehand says in one setting."""
     where = f"Families {describe_setting(primary.control, primary.init)}"
-    tests = [one for one in primary.cells if is_test(one)]
+    tests = [finding for finding in primary.cells if is_test(finding)]
     if not tests:
         return f"{where}: no correlation can be computed: fewer than 3 graphs in each cell, or nothing varies."
     name, rho = report.score_name, primary.pooled.rho
@@ -48,7 +48,7 @@ def describe_answer(report: Report, primary: Primary) -> str:
             "independent)."
         )
     metric = spell_metric(primary.metric)
-    n_families = max(one.interval.n_families for one in tests)
+    n_families = max(finding.interval.n_families for finding in tests)
     claim = (
         _describe_unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
         if math.isnan(rho.p_value) or rho.p_value >= LEVEL
@@ -74,7 +74,7 @@ def _describe_unclear(both: str, low: float, high: float, n_families: int) -> st
 
 def _describe_effect(report: Report, primary: Primary) -> str:
     """How much the score changes from graphs with a low to graphs with a high value of the metric."""
-    slopes = [one.slope for one in primary.cells if not math.isnan(one.slope.difference)]
+    slopes = [finding.slope for finding in primary.cells if not math.isnan(finding.slope.difference)]
     changes, verdicts = sorted(slope.difference for slope in slopes), [slope.verdict for slope in slopes]
     unit = " points" if report.is_accuracy else ""
     low, high = (format_difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
@@ -91,11 +91,11 @@ def _describe_effect(report: Report, primary: Primary) -> str:
 def _describe_others(report: Report, control: str, init: str) -> str:
     """The other metrics that pass Holm's adjustment, in one setting."""
     tests = [
-        one
-        for one in report.analysis.pooled
-        if (one.control, one.init) == (control, init) and not math.isnan(one.holm_p)
+        finding
+        for finding in report.analysis.pooled
+        if (finding.control, finding.init) == (control, init) and not math.isnan(finding.holm_p)
     ]
-    claims = [one for one in tests if one.holm_p < LEVEL and one.metric != PRIMARY_METRIC]
+    claims = [finding for finding in tests if finding.holm_p < LEVEL and finding.metric != PRIMARY_METRIC]
     if not tests:
         return ""
     where = f"families {describe_setting(control, init)}"
@@ -143,11 +143,11 @@ def _describe_ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
 
 
 def _describe_reliability(report: Report) -> str:
-    known = [one for one in report.analysis.reliability if not math.isnan(one.overall.mean)]
+    known = [finding for finding in report.analysis.reliability if not math.isnan(finding.overall.mean)]
     if not known:
         return "With one training seed per graph, differences between graphs include the noise of training."
-    overall = sorted(one.overall.mean for one in known)
-    within = sorted(one.within_families.mean for one in known if not math.isnan(one.within_families.mean))
+    overall = sorted(finding.overall.mean for finding in known)
+    within = sorted(finding.within_families.mean for finding in known if not math.isnan(finding.within_families.mean))
     text = f"The graph accounts for {_format_range(overall)} of the variance of graphs' mean scores, "
     text += "the noise of training for the rest"
     return f"{text}; among graphs of one family for {_format_range(within)}." if within else f"{text}."

@@ -47,10 +47,10 @@ def describe_speed(report: Report) -> str:
 def _format_speed(timed: Mapping[str, StepTiming]) -> str:
     """How many times as fast as the dense net the families are, and which cannot be told from it."""
     dense, sparse = timed[DENSE], collect_family_timings(timed)
-    same = [one.what for one in sparse if one.ms[0] <= dense.ms[2] and dense.ms[0] <= one.ms[2]]
+    same = [timing.what for timing in sparse if timing.ms[0] <= dense.ms[2] and dense.ms[0] <= timing.ms[2]]
     if len(same) == len(sparse):
         return "about as fast"
-    ratios = sorted(dense.ms[1] / one.ms[1] for one in sparse)
+    ratios = sorted(dense.ms[1] / timing.ms[1] for timing in sparse)
     text = " to ".join(dict.fromkeys(format_ratio(ratio) for ratio in (ratios[0], ratios[-1]))) + " as fast"
     names = ", ".join(same) if len(same) <= _FEW else f"{len(same)} families"
     return f"{text}, not told apart: {names}" if same else text
@@ -67,11 +67,13 @@ def _describe_beside(timed: Mapping[str, StepTiming]) -> str:
 def _describe_reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) -> list[str]:
     """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
     dense = find_seconds_of_dense(summaries, timed)
-    ran = [one.what for one in collect_family_timings(timed) if find_summary(summaries, one) is not None]
+    ran = [timing.what for timing in collect_family_timings(timed) if find_summary(summaries, timing) is not None]
     if math.isnan(dense) or not ran:
         return []
     there = [
-        what for what in ran if (one := find_summary(summaries, timed[what])) is not None and all_reach_target(one)
+        what
+        for what in ran
+        if (summary := find_summary(summaries, timed[what])) is not None and all_reach_target(summary)
     ]
     seconds = {what: find_seconds_to_target(summaries, timed[what]) for what in there}
     sooner = sum(value < dense for value in seconds.values())

@@ -35,8 +35,8 @@ def build_time_to_target_table(report: Report) -> Table:
     lines, places = [], []
     for (data, density), timed in group_timings(report.study.timings).items():
         for what in (what for what in timed if what not in COMPARATORS):
-            one, timing = find_summary(summaries, timed[what]), timed[what]
-            if one is None:
+            summary, timing = find_summary(summaries, timed[what]), timed[what]
+            if summary is None:
                 continue
             mine, dense = find_seconds_to_target(summaries, timing), find_seconds_of_dense(summaries, timed)
             places.append((data, density))
@@ -45,11 +45,11 @@ def build_time_to_target_table(report: Report) -> Table:
                     what,
                     f"{data}, {percent(density)}",
                     timing.kernel or "-",
-                    _format_epochs(one),
+                    _format_epochs(summary),
                     f"{timing.steps_per_epoch:,}",
                     f"{timing.ms[1]:.3g}",
-                    f"{mine:.3g}" if one.n_reached else "-",
-                    format_ratio(dense / mine) if all_reach_target(one) else "-",
+                    f"{mine:.3g}" if summary.n_reached else "-",
+                    format_ratio(dense / mine) if all_reach_target(summary) else "-",
                 )
             )
     header = ("net", "cell", "kernel", "epochs\nto 95 %", "steps\nper epoch", "ms\nper step", "seconds\nto 95 %")
@@ -87,19 +87,23 @@ def find_seconds_to_target(summaries: Summaries, timing: StepTiming) -> float:
         summaries: by data, density and label.
         timing: of the net's steps.
     """
-    one = find_summary(summaries, timing)
-    return math.nan if one is None else one.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
+    summary = find_summary(summaries, timing)
+    return math.nan if summary is None else summary.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
 
 
 def find_seconds_of_dense(summaries: Summaries, timed: Mapping[str, StepTiming]) -> float:
     """Those of the dense net beside which a cell was timed; NaN where not all of its runs get there."""
-    one = find_summary(summaries, timed[DENSE])
-    return math.nan if one is None or not all_reach_target(one) else find_seconds_to_target(summaries, timed[DENSE])
+    summary = find_summary(summaries, timed[DENSE])
+    return (
+        math.nan
+        if summary is None or not all_reach_target(summary)
+        else find_seconds_to_target(summaries, timed[DENSE])
+    )
 
 
 def group_summaries(report: Report) -> Summaries:
     """The summaries by data, density and label."""
-    return {(one.data, one.density, one.label): one for one in report.summaries}
+    return {(summary.data, summary.density, summary.label): summary for summary in report.summaries}
 
 
 def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
@@ -108,15 +112,17 @@ def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
     return summaries.get((timing.data, density, timing.what))
 
 
-def all_reach_target(one: Summary) -> bool:
+def all_reach_target(summary: Summary) -> bool:
     """Whether all runs of a net come to the target."""
-    return one.n_reached == one.n_runs
+    return summary.n_reached == summary.n_runs
 
 
-def _format_epochs(one: Summary) -> str:
-    if not one.n_reached:
+def _format_epochs(summary: Summary) -> str:
+    if not summary.n_reached:
         return "-"
-    return f"{one.epochs_to_target:.1f}" + ("" if all_reach_target(one) else f" ({one.n_reached}/{one.n_runs})")
+    return f"{summary.epochs_to_target:.1f}" + (
+        "" if all_reach_target(summary) else f" ({summary.n_reached}/{summary.n_runs})"
+    )
 
 
 def _build_line(data: str, density: float, timed: Mapping[str, StepTiming], others: Sequence[str]) -> tuple[str, ...]:
@@ -138,7 +144,7 @@ def _list_notes(report: Report, result: TimedCells) -> list[str]:
     config = report.study.config
     spread = float(np.median([(timing.ms[2] - timing.ms[0]) / timing.ms[1] for timing in timings]))
     graphs = dict.fromkeys(
-        choose_carrier([one.what for one in collect_family_timings(timed)])
+        choose_carrier([summary.what for summary in collect_family_timings(timed)])
         for timed in result.values()
         if collect_family_timings(timed)
     )

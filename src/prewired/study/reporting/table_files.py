@@ -104,15 +104,15 @@ def _build_summary(report: Report) -> dict[str, Any]:
         "versions": list_versions(study.rows),
         "findings": describe_findings(report),
         "table": [asdict(summary) for summary in report.summaries],
-        "pooled": [asdict(one) for one in analysis.pooled],
-        "cells": [asdict(one) for one in analysis.cells],
-        "generalisation": [asdict(one) for one in analysis.generalisation],
-        "reliability": [asdict(one) for one in analysis.reliability],
-        "contrasts": [asdict(one) for one in analysis.contrasts],
-        "timings": [asdict(one) for one in study.timings],
+        "pooled": [asdict(item) for item in analysis.pooled],
+        "cells": [asdict(item) for item in analysis.cells],
+        "generalisation": [asdict(item) for item in analysis.generalisation],
+        "reliability": [asdict(item) for item in analysis.reliability],
+        "contrasts": [asdict(item) for item in analysis.contrasts],
+        "timings": [asdict(item) for item in study.timings],
         "learning_rates": [
-            {"net": str(one.net), "chosen": one.chosen, "scores": {f"{r:g}": s for r, s in one.scores.items()}}
-            for one in study.rate_choices
+            {"net": str(item.net), "chosen": item.chosen, "scores": {f"{r:g}": s for r, s in item.scores.items()}}
+            for item in study.rate_choices
         ],
     }
 

@@ -50,10 +50,12 @@ def draw_cost_frontier(rows: Sequence[Row]) -> Figure:
     settings = row_groups.group_sparse_rows(rows)
     look = choose_styles(row.family for row in rows if row_groups.is_sparse(row))
     data, labels, lines = {}, {}, []
-    for name, inside in settings.items():
-        nets = group_by([*row_groups.select_references(rows, inside), *inside], lambda row: (row.family, row.density))
+    for name, setting_rows in settings.items():
+        nets = group_by(
+            [*row_groups.select_references(rows, setting_rows), *setting_rows], lambda row: (row.family, row.density)
+        )
         data[name] = [*_build_front_traces(nets), *_build_traces(nets, look)]
-        labels[name] = row_groups.label_score(inside, "test")
+        labels[name] = row_groups.label_score(setting_rows, "test")
         lines += _list_lines(name, nets)
     ticks = {"type": "log", "dtick": "D2", "tickformat": ",.4~r"}
     layout = {

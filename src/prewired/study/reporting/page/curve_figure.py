@@ -47,11 +47,11 @@ def draw_training_curves(rows: Sequence[Row]) -> Figure:
     look = choose_styles(row.family for row in rows if row_groups.is_sparse(row))
     data, labels, lines = {}, {}, []
     shown = _choose_epochs(max(len(row.run.val_score) for row in rows))
-    for name, inside in settings.items():
-        cells, labels[name] = {}, row_groups.label_score(inside, "validation")
-        for density in row_groups.list_densities_of_rows(inside):
-            dense = [row for row in row_groups.select_references(rows, inside) if row.density in (None, density)]
-            cell = group_by([*dense, *(row for row in inside if row.density == density)], lambda row: row.family)
+    for name, setting_rows in settings.items():
+        cells, labels[name] = {}, row_groups.label_score(setting_rows, "validation")
+        for density in row_groups.list_densities_of_rows(setting_rows):
+            dense = [row for row in row_groups.select_references(rows, setting_rows) if row.density in (None, density)]
+            cell = group_by([*dense, *(row for row in setting_rows if row.density == density)], lambda row: row.family)
             names = [
                 *(ref for ref in (DENSE, DENSE_NARROW) if ref in cell),
                 *order_families(set(cell) - {DENSE, DENSE_NARROW}),

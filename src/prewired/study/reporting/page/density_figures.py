@@ -54,14 +54,16 @@ def draw_score_by_density(rows: Sequence[Row]) -> Figure:
         ValueError: expected rows of sparse families, got none; run a study first
     """
     settings = row_groups.group_sparse_rows(rows)
-    labels = pick(SETTING, {name: row_groups.label_score(inside, "test") for name, inside in settings.items()})
+    labels = pick(
+        SETTING, {name: row_groups.label_score(setting_rows, "test") for name, setting_rows in settings.items()}
+    )
 
-    def test(inside: Sequence[Row]) -> Value:
-        factor = row_groups.choose_scale(inside)
+    def test(setting_rows: Sequence[Row]) -> Value:
+        factor = row_groups.choose_scale(setting_rows)
         return lambda row: factor * row.run.test_score
 
-    tables = [_list_lines(name, rows, inside, test(inside)) for name, inside in settings.items()]
-    traces = {name: _build_traces(rows, inside, test(inside)) for name, inside in settings.items()}
+    tables = [_list_lines(name, rows, setting_rows, test(setting_rows)) for name, setting_rows in settings.items()]
+    traces = {name: _build_traces(rows, setting_rows, test(setting_rows)) for name, setting_rows in settings.items()}
     layout = {
         "xaxis": pick(
             SETTING,
@@ -99,18 +101,24 @@ def draw_speed_by_density(rows: Sequence[Row]) -> Figure:
         ValueError: expected rows of sparse families, got none; run a study first
     """
     settings = row_groups.group_sparse_rows(rows)
-    target = {name: target_score(row_groups.select_references(rows, inside)) for name, inside in settings.items()}
+    target = {
+        name: target_score(row_groups.select_references(rows, setting_rows)) for name, setting_rows in settings.items()
+    }
     share = percent(TARGET_SHARE)
     measures: dict[str, Callable[[Sequence[Row]], Value]] = {
-        "epochs": lambda inside: lambda row: row.run.epochs_to(target[row_groups.describe_row_setting(inside[0])]),
-        "seconds of training": lambda inside: (
-            lambda row: row.run.seconds_to(target[row_groups.describe_row_setting(inside[0])])
+        "epochs": lambda setting_rows: (
+            lambda row: row.run.epochs_to(target[row_groups.describe_row_setting(setting_rows[0])])
+        ),
+        "seconds of training": lambda setting_rows: (
+            lambda row: row.run.seconds_to(target[row_groups.describe_row_setting(setting_rows[0])])
         ),
     }
     traces, tables = {}, []
-    for name, inside in settings.items():
-        traces[name] = pick(MEASURE, {m: _build_traces(rows, inside, of(inside)) for m, of in measures.items()})
-        tables += [_list_lines(f"{name}, {m}", rows, inside, of(inside)) for m, of in measures.items()]
+    for name, setting_rows in settings.items():
+        traces[name] = pick(
+            MEASURE, {m: _build_traces(rows, setting_rows, of(setting_rows)) for m, of in measures.items()}
+        )
+        tables += [_list_lines(f"{name}, {m}", rows, setting_rows, of(setting_rows)) for m, of in measures.items()]
     layout = {
         "xaxis": pick(
             SETTING,
@@ -130,11 +138,14 @@ def draw_speed_by_density(rows: Sequence[Row]) -> Figure:
     )
 
 
-def _build_traces(rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[dict[str, Any]]:
+def _build_traces(rows: Sequence[Row], setting_rows: Sequence[Row], value: Value) -> list[dict[str, Any]]:
     """A line per family and for each of the dense nets."""
     look = choose_styles(row.family for row in rows if row_groups.is_sparse(row))
-    densities, by_family = row_groups.list_densities_of_rows(inside), group_by(inside, lambda row: row.family)
-    dense = group_by(row_groups.select_references(rows, inside), lambda row: row.family)
+    densities, by_family = (
+        row_groups.list_densities_of_rows(setting_rows),
+        group_by(setting_rows, lambda row: row.family),
+    )
+    dense = group_by(row_groups.select_references(rows, setting_rows), lambda row: row.family)
     traces = []
     if DENSE in dense:
         ends = [densities[0] * 10**-AXIS_PAD, densities[-1] * 10**AXIS_PAD]
@@ -168,13 +179,13 @@ def _compute_means(rows: Sequence[Row], value: Value) -> tuple[list[float], list
     return x, y, spread, texts
 
 
-def _list_lines(name: str, rows: Sequence[Row], inside: Sequence[Row], value: Value) -> list[tuple[str, ...]]:
+def _list_lines(name: str, rows: Sequence[Row], setting_rows: Sequence[Row], value: Value) -> list[tuple[str, ...]]:
     """A line of texts per family, with a cell for each density of the rows."""
-    dense, lines = row_groups.select_references(rows, inside), []
-    by_family = group_by([*dense, *inside], lambda row: row.family)
+    dense, lines = row_groups.select_references(rows, setting_rows), []
+    by_family = group_by([*dense, *setting_rows], lambda row: row.family)
     for family in [
         *(ref for ref in (DENSE, DENSE_NARROW) if ref in by_family),
-        *order_families(row.family for row in inside),
+        *order_families(row.family for row in setting_rows),
     ]:
         if family == DENSE:
             text = format_number(average_known(value(row) for row in by_family[family]))

@@ -48,16 +48,21 @@ def draw_score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray]
         ValueError: expected rows of sparse families, got none; run a study first
     """
     settings = row_groups.group_sparse_rows(rows)
-    graphs = [graph for inside in settings.values() for graph in group_by(inside, row_groups.identify_graph).values()]
+    graphs = [
+        graph
+        for setting_rows in settings.values()
+        for graph in group_by(setting_rows, row_groups.identify_graph).values()
+    ]
     metrics = _list_metrics(graphs)
     place = {id(graph[0]): k for k, graph in enumerate(graphs)}
     look = choose_styles(row.family for row in rows if row_groups.is_sparse(row))
     data, labels = {}, {}
-    for name, inside in settings.items():
+    for name, setting_rows in settings.items():
         cells = {
-            percent(d): [row for row in inside if row.density == d] for d in row_groups.list_densities_of_rows(inside)
+            percent(d): [row for row in setting_rows if row.density == d]
+            for d in row_groups.list_densities_of_rows(setting_rows)
         }
-        dense = row_groups.select_references(rows, inside)
+        dense = row_groups.select_references(rows, setting_rows)
         data[name] = pick(
             DENSITY,
             {
@@ -65,7 +70,7 @@ def draw_score_by_metric(rows: Sequence[Row], pictures: Mapping[str, np.ndarray]
                 for d, cell in cells.items()
             },
         )
-        labels[name] = row_groups.label_score(inside, "test")
+        labels[name] = row_groups.label_score(setting_rows, "test")
     x_title = pick(METRIC, {spell_metric(metric): spell_metric(metric) for metric in metrics})
     spec = {
         "data": pick(SETTING, data),

@@ -44,9 +44,9 @@ def group_sparse_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return group_by(sparse, describe_row_setting)
 
 
-def select_references(rows: Sequence[Row], inside: Sequence[Row]) -> list[Row]:
+def select_references(rows: Sequence[Row], setting_rows: Sequence[Row]) -> list[Row]:
     """The dense rows to compare a setting with: those of its data and control, or of its data where it has none."""
-    first = inside[0]
+    first = setting_rows[0]
     dense = [row for row in rows if not is_sparse(row) and row.data == first.data]
     return [row for row in dense if row.control == first.control] or [row for row in dense if not row.control]
 
