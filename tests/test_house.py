@@ -118,14 +118,28 @@ LOADS_NO_TORCH = {
 LOADS_TORCH = {wing: f"import prewired.{wing}" for wing in ("nn", "training", "checkpoint", "export", "study", "plots")}
 
 
-@pytest.mark.parametrize("name", [*LOADS_NO_TORCH, *LOADS_TORCH])
-def test_imports_are_light(name):
-    """In an interpreter of its own, since the tests themselves have imported everything."""
-    statement = LOADS_NO_TORCH.get(name) or LOADS_TORCH[name]
-    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+FORKS = """
+import os, sys
+{first}
+for statement in {statements}:
+    if not os.fork():
+        exec(statement)
+        print(*{{name.partition('.')[0] for name in sys.modules}}, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "statements", "heavy"),
+    [("", LOADS_NO_TORCH, EXTRAS | {"torch"}), ("import torch", LOADS_TORCH, EXTRAS)],
+)
+def test_imports_are_light(first, statements, heavy):
+    """Each in a fork of an interpreter that has imported nothing else, since the tests themselves import everything."""
+    code = FORKS.format(first=first, statements=[*statements.values()])
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = EXTRAS | {"torch"} if name in LOADS_NO_TORCH else EXTRAS
-    assert heavy & set(result.stdout.split()) == set()
+    loaded = dict(zip(statements, result.stdout.splitlines(), strict=True))
+    assert {name: wrong for name, modules in loaded.items() if (wrong := heavy & set(modules.split()))} == {}
 
 
 def test_the_lazy_root_has_what_it_lists():

@@ -514,7 +514,7 @@ def test_fingerprints_tell_apart_values_that_differ_in_one_place_two_or_all(chan
         kernels.fingerprint(values[::2])
 
 
-QUICK_BATTERY = "(ragged and float32) or 131 or chains"
+QUICK_BATTERY = "(float32 and (ragged or 131)) or chains"
 WHOLE_BATTERY = "ragged or columns or shuffled or panels or chains or far or without"
 
 
