@@ -136,7 +136,7 @@ def argument_texts(config: type) -> dict[str, str]:
     Example:
         >>> from prewired.training import TrainConfig
         >>> argument_texts(TrainConfig)["weight_decay"]
-        'rate at which weights shrink, >= 0.'
+        'each step takes learning_rate * weight_decay of a weight away, >= 0.'
     """
     section = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(config) or "", re.DOTALL | re.MULTILINE)
     texts: dict[str, str] = {}
