@@ -7,6 +7,8 @@ TORCH ?= $(if $(LINUX),torch==2.13.0+cpu,torch==2.13.0)
 # Where PyTorch publishes CPU builds; asked only if the places that pip is configured for have none.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Two processes, a file of tests each at a time; with more threads than cores OpenMP would wait in circles.
+# Some sixty processes import the same files in the tests, so the compiled ones are kept, whatever the caller's setting.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 # What `make bench` compares with, in an environment of its own; the tables say which of them could not be installed.
 PEERS := .venv-peers/bin

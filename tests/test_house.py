@@ -4,6 +4,7 @@ import ast
 import copy
 import graphlib
 import importlib
+import json
 import pickle
 import re
 import subprocess
@@ -118,28 +119,31 @@ LOADS_NO_TORCH = {
 LOADS_TORCH = {wing: f"import prewired.{wing}" for wing in ("nn", "training", "checkpoint", "export", "study", "plots")}
 
 
-FORKS = """
-import os, sys
-{first}
-for statement in {statements}:
+# A child process for each statement, after what all may use is imported once.
+IMPORTED = """
+import json, os, sys, {shared}
+for name, statement in json.loads(sys.argv[1]).items():
     if not os.fork():
         exec(statement)
-        print(*{{name.partition('.')[0] for name in sys.modules}}, flush=True)
+        print(json.dumps([name, sorted({{module.partition(".")[0] for module in sys.modules}})]), flush=True)
         os._exit(0)
-    os.wait()
+    assert os.wait()[1] == 0, statement
 """
 
 
 @pytest.mark.parametrize(
-    ("first", "statements", "heavy"),
-    [("", LOADS_NO_TORCH, EXTRAS | {"torch"}), ("import torch", LOADS_TORCH, EXTRAS)],
+    ("statements", "shared", "heavy"),
+    [(LOADS_NO_TORCH, "numpy", EXTRAS | {"torch"}), (LOADS_TORCH, "torch", EXTRAS)],
+    ids=["without torch", "with torch"],
 )
-def test_imports_are_light(first, statements, heavy):
-    """Each in a fork of an interpreter that has imported nothing else, since the tests themselves import everything."""
-    code = FORKS.format(first=first, statements=[*statements.values()])
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = dict(zip(statements, result.stdout.splitlines(), strict=True))
-    assert {name: wrong for name, modules in loaded.items() if (wrong := heavy & set(modules.split()))} == {}
+def test_imports_are_light(statements, shared, heavy):
+    """In an interpreter of its own, since the tests themselves have imported everything."""
+    command = [sys.executable, "-c", IMPORTED.format(shared=shared), json.dumps(statements)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    modules = dict(map(json.loads, result.stdout.splitlines()))
+    assert list(modules) == list(statements)
+    assert {name: heavy & set(modules[name]) for name in modules} == {name: set() for name in modules}
 
 
 def test_the_lazy_root_has_what_it_lists():

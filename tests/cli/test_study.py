@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +58,8 @@ def npz(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def studied(tmp_path_factory):
-    """(words, folder) of a study that is finished."""
+def first_output(tmp_path_factory):
+    """(words, folder, stdout, stderr) of a study that the command line has run."""
     folder = tmp_path_factory.mktemp("studied")
     words = [
         "study",
@@ -71,32 +72,34 @@ def studied(tmp_path_factory):
         "fibonacci",
     ]
     words += ["--density", 0.25, "--density", 0.5, "--hidden", 16, 16, "--epochs", 1, "--graph-seeds", 2]
-    words += ["--workers", 1, "--no-timing", "-o", folder / "out"]
-    assert main(list(map(str, words))) == 0
-    return words, folder / "out"
+    words += ["--workers", 1, "-o", folder / "out"]
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        assert main(list(map(str, words))) == 0
+    return words, folder / "out", out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def studied(first_output):
+    """(words, folder) of a study that is finished."""
+    return first_output[:2]
 
 
 # Running and reporting
 
 
-def test_study(capsys, npz, tmp_path):
-    words = ["study", "--data", npz, "--family", "biregular", "rotating", "--density", 0.25, "--hidden", 16, 16]
-    words += ["--epochs", 1, "--graph-seeds", 2, "--workers", 1, "-o", tmp_path / "out"]
-    code, out, err = run(capsys, *words)
-    assert code == 0
-    assert "graphs [3/3]" in err
-    assert "runs [5/5]" in err
+def test_study(first_output):
+    _, folder, out, err = first_output
+    assert "graphs [8/8]" in err
+    assert "runs [11/11]" in err
     assert "Results on mine.npz" in out
     assert re.search(r"^- Families as they are", out, re.MULTILINE)
-    assert f"Written to {tmp_path / 'out'}/: report.html" in out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == WRITTEN
+    assert f"Written to {folder}/: report.html" in out
+    assert {path.name for path in folder.iterdir()} == WRITTEN
 
 
-def test_a_finished_study_prints_the_same_and_runs_nothing(capsys, studied):
-    words, folder = studied
-    first = run(capsys, *words)
-    assert (first[0], first[2]) == (0, "")
-    assert run(capsys, *words) == first
+def test_a_finished_study_prints_the_same_and_runs_nothing(capsys, first_output):
+    words, folder, out, _ = first_output
+    assert run(capsys, *words) == (0, out, "")
     assert {path.name for path in folder.iterdir()} == WRITTEN
 
 
@@ -114,6 +117,11 @@ def test_report(capsys, studied, tmp_path):
     assert lines[-1].startswith(f"Written to {tmp_path / 'a' / 'b'}/: report.html, table.md, results.csv, summary.json")
     assert (tmp_path / "a" / "b" / "table.md").read_bytes() == before["table.md"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_report_with_pictures(capsys, studied):
+    _, folder = studied
     code, out, err = run(capsys, "report", folder)
     assert (code, err, "biadjacency.png" in out) == (0, "", True)
     assert {path.name for path in folder.iterdir()} == WRITTEN
@@ -147,7 +155,7 @@ def test_two_workers_give_what_one_gives(capsys, npz, tmp_path):
     assert load(tmp_path / "out").digest == run_study(config, tmp_path / "one").digest
 
 
-@pytest.mark.parametrize("verb", ["study", "report"])
+@pytest.mark.parametrize("verb", [pytest.param("study", marks=pytest.mark.slow), "report"])
 def test_a_closed_pipe_is_quiet(studied, verb):
     words, folder = studied
     words = words if verb == "study" else ["report", folder, "--no-pictures"]

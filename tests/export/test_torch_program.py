@@ -202,7 +202,22 @@ def test_a_program_that_is_not_there_cannot_be_loaded(tmp_path):
         load_program(tmp_path / "none.pt2")
 
 
-@pytest.mark.parametrize("wing", ["export", "nn", "ops"])
-def test_a_wing_with_layers_registers_the_operators(wing):
-    code = f"import sys, prewired.{wing}, torch; torch.ops.prewired.forward; assert 'onnx' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+# A child process for each wing, after torch is imported once.
+REGISTERED = """
+import importlib, os, sys, torch
+for wing in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(f"prewired.{wing}")
+        torch.ops.prewired.forward
+        assert "onnx" not in sys.modules
+        print(wing, flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, wing
+"""
+
+
+def test_each_wing_with_layers_registers_the_operators():
+    wings = ["export", "nn", "ops"]
+    done = subprocess.run([sys.executable, "-c", REGISTERED, *wings], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == wings
