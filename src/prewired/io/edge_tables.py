@@ -116,7 +116,9 @@ def _read_gmt_edges(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
                 f"got {len(rest) + 1} cells; for a table of pairs use prewired.io.from_table"
             )
         if name in first_lines:
-            raise ValueError(f"{where}: expected each set once, got {name!r} as in line {first_lines[name]}; merge them")
+            raise ValueError(
+                f"{where}: expected each set once, got {name!r} as in line {first_lines[name]}; merge them"
+            )
         first_lines[name] = number
         for gene in genes:
             yield where, (gene, name)

@@ -118,9 +118,7 @@ def build_from_edges(
                     f"{where}: expected one of the {len(numbers)} {side}s given, got "
                     f"{_format_unknown(name, numbers)}; correct it, or leave such edges out with drop_unknown=True"
                 )
-        pair = tuple(
-            numbers.setdefault(name, len(numbers)) for name, (_, _, numbers) in zip(edge, sides, strict=True)
-        )
+        pair = tuple(numbers.setdefault(name, len(numbers)) for name, (_, _, numbers) in zip(edge, sides, strict=True))
         if pair in first_places:
             raise ValueError(
                 f"{where}: expected each edge once, got {tuple(edge)} again after {first_places[pair]}; drop one"

@@ -72,14 +72,18 @@ def _find_sparse_cells(matrix: Any) -> tuple[int, int, np.ndarray]:
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:
-    """Return a torch tensor as an array; types that NumPy lacks (bfloat16, float8, quantised) become float32."""
+    """Return a torch tensor as an array; types that NumPy or SciPy lack become float32."""
     if tensor.is_meta:
         raise ValueError("expected a tensor with values, got one on the meta device; load the weights first")
     tensor = tensor.detach().cpu()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
-    is_wider = tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64")
-    return (tensor.float() if is_wider else tensor.resolve_conj().resolve_neg()).numpy()
+    is_short = tensor.is_floating_point() and str(tensor.dtype) not in (
+        "torch.float16",
+        "torch.float32",
+        "torch.float64",
+    )
+    return (tensor.float() if is_short else tensor.resolve_conj().resolve_neg()).numpy()
 
 
 def _to_scipy(tensor: Any) -> Any:
