@@ -130,8 +130,8 @@ def _find_columns(table: TextTable, columns: tuple[Column, Column] | None, heade
     titles = ", ".join(map(repr, first[:20]))
     if len(first) < 2:
         raise ValueError(
-            f"{table.name_place(0)}: expected a {'header' if header else 'row'} with at least two columns, separated by "
-            f"tabs, commas or semicolons, got {first}"
+            f"{table.name_place(0)}: expected a {'header' if header else 'row'} with at least two columns, "
+            f"separated by tabs, commas or semicolons, got {first}"
         )
     if columns is None:
         if len(first) > 2:

@@ -35,10 +35,12 @@ class TextTable:
 def read_table(path: str | Path, *, comment: str | None = None) -> TextTable:
     """Read a table: one row per line, its cells between tabs, commas or semicolons.
 
-    The separator is the tab if the first row has a tab, else the comma or the semicolon, whichever the first row has;
-    a first row with both is refused, unless the other sign stands between quotes. Between tabs a quote is a character like any other. Between commas and semicolons, quotes may stand
-    around a cell, which lets the cell have the separator; a cell never runs over the end of its line, so that a lost
-    quote cannot swallow rows.
+    The separator is the tab if the first row has a tab; otherwise the comma or the semicolon, whichever the first row
+    has. A first row with both is refused, unless the other sign stands between quotes.
+
+    Between tabs a quote is a character like any other. Between commas and semicolons, quotes may stand around a cell,
+    which lets the cell have the separator. A cell never runs over the end of its line, so that a lost quote cannot
+    swallow rows.
 
     Args:
         path: the file, in UTF-8, or in UTF-16 with a byte order mark; may be compressed with gzip.

@@ -78,12 +78,8 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     tensor = tensor.detach().cpu()
     if tensor.is_quantized:
         tensor = tensor.dequantize()
-    is_short = tensor.is_floating_point() and str(tensor.dtype) not in (
-        "torch.float16",
-        "torch.float32",
-        "torch.float64",
-    )
-    return (tensor.float() if is_short else tensor.resolve_conj().resolve_neg()).numpy()
+    is_standard = not tensor.is_floating_point() or str(tensor.dtype) in ("torch.float32", "torch.float64")
+    return (tensor.resolve_conj().resolve_neg() if is_standard else tensor.float()).numpy()
 
 
 def _to_scipy(tensor: Any) -> Any:
