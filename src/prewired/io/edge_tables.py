@@ -7,7 +7,7 @@ from pathlib import Path
 from ..topology import Topology
 from .named_units import build_from_edges, number_names
 from .text_file import read_text, split_lines
-from .text_table import TextTable, read_table
+from .text_table import TextTable, check_comment_is_no_header, read_table
 
 Column = str | int
 
@@ -57,7 +57,7 @@ def from_table(
     inputs, outputs = (None if names is None else number_names(side, names) for side, names in sides)
     table = read_table(path, comment=comment)
     if header:
-        _check_comment_is_no_header(table)
+        check_comment_is_no_header(table)
     places = _find_columns(table, columns, header)
     if header:
         _check_header_is_no_edge(table, places, inputs, outputs)
@@ -65,6 +65,7 @@ def from_table(
     edges = (
         (table.name_place(row), tuple(table.rows[row][place] for place in places))
         for row in range(first, len(table.rows))
+        if any(table.rows[row])
     )
     return build_from_edges(edges, inputs, outputs, drop_unknown)
 
@@ -171,16 +172,3 @@ def _check_header_is_no_edge(
                 f"as a {'name' if titles.count(title) == 1 else 'header'}; say header=False if this row is an edge, "
                 "else give the column another name"
             )
-
-
-def _check_comment_is_no_header(table: TextTable) -> None:
-    """Raise ValueError if the last comment looks like the names of the columns: then the first row is an edge."""
-    if not table.comments:
-        return
-    number, line = table.comments[-1]
-    cells = line.split(table.separator)
-    if len(cells) == len(table.rows[0]) and number + 1 == table.lines[0]:
-        raise ValueError(
-            f"{table.path}, line {number}: expected a comment, got as many cells as in line {number + 1}; delete the "
-            "sign # if this line has the names of the columns, or say header=False if the next row is an edge"
-        )

@@ -49,7 +49,11 @@ def read_text(path: str | Path) -> str:
         ...     read_text(f"{folder}/genes.txt")
         'MYC'
     """
-    content = read_bytes(path)
+    return decode_text(read_bytes(path), path)
+
+
+def decode_text(content: bytes, path: str | Path) -> str:
+    """Return the text that bytes encode, as `read_text` does; `path` is for messages."""
     encoding = "utf-8-sig"
     if content.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         encoding = "utf-32"
@@ -58,9 +62,9 @@ def read_text(path: str | Path) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{path}, line {line}: expected UTF-8 text, got the byte 0x{content[error.start]:02x}; "
+            f"{path}, line {line}: expected UTF-8 text, got the byte 0x{error.object[error.start]:02x}; "
             "save the file as UTF-8"
         ) from None
     if "\0" in text:

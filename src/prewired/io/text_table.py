@@ -15,7 +15,7 @@ class TextTable:
 
     Attributes:
         path: the file.
-        rows: the cells of each line; lines without any cell are left out.
+        rows: the cells of each line; blank lines are left out.
         lines: the number of the line of each row, from 1.
         comments: the comment lines above the first row, with their numbers.
         separator: between the cells.
@@ -58,13 +58,17 @@ def read_table(path: str | Path, *, comment: str | None = None) -> TextTable:
         ...     read_table(f"{folder}/sets.tsv").rows
         [['gene', 'pathway'], ['MYC', 'growth']]
     """
-    path = Path(path)
+    return parse_table(read_text(path), Path(path), comment=comment)
+
+
+def parse_table(text: str, path: Path, *, comment: str | None = None) -> TextTable:
+    """Return the table in a text, as `read_table` does; `path` is for messages."""
     rows: list[list[str]] = []
     numbers: list[int] = []
     comments: list[tuple[int, str]] = []
     separator = ","
-    for number, line in enumerate(split_lines(read_text(path)), 1):
-        if not line.strip():
+    for number, line in enumerate(split_lines(text), 1):
+        if not line.strip(" "):
             continue
         where = f"{path}, line {number}"
         if comment != "" and line.startswith(comment or "#"):
@@ -79,8 +83,6 @@ def read_table(path: str | Path, *, comment: str | None = None) -> TextTable:
         if not rows:
             separator = _choose_separator(line, where)
         cells = split_cells(line, separator, where)
-        if not any(cells):
-            continue
         if rows and len(cells) != len(rows[0]):
             raise ValueError(
                 f"{where}: expected {len(rows[0])} cells as in the header or the first row, got {len(cells)} "
@@ -91,6 +93,18 @@ def read_table(path: str | Path, *, comment: str | None = None) -> TextTable:
     if not rows:
         raise ValueError(f"{path}: expected a table, got no rows; check the file")
     return TextTable(path, rows, numbers, comments, separator)
+
+
+def check_comment_is_no_header(table: TextTable) -> None:
+    """Raise ValueError if the last comment looks like the names of the columns: then the first row is no header."""
+    if not table.comments:
+        return
+    number, line = table.comments[-1]
+    if len(line.split(table.separator)) == len(table.rows[0]) > 1 and number + 1 == table.lines[0]:
+        raise ValueError(
+            f"{table.path}, line {number}: expected a comment, got as many cells as in line {number + 1}; delete the "
+            "sign # if this line has the names of the columns, else put an empty line below"
+        )
 
 
 def split_cells(line: str, separator: str, where: str) -> list[str]:
