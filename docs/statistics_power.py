@@ -15,12 +15,17 @@ from pathlib import Path
 import numpy as np
 import statsmodels.api as sm
 
-from prewired.study.statistics.bootstrap_intervals import enlarged, estimate, interval, replicates
-from prewired.study.statistics.equivalence import equivalent_means, equivalent_slope
+from prewired.study.statistics.bootstrap_intervals import (
+    compute_interval,
+    compute_variance_correction,
+    draw_replicates,
+    estimate_correlation,
+)
+from prewired.study.statistics.equivalence import compare_means, compare_slope
 from prewired.study.statistics.pooling import pool, pool_families
 from prewired.study.statistics.rank_correlations import family_spearman, partial_spearman, spearman
-from prewired.study.statistics.regression import quadratic
-from prewired.study.statistics.reliability import reliability
+from prewired.study.statistics.regression import fit_quadratic
+from prewired.study.statistics.reliability import estimate_reliability
 
 PAGE = Path(__file__).with_name("statistics.md")
 SIMULATIONS, FEWER = 1000, 500
@@ -90,8 +95,8 @@ def clustered() -> Iterable[Line]:
                 for _ in range(FEWER):
                     x = normal(rng, sizes, alike)
                     y = mixed(x, normal(rng, sizes, alike), rho)
-                    drawn = replicates(x, y, families, n_resamples=RESAMPLES)
-                    own = interval(*estimate(x, y, families), drawn)
+                    drawn = draw_replicates(x, y, families, n_resamples=RESAMPLES)
+                    own = compute_interval(*estimate_correlation(x, y, families), drawn)
                     p = [spearman(x, y).p_value, own.p_value, family_spearman(x, y, families).p_value]
                     found.append([*(one < 0.05 for one in p), own.low < rho < own.high])
                 yield layout, alike, rho, *map(percent, zip(*found, strict=True))
@@ -119,9 +124,11 @@ def pooled() -> Iterable[Line]:
                     xs = [normal(rng, sizes, alike, of_x) for _ in range(N_CELLS)]
                     ys = [mixed(x, normal(rng, sizes, alike, of_noise), rho) for x in xs]
                     pairs = list(zip(xs, ys, strict=True))
-                    effects = [estimate(x, y, families)[0] for x, y in pairs]
-                    drawn = np.array([replicates(x, y, families, n_resamples=RESAMPLES) for x, y in pairs])
-                    covariance = np.cov(drawn[:, ~np.isnan(drawn).any(axis=0)]) * enlarged(len(sizes))
+                    effects = [estimate_correlation(x, y, families)[0] for x, y in pairs]
+                    drawn = np.array([draw_replicates(x, y, families, n_resamples=RESAMPLES) for x, y in pairs])
+                    covariance = np.cov(drawn[:, ~np.isnan(drawn).any(axis=0)]) * compute_variance_correction(
+                        len(sizes)
+                    )
                     alone = pool(effects, np.diagonal(covariance))
                     together = pool(effects, covariance, n_families=len(sizes))
                     means = pool_families(np.concatenate(xs), np.concatenate(ys), families * N_CELLS, cells)
@@ -154,10 +161,10 @@ def confounded() -> Iterable[Line]:
                 x = z + normal(rng, EQUAL, 0.3)
                 y = z + normal(rng, EQUAL, 0.3) + effect * x
                 given = [z if seen else other]
-                drawn = replicates(x, y, families, given, n_resamples=RESAMPLES)
+                drawn = draw_replicates(x, y, families, given, n_resamples=RESAMPLES)
                 partial = partial_spearman(x, y, given)
                 p = [spearman(x, y).p_value, partial.p_value]
-                p.append(interval(*estimate(x, y, families, given), drawn).p_value)
+                p.append(compute_interval(*estimate_correlation(x, y, families, given), drawn).p_value)
                 found.append([*(one < 0.05 for one in p), partial.rho])
             *rates, rho = zip(*found, strict=True)
             yield kind, effect, *map(percent, rates), f"{np.mean(rho):.2f}"
@@ -185,8 +192,8 @@ def shapes() -> Iterable[Line]:
                 u = (x - x.mean()) / x.std()
                 design = np.column_stack([np.ones(len(u)), u, u**2])
                 usual = sm.OLS(line, design).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
-                p = [quadratic(x, line, families).p_value, usual.pvalues[2]]
-                p += [quadratic(x, hill, families).p_value for hill in hills]
+                p = [fit_quadratic(x, line, families).p_value, usual.pvalues[2]]
+                p += [fit_quadratic(x, hill, families).p_value for hill in hills]
                 found.append([one < 0.05 for one in p])
             yield layout, alike, *map(percent, zip(*found, strict=True))
 
@@ -210,8 +217,8 @@ def equivalence_of_slopes() -> Iterable[Line]:
                 for _ in range(FEWER):
                     x, noise = normal(rng, sizes, alike), spread * normal(rng, sizes, alike)
                     span = float(np.subtract(*np.quantile(x, [0.9, 0.1])))
-                    at_margin = equivalent_slope(x, x / span + noise, families, 1.0)
-                    verdict = equivalent_slope(x, noise, families, 1.0).verdict
+                    at_margin = compare_slope(x, x / span + noise, families, 1.0)
+                    verdict = compare_slope(x, noise, families, 1.0).verdict
                     states = [verdict == state for state in ("equivalent", "different", "undecided")]
                     found.append([at_margin.equivalent, *states])
                 yield layout, alike, spread, *map(percent, zip(*found, strict=True))
@@ -228,8 +235,8 @@ def equivalence_of_means() -> Iterable[Line]:
     for n in (3, 5, 10, 20):
         for spread in (0.25, 0.5, 1.0):
             pairs = spread * rng.normal(size=(SIMULATIONS, 2, n))
-            wrong = percent(equivalent_means(a + 1.0, b, 1.0).equivalent for a, b in pairs)
-            yield n, spread, wrong, percent(equivalent_means(a, b, 1.0).equivalent for a, b in pairs)
+            wrong = percent(compare_means(a + 1.0, b, 1.0).equivalent for a, b in pairs)
+            yield n, spread, wrong, percent(compare_means(a, b, 1.0).equivalent for a, b in pairs)
 
 
 def reliabilities() -> Iterable[Line]:
@@ -239,7 +246,9 @@ def reliabilities() -> Iterable[Line]:
         for single in (0.1, 0.4):
             truth = k * single / (1 + (k - 1) * single)
             graphs = math.sqrt(single) * rng.normal(size=(SIMULATIONS, n, 1))
-            found = [reliability(s) for s in graphs + math.sqrt(1 - single) * rng.normal(size=(SIMULATIONS, n, k))]
+            found = [
+                estimate_reliability(s) for s in graphs + math.sqrt(1 - single) * rng.normal(size=(SIMULATIONS, n, k))
+            ]
             mean = np.mean([one.mean for one in found])
             yield n, k, f"{truth:.2f}", f"{mean:.2f}", percent(one.low < truth < one.high for one in found)
 

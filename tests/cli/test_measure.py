@@ -73,7 +73,7 @@ def test_one_topology(capsys, tmp_path):
     assert [line.split()[0] for line in lines] == list(metrics.METRICS)
     for line, (name, value) in zip(lines, metrics.measure(t).items(), strict=True):
         assert float(line.split()[1]) == pytest.approx(value, rel=1e-5, abs=1e-9), name
-    assert run_json(capsys, file) == database.finite(metrics.measure(t))
+    assert run_json(capsys, file) == database.replace_non_finite(metrics.measure(t))
     assert run(capsys, *ONE) == (code, out, err)
 
 
@@ -123,8 +123,10 @@ def test_several_topologies_are_the_layers_of_a_network(capsys, tmp_path):
     ]
     found = run_json(capsys, *files)
     assert [layer["digest"] for layer in found["layers"]] == [a.digest, b.digest]
-    assert [layer["metrics"] for layer in found["layers"]] == [database.finite(metrics.measure(t)) for t in (a, b)]
-    assert found["network"] == database.finite(metrics.measure_network([a, b]))
+    assert [layer["metrics"] for layer in found["layers"]] == [
+        database.replace_non_finite(metrics.measure(t)) for t in (a, b)
+    ]
+    assert found["network"] == database.replace_non_finite(metrics.measure_network([a, b]))
     twice = run_json(capsys, files[1], save(tmp_path / ".", c=generators.dense(8, 2))[0], "--metric", "density")
     assert [layer["title"] for layer in twice["layers"]] == ["b", "c"]
 
@@ -185,7 +187,7 @@ def test_a_saved_model(capsys, tmp_path, net, suffix):
     assert (code, err) == (0, "note: layer 4 (12 -> 3) is dense and left out\n")
     assert [layer["title"] for layer in found["layers"]] == ["0", "2"]
     assert [layer["digest"] for layer in found["layers"]] == [net[0].topology.digest, net[2].topology.digest]
-    assert found["network"] == database.finite(metrics.measure_network([net[0].topology, net[2].topology]))
+    assert found["network"] == database.replace_non_finite(metrics.measure_network([net[0].topology, net[2].topology]))
 
 
 def test_an_older_model_has_its_inputs_from_the_layer_before(net):
@@ -464,7 +466,7 @@ def test_a_folder_with_several_studies(capsys, tmp_path):
         ]
     ):
         database.add_result(
-            connection, database.canonical_json({**shared, **more, "run": k}), {"layers": layers, "finished": ""}
+            connection, database.to_canonical_json({**shared, **more, "run": k}), {"layers": layers, "finished": ""}
         )
     connection.close()
     _, out, _ = run(capsys, tmp_path, "--metric", "fan_in_min", "log_paths")

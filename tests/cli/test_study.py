@@ -264,7 +264,7 @@ def test_every_field_of_a_study_has_an_option():
 
 
 def test_where_it_runs(capsys, asked, file, monkeypatch):
-    monkeypatch.setattr("prewired.study.running.engines.default_workers", lambda: 6)
+    monkeypatch.setattr("prewired.study.running.engines.count_processors", lambda: 6)
     for words in ([], ["--workers", "1"], ["--workers", "3"], ["--worker-threads", "2"], ["--worker-threads", "6"]):
         run(capsys, "study", file, *words)
     assert asked[1][2] is inline
@@ -392,7 +392,7 @@ def test_lines_of_a_study(capsys, monkeypatch):
 
 
 def test_a_run_that_failed_is_told_without_a_score(capsys, monkeypatch):
-    failed = replace(step(done=9), payload={"failed": "the loss stopped being finite"}, left=0.0)
+    failed = replace(step(done=9), payload={"failed": "the loss stopped being finite"}, seconds_left=0.0)
     assert plain_lines(capsys, monkeypatch, [(0, failed)]) == ["runs [9/9] digits, rotating, 10 %, seed 0"]
 
 

@@ -26,7 +26,7 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(plan, name, counted)
 
-    for name in ("list_nets", "graph_key", "run_key"):
+    for name in ("list_nets", "build_graph_key", "build_run_key"):
         count(name, getattr(plan, name))
     return counts
 
@@ -34,7 +34,7 @@ def calls(monkeypatch):
 def test_a_study_builds_its_nets_once_and_each_key_once(calls, tmp_path):
     config = replace(CONFIG, families=("rotating",), epochs=1)
     assert len(run(config, tmp_path).rows) == 5
-    expected = {"list_nets": 1, "graph_key": 2, "run_key": 5}
+    expected = {"list_nets": 1, "build_graph_key": 2, "build_run_key": 5}
     for read in (load, status):
         assert calls == expected
         calls.clear()
@@ -46,24 +46,24 @@ def test_learning_rates_change_the_keys_of_the_runs_of_their_nets_only(calls):
     before = StudyPlan.build(TUNED, FACTS)
     assert not before.rates_are_chosen
     assert {task.learning_rate for task in before.runs} == {1e-2}
-    assert [len(before.tasks(phase)) for phase in PHASES] == [2 * (2 + 1) + 2, 2 * 7, 9]
+    assert [len(before.list_tasks(phase)) for phase in PHASES] == [2 * (2 + 1) + 2, 2 * 7, 9]
     calls.clear()
     after = before.with_rates({net: 1e-3 if net.family == "rotating" else 1e-2 for net in before.nets})
     assert after.rates_are_chosen
     changes = [(a.net.family, before.keys[a] != after.keys[b]) for a, b in zip(before.runs, after.runs, strict=True)]
     assert dict(changes) == {"dense": False, "dense narrow": False, "rotating": True, "biregular": False}
-    assert calls == {"run_key": 2}
+    assert calls == {"build_run_key": 2}
     assert after.with_rates(after.rates) is after
-    assert before.tasks(RATES) == after.tasks(RATES)
+    assert before.list_tasks(RATES) == after.list_tasks(RATES)
 
 
 def test_measured_graphs_set_the_narrow_nets_and_name_the_impossible():
     before = StudyPlan.build(replace(CONFIG, skip_impossible=True), FACTS)
     assert before.with_graphs({}) is before
     layers = [{"n_edges": 400}, {"n_edges": 100}]
-    results = {key: {"layers": layers} for key, task in before.tasks(GRAPHS).items() if task.net.density == 0.3}
+    results = {key: {"layers": layers} for key, task in before.list_tasks(GRAPHS).items() if task.net.density == 0.3}
     impossible = {
-        key: {"impossible": "no such graph"} for key, task in before.tasks(GRAPHS).items() if key not in results
+        key: {"impossible": "no such graph"} for key, task in before.list_tasks(GRAPHS).items() if key not in results
     }
     after = before.with_graphs({**results, **impossible})
     assert set(after.impossible) == {net for net in before.nets if net.density == 0.1 and not is_reference(net)}
@@ -72,7 +72,7 @@ def test_measured_graphs_set_the_narrow_nets_and_name_the_impossible():
     narrow = [[net.sizes for net in nets if net.family == "dense narrow"] for nets in (before.nets, after.nets)]
     assert narrow[0][0] == narrow[1][0]
     assert narrow[0][1] != narrow[1][1]
-    assert set(after.tasks(RUNS)) - set(before.tasks(RUNS)) == {
+    assert set(after.list_tasks(RUNS)) - set(before.list_tasks(RUNS)) == {
         after.keys[task] for task in after.runs if task.net.sizes == narrow[1][1]
     }
 

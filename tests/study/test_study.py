@@ -19,7 +19,7 @@ from prewired.study import StudyConfig, StudyPlan, load, reporting, run
 from prewired.study.nets import Net, list_nets
 from prewired.study.running import database, perform
 from prewired.study.running.eta import estimate_work
-from prewired.study.running.perform import module_bytes
+from prewired.study.running.perform import count_bytes
 from prewired.study.running.task_table import TaskTable
 from prewired.study.statistics import DENSE, DENSE_NARROW
 from prewired.study.tasks import GRAPHS, RATES, RUNS, GraphTask, list_runs
@@ -41,7 +41,7 @@ def stored(folder, table="runs"):
 
 def plain(result):
     """A study to be compared, in which a NaN is like another."""
-    return database.canonical_json(asdict(result))
+    return database.to_canonical_json(asdict(result))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_the_narrow_reference_is_the_same_whichever_family_comes_first(finished,
         connection = database.open_store(tmp_path / str(k))
         for graphs in (False, True):  # before and after the graphs are there
             table = TaskTable(StudyPlan.build(config, finished[1].facts), connection)
-            for task in table.missing(GRAPHS) if graphs else ():
+            for task in table.list_missing(GRAPHS) if graphs else ():
                 table.add(task, perform.perform(task, config, pytest.fail, pytest.fail))
             table.apply_graphs()
             narrow.append([task.net.sizes for task in table.plan.runs if task.net.family == DENSE_NARROW])
@@ -191,7 +191,7 @@ def test_bytes_count_buffers():
     loaded = data.load("digits")
     net = mlp([loaded.n_features, 24, 10], family="biregular", density=0.5, seed=0)
     held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
-    assert module_bytes(net) == held > 4 * count_parameters(net)
+    assert count_bytes(net) == held > 4 * count_parameters(net)
 
 
 def test_a_graph_is_measured_once(done, monkeypatch):
@@ -397,7 +397,7 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
         seconds[0] = (
             sum(estimate_work(s.task, config) for s in steps if s.payload) * 10
         )  # if costs were tenths of seconds
-        left.append(step.left)
+        left.append(step.seconds_left)
 
     run(config, tmp_path, progress=progress)
     results = [step for step in steps if step.payload]

@@ -63,14 +63,14 @@ def test_not_begun(tmp_path):
 
 def test_finished(finished_study):
     found = status(finished_study[0])
-    assert (found.state, found.left, found.process) == (FINISHED, 0.0, None)
+    assert (found.state, found.seconds_left, found.process) == (FINISHED, 0.0, None)
     assert found.config == finished_study[1].config
     assert found.counts == {"graphs": (6, 6), "learning rates": (0, 0), "runs": (9, 9)}
     assert found.began <= found.last <= datetime.now(UTC)
     said = "\n".join(describe_status(found))
     assert "runs: 9 of 9\n" in said
     assert (
-        "asked: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
+        "config: data digits; families biregular, rotating; densities 0.1, 0.3; graph seeds 2; training seeds 1\n"
         in said
     )
     assert "learning rates" not in said
@@ -81,7 +81,7 @@ def test_as_the_study_itself_sees_it(tmp_path):
     seen = []
     run(CONFIG, tmp_path, progress=lambda step: seen.append((step, status(tmp_path))))
     assert {found.state for _, found in seen} == {RUNNING}
-    assert seen[0][1].left is None  # nothing is known at first
+    assert seen[0][1].seconds_left is None  # nothing is known at first
     for step, found in seen:
         if step.payload is not None:
             assert found.counts[step.phase][0] == step.done  # its result is on disk when it is told of
@@ -91,7 +91,7 @@ def test_as_the_study_itself_sees_it(tmp_path):
 def test_stopped(stopped):
     found = status(stopped)
     assert (found.state, found.counts[RUNS]) == (STOPPED, (2, N_RUNS))
-    assert found.left > 0
+    assert found.seconds_left > 0
     assert describe_status(found)[-1].startswith("to go on: ")
 
 
@@ -133,9 +133,9 @@ def test_the_time_left_goes_down_while_it_runs(stopped):
     with sqlite3.connect(stopped / database.DATABASE_NAME) as connection:
         database.write_note(connection, "asked", {**database.read_note(connection, "asked"), "when": now(hours=-2)})
     change_state(stopped, process=os.getpid(), host=platform.node(), left=100.0, when=now(seconds=-30))
-    assert 60 <= status(stopped).left <= 70
+    assert 60 <= status(stopped).seconds_left <= 70
     change_state(stopped, left=10.0)
-    assert status(stopped).left == 0
+    assert status(stopped).seconds_left == 0
 
 
 @pytest.mark.parametrize(

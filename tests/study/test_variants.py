@@ -13,11 +13,11 @@ from prewired.metrics import spectrum
 from prewired.nn import mlp
 from prewired.random_bits import RandomBits
 from prewired.study import StudyConfig, load, run
-from prewired.study.nets import Net, graph_seeds
+from prewired.study.nets import Net, list_graph_seeds
 from prewired.study.results import choose_rate
 from prewired.study.running import database, perform
 from prewired.study.statistics import DENSE, DENSE_NARROW
-from prewired.study.tasks import GRAPHS, RATES, RUNS, TUNING_SEED, Facts, TrainingTask, run_key
+from prewired.study.tasks import GRAPHS, RATES, RUNS, TUNING_SEED, Facts, TrainingTask, build_run_key
 from prewired.study.wiring import wire_net
 from prewired.training import data, loop
 
@@ -82,7 +82,7 @@ def test_layers_that_cannot_be_made(family, change, message):
     ],
 )
 def test_there_are_as_many_graphs_as_there_is_randomness(family, control, seeds):
-    assert graph_seeds(net(family, control=control), CONFIG) == seeds
+    assert list_graph_seeds(net(family, control=control), CONFIG) == seeds
 
 
 # Controls
@@ -219,14 +219,15 @@ def test_learning_rates_are_chosen_by_validation_alone_with_an_equal_budget(look
     assert {row.run.config.epochs for row in result.rows} == {3}
     assert {row.run.config.learning_rate for row in result.rows} == {tuned.chosen for tuned in result.rate_choices}
     run(config, tmp_path, progress=pytest.fail)
-    assert database.canonical_json(asdict(load(tmp_path))) == database.canonical_json(asdict(result))
+    assert database.to_canonical_json(asdict(load(tmp_path))) == database.to_canonical_json(asdict(result))
 
 
 def test_a_training_without_test_data_is_never_taken_for_a_run():
     facts = {"digits": Facts("digits", "", 64, 10, {"sha256": "x"})}
     job = TrainingTask(net("rotating"), None, 0, 1e-3)
     keys = [
-        run_key(one, replace(CONFIG, learning_rates=(1e-2, 1e-3)), facts) for one in (job, replace(job, tuning=True))
+        build_run_key(one, replace(CONFIG, learning_rates=(1e-2, 1e-3)), facts)
+        for one in (job, replace(job, tuning=True))
     ]
     assert keys[0] != keys[1]
 

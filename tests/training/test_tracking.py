@@ -153,7 +153,7 @@ def test_runs_with_tracked_metrics_go_through_json_and_the_store(digits, tmp_pat
     assert Run.from_dict(run.to_dict()) == run
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
     connection = database.open_store(tmp_path)
-    database.add_result(connection, database.canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
+    database.add_result(connection, database.to_canonical_json({"a": 1}), {"run": run.to_dict(), "finished": "now"})
     (payload,) = database.read_results(connection).values()
     connection.close()
     assert Run.from_dict(payload["run"]) == run

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..study.running.database import finite
+from ..study.running.database import replace_non_finite
 from ..study.statistics import percent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def to_json(networks: Sequence[NetworkWiring], entries: Sequence[dict[str, Any]]
         (layer,) = entries[0]["layers"]
         units = {"names": layer["names"]} if "names" in layer else {}
         content = {**layer["metrics"], **entries[0]["network"], **units}
-    return json.dumps(finite(content), indent=1)
+    return json.dumps(replace_non_finite(content), indent=1)
 
 
 def format_blocks(network: NetworkWiring, entry: Mapping[str, Any]) -> str:

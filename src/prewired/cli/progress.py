@@ -29,7 +29,7 @@ def study_progress() -> Iterator[Callable[[Step], None]]:
 
         def show(step: Step) -> None:
             text = step.phase if step.task is None else f"{step.phase}: {step.task}"
-            bar.update(task, description=text, total=step.total, completed=step.done, left=time_left(step.left))
+            bar.update(task, description=text, total=step.total, completed=step.done, left=time_left(step.seconds_left))
 
         yield show
 
@@ -88,7 +88,7 @@ def _print_lines() -> Callable[[Step], None]:
         run = step.payload.get("run", {})
         value = run.get("test_score", math.nan)  # NaN if the test data was not looked at, or the training failed
         score = "" if math.isnan(value) else f" {run['score_name']} {value:.4f}"
-        remaining = time_left(step.left)
+        remaining = time_left(step.seconds_left)
         score, remaining = score and f":{score}", remaining and f", {remaining}"
         line = f"{step.phase} [{step.done}/{step.total}] {step.task}{score}{remaining}"
         print(line, file=sys.stderr, flush=True)

@@ -120,7 +120,7 @@ def _need_report_packages() -> None:
 
 def _engine(engine: str, address: str | None, workers: int | None, worker_threads: int | None) -> engines.Engine:
     threads = 1 if worker_threads is None else worker_threads
-    n_workers = max(1, engines.default_workers() // max(1, threads)) if workers is None else workers
+    n_workers = max(1, engines.count_processors() // max(1, threads)) if workers is None else workers
     if n_workers < 1 or threads < 1:
         raise ValueError(f"expected --workers and --worker-threads >= 1, got {n_workers} and {threads}")
     if engine == "ray":

@@ -1,4 +1,4 @@
-"""The pictures of topologies and of trainings, as files; a family has the same colour and marker in all of them."""
+"""The pictures of topologies and of trainings, as files. A family has the same colour and marker in all pictures."""
 
 from .graphs import biadjacency, block_shares, degrees, path_counts, singular_values
 from .style import COLOURS, KINDS, LOOK, MARKERS, style

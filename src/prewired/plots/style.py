@@ -1,4 +1,4 @@
-"""What all pictures have in common: colours and markers, the look, panels, legends, saving."""
+"""The common style of all pictures: colours, markers, fonts, panels, legends, saving."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..generators import GENERATORS, NETWORK_FAMILIES
 
-# Okabe-Ito without its yellow, filled up from Paul Tol's muted set: told apart with any colour vision
+# The Okabe-Ito colours without yellow, and two of Paul Tol's muted colours: distinct with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 KINDS = (".png", ".svg", ".pdf")
@@ -31,7 +31,10 @@ LOOK: dict[Any, Any] = {
 
 
 def picture(draw: Callable[..., Any]) -> Callable[..., Path]:
-    """Give a drawing function its look and save the figure it returns under `path`, its last argument."""
+    """Turn a function that draws a figure into a function that saves the figure in the common style.
+
+    The new function has one more argument, `path`, and returns the path.
+    """
 
     @wraps(draw)
     def save(*args: Any, path: str | Path) -> Path:
@@ -48,34 +51,34 @@ def picture(draw: Callable[..., Any]) -> Callable[..., Path]:
 
 
 def style(family: str) -> tuple[str, str]:
-    """The colour and the marker of a family, by its place in the registry, the same in every picture.
+    """Return the colour and the marker of a family, which are the same in every picture.
 
-    A variant, such as "rotating, permuted", looks like its family. The six that are compared most come first, so that
-    no two of them share a colour.
+    They follow from the place of the family in the registry. A variant, such as "rotating, permuted", looks like its
+    family. The six families that are compared most come first, so that no two of them share a colour.
     """
     for variant in (", permuted", ", shuffled", ", init n_in"):
         family = family.removesuffix(variant)
     names = [name for name in dict.fromkeys((*FIRST, *GENERATORS, *NETWORK_FAMILIES)) if name != "dense"]
-    place = names.index(family) if family in names else len(names) + sum(family.encode())
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    index = names.index(family) if family in names else len(names) + sum(family.encode())
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def panels(
+def make_panels(
     n: int, width: float, height: float, share_y: bool = False, columns: int | None = None
 ) -> tuple[Any, list[Any]]:
-    """A figure of n panels in rows of at most 3 (4 when there are more than 6), with room for a legend at the right."""
+    """Make a figure of n panels, at most 3 in a row (4 if n > 6), with room for a legend at the right."""
     from matplotlib.figure import Figure
 
     columns = columns or (2 if n == 4 else min(n, 3 if n <= 6 else 4))
-    lines = math.ceil(n / columns)
-    figure = Figure(figsize=(width * columns + 2.2, height * lines + 0.4), layout="constrained")
-    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=share_y).flat)
-    for unused in axes[n:]:
-        unused.remove()
+    n_rows = math.ceil(n / columns)
+    figure = Figure(figsize=(width * columns + 2.2, height * n_rows + 0.4), layout="constrained")
+    axes = list(figure.subplots(n_rows, columns, squeeze=False, sharey=share_y).flat)
+    for spare_axis in axes[n:]:
+        spare_axis.remove()
     return figure, axes[:n]
 
 
-def shared_legend(figure: Any, axes: Sequence[Any]) -> None:
-    """One legend for all panels, outside of them."""
+def add_legend(figure: Any, axes: Sequence[Any]) -> None:
+    """Add one legend for all panels, to the right of them."""
     entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(list(entries.values()), list(entries), loc="outside right upper")

@@ -1,10 +1,10 @@
-"""The picture of one training: metrics of the weights that were followed."""
+"""The picture of a training: the tracked metrics of its weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .style import COLOURS, MARKERS, panels, picture, shared_legend
+from .style import COLOURS, MARKERS, add_legend, make_panels, picture
 
 if TYPE_CHECKING:
     from ..training.run import Run
@@ -12,36 +12,36 @@ if TYPE_CHECKING:
 
 @picture
 def tracked(run: Run) -> Any:
-    """The metrics that a training followed, before it and after each epoch: a panel per metric, a line per layer.
+    """Draw the tracked metrics of a training over the epochs: a panel per metric, a line per layer.
 
     Args:
-        run: of `train(..., track=...)`.
+        run: the result of `train(..., track=...)`.
         path: the picture to write, .png, .svg or .pdf.
 
     Raises:
-        ValueError: if the run has followed nothing.
+        ValueError: if the run has no tracked metrics.
     """
     from matplotlib.ticker import MaxNLocator
 
     if not run.tracked:
         raise ValueError("expected a run with tracked metrics, got none; train with track=, see WEIGHTED_METRICS")
-    figure, axes = panels(len(run.tracked), width=3.6, height=3.2)
+    figure, axes = make_panels(len(run.tracked), width=3.6, height=3.2)
     for axis, (name, values) in zip(axes, run.tracked.items(), strict=True):
-        every = max(1, len(values) // 8)
-        for place, layer in enumerate(zip(*values, strict=True)):
+        marker_step = max(1, len(values) // 8)
+        for index, layer in enumerate(zip(*values, strict=True)):
             axis.plot(
                 range(len(values)),
                 layer,
-                color=COLOURS[place % len(COLOURS)],
-                marker=MARKERS[place % len(MARKERS)],
-                markevery=(place % every, every),
+                color=COLOURS[index % len(COLOURS)],
+                marker=MARKERS[index % len(MARKERS)],
+                markevery=(index % marker_step, marker_step),
                 ms=5,
                 lw=1.5,
-                label=f"layer {place + 1}",
+                label=f"layer {index + 1}",
             )
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         axis.ticklabel_format(axis="y", useOffset=False)
         axis.set_title(name.replace("_", " "))
     figure.supxlabel("epoch (0: before training)")
-    shared_legend(figure, axes)
+    add_legend(figure, axes)
     return figure

@@ -1,6 +1,6 @@
 """Studies: families x densities x graph seeds x training seeds, beside two dense references.
 
-Every result is stored at once, so a study can be stopped at any moment and goes on where it was.
+Every result is stored at once, so a study can be stopped at any moment and continues where it was stopped.
 """
 
 from .commands import load, report, run

@@ -27,27 +27,32 @@ def run(
     engine: Engine = inline,
     progress: Callable[[Step], None] | None = None,
 ) -> Study:
-    """Run what is missing of a study, and return all of its results; each result is stored as soon as it is there.
+    """Run the tasks of a study that have no result yet, and return all results.
 
-    First all graphs are generated and measured, so that an impossible net stops the study before any training. Then
-    learning rates are chosen, where several were given. Then come the runs. At last training steps are timed, with
-    nothing else of the study running. A second call with the same folder goes on where the last call was stopped.
-    Results of other configs in the folder stay; a report is of the config of the last call.
+    Each result is stored at once; a second call with the same folder continues where the last call was stopped.
+
+    1. All graphs are generated and measured, so that an impossible net stops the study before any training.
+    2. Learning rates are chosen, if the config gives several.
+    3. The runs are trained.
+    4. Training steps are timed, while nothing else of the study runs.
+
+    Results of other configs in the folder stay. A report describes the config of the last call.
 
     Args:
         config: the study.
-        folder: of runs.sqlite, which is created if it does not exist.
-        engine: does the tasks: `inline` in this process; `processes` in workers, with their number bound as in
-            `functools.partial(processes, workers=2)`; `cluster` on Ray.
-        progress: called after each epoch and when a result is stored.
+        folder: the folder of runs.sqlite, which is created if it does not exist.
+        engine: does the tasks. `inline` does them in this process; `processes` in worker processes, with their number
+            bound as in `functools.partial(processes, workers=2)`; `cluster` on Ray.
+        progress: called after each epoch, and when a result is stored.
 
     Returns:
-        The runs of this config, in its order.
+        The runs of this config, in the order of the plan.
 
     Raises:
-        ValueError: for a net whose graphs do not exist, with its family and density; for a folder of another kind.
+        ValueError: if the graphs of a net do not exist (the message names family and density), or if the folder holds
+            other files.
         RuntimeError: if a worker process keeps dying, or no learning rate gives a finite loss.
-        KeyboardInterrupt: with a line that says how many runs are stored.
+        KeyboardInterrupt: on Ctrl-C; the message says how many runs are stored.
 
     Example:
         >>> config = StudyConfig("digits", ["biregular"], [0.2], graph_seeds=1, hidden=[8], epochs=1, timing=False)
@@ -63,12 +68,12 @@ def run(
             table.store_request()
             _run_tasks(table, connection, engine, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(table.runs_line()) from None
+            raise KeyboardInterrupt(table.describe_runs()) from None
         finally:
-            with suppress(OSError):  # the store itself may have failed
+            with suppress(OSError):  # the failure may be that of the store
                 note = database.read_note(connection, "state") or {}
                 database.write_note(connection, "state", {**note, "process": None})
-        return table.study()
+        return table.build_study()
     finally:
         connection.close()
 
@@ -77,15 +82,15 @@ def _run_tasks(
     table: TaskTable, connection: database.Connection, engine: Engine, progress: Callable[[Step], None] | None
 ) -> None:
     """Run the tasks that have no result yet, phase by phase, and time training steps."""
-    table.choose_rates()  # those whose trainings are complete
+    table.choose_rates()  # of the nets whose trainings are complete
     eta = Eta(table, progress)
-    database.write_note(connection, "state", eta.state(PHASES[0]))
+    database.write_note(connection, "state", eta.describe_state(PHASES[0]))
     for phase in PHASES:
-        missing = table.missing(phase)
+        missing = table.list_missing(phase)
         for task, payload in engine(table.plan, missing, eta.begin(phase)) if missing else ():
             table.add(task, payload)
             eta.add_result(phase, task, payload)
-            database.write_note(connection, "state", eta.state(phase))
+            database.write_note(connection, "state", eta.describe_state(phase))
         if phase == GRAPHS:
             table.check_edges()
             table.apply_graphs()
@@ -100,11 +105,11 @@ def load(folder: str | Path) -> Study:
     """Load the stored results of the config that a folder was last run with, without running anything.
 
     Args:
-        folder: of a study, which may be running meanwhile.
+        folder: the folder of a study, which may be running.
 
     Raises:
-        ValueError: for a folder of another kind, or a study of an older version.
-        OSError: if there is no study in the folder.
+        ValueError: if the folder holds another database, or a study of an older version.
+        OSError: if the folder holds no study.
     """
     connection = database.open_to_read(folder)
     try:
@@ -115,24 +120,24 @@ def load(folder: str | Path) -> Study:
         plan = StudyPlan.build(StudyConfig.from_dict(request["config"], str(folder)), facts)
         table = TaskTable(plan, connection)
         table.choose_rates()
-        return table.study()
+        return table.build_study()
     finally:
         connection.close()
 
 
 def report(folder: str | Path, output: str | Path | None = None) -> list[Path]:
-    """Write the page, the tables and the pictures of what is finished of a study.
+    """Write the page, the tables and the pictures of the finished runs of a study.
 
     Args:
-        folder: of the study, which may be running meanwhile.
-        output: the folder to write to, by default the study's own folder.
+        folder: the folder of the study, which may be running.
+        output: the folder to write to, by default the folder of the study.
 
     Returns:
         The paths of the files; the page report.html is the first.
 
     Raises:
-        ValueError: if no run is finished, and as `load` does.
-        OSError: if there is no study in the folder, or the files cannot be written.
+        ValueError: if no run is finished, or as `load` does.
+        OSError: if the folder holds no study, or the files cannot be written.
     """
     analysis = reporting.analyse_study(load(folder))
     output = Path(folder if output is None else output)

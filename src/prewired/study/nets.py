@@ -1,4 +1,4 @@
-"""The networks of a study: what is wired and trained alike but for the seeds, and the sizes of their layers."""
+"""The networks of a study, apart from their seeds, and the sizes of their layers."""
 
 from __future__ import annotations
 
@@ -31,43 +31,43 @@ class Net:
 
 
 def is_reference(net: Net) -> bool:
-    """Whether a net is one of the two dense references."""
+    """Return whether a net is one of the two dense references."""
     return net.family in (DENSE, DENSE_NARROW)
 
 
-def graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
-    """The graph seeds of a net; the single seed None where nothing in the net's graphs is random."""
+def list_graph_seeds(net: Net, config: StudyConfig) -> list[int | None]:
+    """List the graph seeds of a net; the only seed is None if nothing in the graphs of the net is random."""
     if is_reference(net):
         return [None]
     random = net.control or any(generators.takes_seed(name) for name, _ in parse_families(net.family))
     return list(range(config.graph_seeds)) if random else [None]
 
 
-def room(sizes: Sequence[int]) -> int:
-    """The number of edges that all sparse layers would have if they were dense.
+def count_dense_edges(sizes: Sequence[int]) -> int:
+    """Count the edges that all sparse layers would have if they were dense.
 
     Example:
-        >>> room([64, 32, 32, 10])
+        >>> count_dense_edges([64, 32, 32, 10])
         3072
     """
     return sum(a * b for a, b in pairwise(sizes[:-1]))
 
 
 def list_densities(config: StudyConfig, sizes: Sequence[int]) -> tuple[float, ...]:
-    """The densities that a study compares: config.densities, or config.edges divided by the room in the layers.
+    """List the densities that a study compares: config.densities, or config.edges / edges of the dense layers.
 
     Example:
         >>> list_densities(StudyConfig("digits", ["biregular"], edges=[512]), (64, 32, 32, 10))
         (0.16666666666666666,)
     """
-    return tuple(n / room(sizes) for n in config.edges) if config.edges else config.densities
+    return tuple(n / count_dense_edges(sizes) for n in config.edges) if config.edges else config.densities
 
 
-def layer_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
-    """Inputs per output of each sparse layer.
+def compute_fan_ins(density: float, sizes: Sequence[int], budget: str | None = None) -> list[int]:
+    """Compute the fan-in (inputs per output) of each sparse layer.
 
     Example:
-        >>> layer_fan_ins(0.1, (784, 1000, 500, 10))
+        >>> compute_fan_ins(0.1, (784, 1000, 500, 10))
         [78, 100]
     """
     return fan_ins(layer_shapes(sizes[:-1]), density, budget)
@@ -77,21 +77,21 @@ def check_densities(config: StudyConfig, sizes: Sequence[int]) -> None:
     """Check that no two densities round to the same fan-ins in every layer.
 
     Raises:
-        ValueError: if two do.
+        ValueError: if two densities round to the same fan-ins.
     """
-    first: dict[tuple[int, ...], float] = {}
+    density_of: dict[tuple[int, ...], float] = {}
     for density in () if config.edges else config.densities:
-        counts = tuple(layer_fan_ins(density, sizes, config.budget))
-        if counts in first:
+        counts = tuple(compute_fan_ins(density, sizes, config.budget))
+        if counts in density_of:
             raise ValueError(
-                f"expected densities that differ in some layer, got {first[counts]:g} and {density:g}, both with "
+                f"expected densities that differ in some layer, got {density_of[counts]:g} and {density:g}, both with "
                 f"{', '.join(map(str, counts))} inputs per output; leave one out"
             )
-        first[counts] = density
+        density_of[counts] = density
 
 
 def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list[Net]:
-    """The nets of a study: per data set the dense references, then each family at each density, in all its variants.
+    """List the nets of a study: per data set the dense references, then each family at each density in each variant.
 
     Args:
         config: the study.
@@ -103,7 +103,7 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
         densities = list_densities(config, sizes[data])
         nets.append(Net(data, DENSE, "", "fan_in", None, sizes[data]))
         for density in densities:
-            narrow = dense_sizes(sizes[data], request_edges(config, density, sizes[data]))
+            narrow = compute_dense_sizes(sizes[data], count_requested_edges(config, density, sizes[data]))
             nets.append(Net(data, DENSE_NARROW, "", "fan_in", density, narrow))
         for density in densities:
             for control, init in variants:
@@ -111,20 +111,20 @@ def list_nets(config: StudyConfig, sizes: Mapping[str, tuple[int, ...]]) -> list
     return nets
 
 
-def request_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
-    """The number of edges that a study asks of all sparse layers at a density."""
+def count_requested_edges(config: StudyConfig, density: float, sizes: Sequence[int]) -> int:
+    """Count the edges that a study requests for all sparse layers at a density."""
     if config.edges:
-        return round(density * room(sizes))
-    each = layer_fan_ins(density, sizes, config.budget)
-    return sum(fan_in * n_out for fan_in, n_out in zip(each, sizes[1:-1], strict=True))
+        return round(density * count_dense_edges(sizes))
+    layer_fan_ins = compute_fan_ins(density, sizes, config.budget)
+    return sum(fan_in * n_out for fan_in, n_out in zip(layer_fan_ins, sizes[1:-1], strict=True))
 
 
-def dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:
-    """Units per layer of the dense net with at most as many parameters as a sparse net.
+def compute_dense_sizes(sizes: Sequence[int], n_edges: int) -> tuple[int, ...]:
+    """Compute the units per layer of a dense net that has at most as many parameters as a sparse net.
 
     Args:
-        sizes: units per layer of the sparse net, inputs first; its output layer is dense.
-        n_edges: edges of all its sparse layers.
+        sizes: units per layer of the sparse net, inputs first; the output layer of the sparse net is dense.
+        n_edges: number of edges of all sparse layers.
     """
     *_, (last, n_outputs) = pairwise(sizes)
     n_parameters = n_edges + sum(sizes[1:-1]) + (last + 1) * n_outputs

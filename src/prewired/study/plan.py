@@ -1,4 +1,4 @@
-"""The plan of a study: every net, every task and every key, built once and passed on."""
+"""The plan of a study: every net, every task and every key. The plan is built once and passed on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .config import StudyConfig
-from .nets import Net, check_densities, dense_sizes, graph_seeds, is_reference, list_densities, list_nets
+from .nets import Net, check_densities, compute_dense_sizes, is_reference, list_densities, list_graph_seeds, list_nets
 from .statistics import DENSE_NARROW
 from .tasks import (
     GRAPHS,
@@ -16,11 +16,11 @@ from .tasks import (
     GraphTask,
     Task,
     TrainingTask,
-    graph_key,
+    build_graph_key,
+    build_run_key,
     list_graph_tasks,
     list_runs,
     list_tuning_tasks,
-    run_key,
 )
 
 
@@ -28,20 +28,20 @@ from .tasks import (
 class StudyPlan:
     """All nets and tasks of a study, with the keys under which results are stored; see `StudyPlan.build`.
 
-    Two things are determined while the study runs: the graphs (`with_graphs`) and the learning rates (`with_rates`).
+    The graphs (`with_graphs`) and the learning rates (`with_rates`) are determined while the study runs.
 
     Args:
         config: the study.
-        facts: data set -> what the study knows of it.
+        facts: data set -> its sizes and its digest.
         sizes: data set -> units per layer of the sparse nets, inputs first.
         densities: data set -> the densities that are compared.
         all_nets: every net, in the order of the report.
         graph_tasks: graphs to measure.
         tuning_tasks: trainings to choose learning rates.
-        runs: trainings to report; while a net's learning rate is not chosen, with the first rate.
+        runs: trainings to report; they have the first learning rate until a rate is chosen for the net.
         keys: task -> key of its result.
         rates: net -> chosen learning rate.
-        impossible: net -> why its graphs do not exist.
+        impossible: net -> reason why its graphs do not exist.
     """
 
     config: StudyConfig
@@ -58,11 +58,11 @@ class StudyPlan:
 
     @classmethod
     def build(cls, config: StudyConfig, facts: Mapping[str, Facts]) -> StudyPlan:
-        """The plan of a study of which nothing has run yet.
+        """Build the plan of a study before anything has run.
 
         Args:
             config: the study.
-            facts: data set -> what the study has to know of it.
+            facts: data set -> its sizes and its digest.
 
         Raises:
             ValueError: for densities that round to the same graphs, or data sets of different tasks.
@@ -83,47 +83,47 @@ class StudyPlan:
         densities = {name: list_densities(config, units) for name, units in sizes.items()}
         nets = tuple(list_nets(config, sizes))
         graph_tasks = tuple(list_graph_tasks(config, nets))
-        keys: dict[Task, str] = {task: graph_key(task, config) for task in graph_tasks}
+        keys: dict[Task, str] = {task: build_graph_key(task, config) for task in graph_tasks}
         return cls(config, facts, sizes, densities, nets, graph_tasks, keys=keys)._with_trainings()
 
     @property
     def nets(self) -> list[Net]:
-        """The nets to train: all nets but those that are left out because their graphs do not exist."""
+        """The nets to train: all nets except nets that are left out because their graphs do not exist."""
         return [net for net in self.all_nets if not (self.config.skip_impossible and net in self.impossible)]
 
     @property
     def sources(self) -> dict[str, Mapping[str, str]]:
-        """Data set -> what identifies it, by which a worker sees whether the data have changed."""
+        """Data set -> what identifies the data, so that a worker notices if the data have changed."""
         return {name: facts.source for name, facts in self.facts.items()}
 
     @property
     def rates_are_chosen(self) -> bool:
-        """Whether every net has its learning rate."""
+        """Whether a learning rate is chosen for every net."""
         return not self.config.learning_rates or all(net in self.rates for net in self.nets)
 
-    def tasks(self, phase: str) -> dict[str, Task]:
-        """Key -> task of a phase, in order; where two tasks have the same key, the first task."""
+    def list_tasks(self, phase: str) -> dict[str, Task]:
+        """List the tasks of a phase by key, in order; if several tasks have the same key, only the first task."""
         tasks = self.graph_tasks if phase == GRAPHS else self.tuning_tasks if phase == RATES else self.runs
-        first: dict[str, Task] = {}
+        task_by_key: dict[str, Task] = {}
         for task in tasks:
-            first.setdefault(self.keys[task], task)
-        return first
+            task_by_key.setdefault(self.keys[task], task)
+        return task_by_key
 
-    def graph_key(self, net: Net, graph_seed: int | None) -> str:
-        """The key of a net's graphs, which nets with other initial weights share."""
+    def find_graph_key(self, net: Net, graph_seed: int | None) -> str:
+        """Find the key of the graphs of a net; nets with other initial weights have the same graphs."""
         return self.keys[GraphTask(replace(net, init="fan_in"), graph_seed)]
 
     def with_graphs(self, results: Mapping[str, Mapping[str, Any]]) -> StudyPlan:
-        """The plan once graphs are measured: narrow dense nets as large as the graphs, and the impossible nets named.
+        """Return the plan with the sizes of narrow dense nets and the impossible nets, as known from measured graphs.
 
         Args:
-            results: key -> result of the graph tasks so far.
+            results: key -> result of each finished graph task.
         """
         nets = {net: self._resize(net, results) for net in self.all_nets}
         impossible = {}
         for net in self.all_nets:
-            for seed in graph_seeds(net, self.config) if not is_reference(net) else ():
-                result = results.get(self.graph_key(net, seed), {})
+            for seed in list_graph_seeds(net, self.config) if not is_reference(net) else ():
+                result = results.get(self.find_graph_key(net, seed), {})
                 if "impossible" in result:
                     impossible[net] = result["impossible"]
         if all(net == size for net, size in nets.items()) and impossible == self.impossible:
@@ -131,22 +131,24 @@ class StudyPlan:
         return replace(self, all_nets=tuple(nets.values()), impossible=impossible)._with_trainings()
 
     def with_rates(self, rates: Mapping[Net, float]) -> StudyPlan:
-        """The plan with these learning rates chosen; its runs have their final keys once all rates are chosen."""
+        """Return the plan with chosen learning rates; the keys of runs are final when all rates are chosen."""
         return self if rates == self.rates else replace(self, rates=dict(rates))._with_trainings()
 
     def _resize(self, net: Net, results: Mapping[str, Mapping[str, Any]]) -> Net:
-        """A narrow dense net with as many parameters as the measured graphs; any other net as it is."""
+        """Resize a narrow dense net to as many parameters as the measured graphs; return any other net unchanged."""
         if net.family != DENSE_NARROW:
             return net
-        # Any family will do: all graphs of a density have equally many edges.
+        # The first family serves for all, because all graphs of a density have equally many edges.
         sparse = replace(net, family=self.config.families[0], sizes=self.sizes[net.data])
-        result = results.get(self.graph_key(sparse, graph_seeds(sparse, self.config)[0]), {})
+        result = results.get(self.find_graph_key(sparse, list_graph_seeds(sparse, self.config)[0]), {})
         if "layers" not in result:
             return net
-        return replace(net, sizes=dense_sizes(sparse.sizes, sum(layer["n_edges"] for layer in result["layers"])))
+        return replace(
+            net, sizes=compute_dense_sizes(sparse.sizes, sum(layer["n_edges"] for layer in result["layers"]))
+        )
 
     def _with_trainings(self) -> StudyPlan:
-        """The plan with its trainings listed anew; keys of tasks that it already had are not computed again."""
+        """Return the plan with a new list of trainings; keys that the plan already has are not computed again."""
         config, nets = self.config, self.nets
         provisional = (config.learning_rates or (config.learning_rate,))[0]
         tuning_tasks = tuple(list_tuning_tasks(config, nets))
@@ -154,5 +156,5 @@ class StudyPlan:
         keys = dict(self.keys)
         for task in (*tuning_tasks, *runs):
             if task not in keys:
-                keys[task] = run_key(task, config, self.facts)
+                keys[task] = build_run_key(task, config, self.facts)
         return replace(self, tuning_tasks=tuning_tasks, runs=runs, keys=keys)

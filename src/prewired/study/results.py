@@ -1,4 +1,4 @@
-"""The results of a study: a Row for every finished run of its plan."""
+"""The results of a study: a Row for every finished run of the plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..training.run import Run
 from .config import StudyConfig
 from .nets import Net
-from .running.database import canonical_json
+from .running.database import to_canonical_json
 from .running.step_timing import StepTiming
 from .statistics import Row, mean_and_sd
 from .tasks import Facts, GraphTask, TrainingTask
@@ -23,14 +23,14 @@ class Study:
 
     Args:
         config: the study.
-        facts: data set, as the config names it -> what the study knows of it.
+        facts: data set, as the config names it -> its sizes and its digest.
         rows: the finished runs, in the order of the plan.
         n_runs: number of runs in the plan.
         failed: a line for each run whose loss stopped being finite.
-        rate_choices: the choice of each learning rate, where several were given.
-        impossible: why nets were left out, with skip_impossible.
+        rate_choices: the choice of each net's learning rate, if the config gives several.
+        impossible: the reasons why nets were left out, with skip_impossible.
         recipes: digest of a graph -> its recipe, as JSON.
-        timings: of training steps, timed with nothing else of the study running.
+        timings: the times of training steps, measured while nothing else of the study ran.
     """
 
     config: StudyConfig
@@ -45,9 +45,9 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the runs and their scores, without seconds: the same study has the same digest."""
+        """SHA-256 over the runs and their scores, but not over seconds, so that the same study has the same digest."""
         runs = sorted(
-            canonical_json(
+            to_canonical_json(
                 (
                     self.facts[row.data].source,
                     *(row.label, row.density, row.graph_seed, row.train_seed, row.sizes, row.digests),
@@ -75,12 +75,12 @@ class RateChoice:
 
     @property
     def at_the_edge(self) -> bool:
-        """Whether the smallest or the largest rate was the best, so that a rate beyond it might be better still."""
+        """Whether the smallest or the largest rate was the best; then a rate beyond it might be better."""
         return self.chosen in (min(self.scores), max(self.scores))
 
 
 def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]]) -> RateChoice:
-    """Choose the learning rate with the best mean validation score, the smaller of two that are equal.
+    """Choose the learning rate with the best mean validation score; of two equal rates the smaller.
 
     Args:
         net: the net.
@@ -89,7 +89,7 @@ def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]])
     Raises:
         RuntimeError: if all trainings failed.
     """
-    scores = {rate: mean_and_sd(map(_chosen_score, results))[0] for rate, results in sorted(payloads.items())}
+    scores = {rate: mean_and_sd(map(_read_chosen_score, results))[0] for rate, results in sorted(payloads.items())}
     finite = {rate: score for rate, score in scores.items() if not math.isnan(score)}
     if not finite:
         raise RuntimeError(
@@ -99,17 +99,17 @@ def choose_rate(net: Net, payloads: Mapping[float, Sequence[Mapping[str, Any]]])
 
 
 def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str, Any] | None) -> Row:
-    """The Row of a finished run.
+    """Make the Row of a finished run.
 
     Args:
         task: the run.
         payload: its stored result.
-        graphs: the stored result of its graphs, None for a dense net.
+        graphs: the stored result of the run's graphs, None for a dense net.
     """
     net = task.net
-    measured: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
+    graph_result: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
     layers = tuple(
-        _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(measured["layers"])
+        _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(graph_result["layers"])
     )
     means = {name: mean_and_sd(layer[name] for layer in layers)[0] for name in (layers[0] if layers else ())}
     return Row(
@@ -123,7 +123,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         run=Run.from_dict(_restore_nan(payload["run"])),
         n_bytes=payload["bytes"],
         machine=payload["machine"],
-        metrics={**means, **measured["network"], **({"learning_rate": task.learning_rate} if layers else {})},
+        metrics={**means, **graph_result["network"], **({"learning_rate": task.learning_rate} if layers else {})},
         sizes=net.sizes,
         digests=tuple(layer["digest"] for layer in payload["layers"]),
         versions=", ".join(f"{name} {payload['versions'][name]}" for name in ("prewired", "torch")),
@@ -133,24 +133,24 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
     )
 
 
-def check_equal_edges(measured: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
+def check_equal_edges(results: Sequence[tuple[GraphTask, Mapping[str, Any]]]) -> None:
     """Check that within a density all graphs of a data set have the same number of edges in each layer.
 
     Raises:
-        ValueError: if two differ.
+        ValueError: if two graphs differ.
     """
-    expected: dict[tuple[str, float | None], tuple[str, list[int]]] = {}
-    for task, payload in measured:
+    first_counts: dict[tuple[str, float | None], tuple[str, list[int]]] = {}
+    for task, payload in results:
         edges = [layer["n_edges"] for layer in payload["layers"]]
-        first, same = expected.setdefault((task.net.data, task.net.density), (task.net.family, edges))
-        if edges != same:
+        first_family, expected = first_counts.setdefault((task.net.data, task.net.density), (task.net.family, edges))
+        if edges != expected:
             raise ValueError(
-                f"{task.net.family} at density {task.net.density:g}: expected {same} edges per layer as {first} has, "
-                f"got {edges}; leave one of them out"
+                f"{task.net.family} at density {task.net.density:g}: expected {expected} edges per layer as "
+                f"{first_family} has, got {edges}; leave one of them out"
             )
 
 
-def _chosen_score(payload: Mapping[str, Any]) -> float:
+def _read_chosen_score(payload: Mapping[str, Any]) -> float:
     return math.nan if "failed" in payload else Run.from_dict(_restore_nan(payload["run"])).chosen_score
 
 
@@ -159,7 +159,7 @@ def _add_dead_share(layer: Mapping[str, float], sizes: Sequence[int]) -> dict[st
 
 
 def _restore_nan(value: Any) -> Any:
-    """A stored payload with NaN again for None, which stands for numbers that are not finite."""
+    """Replace each None of a stored payload by NaN; JSON stores numbers that are not finite as null."""
     if isinstance(value, dict):
         return {name: item if name == "patience" else _restore_nan(item) for name, item in value.items()}
     if isinstance(value, list):

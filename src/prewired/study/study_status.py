@@ -1,4 +1,4 @@
-"""The status of a study, from its store alone: its config, its progress, whether it runs, how to go on."""
+"""The status of a study, read from the store alone: config, progress, whether it runs, how to continue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .running.task_table import TaskTable
 from .tasks import GRAPHS, RATES, RUNS, Facts
 
 NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped", "finished", "of an older version"
-# On another machine a study counts as running if its last sign of life is at most _START seconds, and _GAPS times the
-# median gap between its last _RECENT results, ago.
+# A process on another machine cannot be checked. Such a study counts as running if its last sign of life is at most
+# _START seconds, plus _GAPS times the median gap between its last _RECENT results, ago.
 _GAPS, _RECENT, _START = 5, 20, 60.0
 
 
@@ -30,19 +30,19 @@ class Status:
     """The progress of a study; times are in UTC.
 
     Args:
-        folder: of the study.
+        folder: the folder of the study.
         state: "not begun", "running", "stopped", "finished" or "of an older version".
         config: the config of the last call, None before any call.
         counts: phase -> (results stored, tasks in all).
-        failed: runs whose loss stopped being finite.
-        impossible: why nets are left out, with skip_impossible.
+        failed: number of runs whose loss stopped being finite.
+        impossible: the reasons why nets are left out, with skip_impossible.
         began: when the study began.
         last: when the last result was stored.
-        left: seconds to the end, None while unknown; of a stopped study, once it goes on.
+        seconds_left: seconds to the end, None while unknown; for a stopped study, seconds from when it continues.
         host: the machine on which the study runs or last ran.
-        process: its process id there, None if the process ended by itself.
+        process: the process id on this machine, None if the process ended by itself.
         command: the command that last started the study, "" if unknown.
-        trouble: why the study cannot go on, "" if it can.
+        trouble: the reason why the study cannot continue, "" if it can.
     """
 
     folder: str
@@ -53,7 +53,7 @@ class Status:
     impossible: tuple[str, ...] = ()
     began: datetime | None = None
     last: datetime | None = None
-    left: float | None = None
+    seconds_left: float | None = None
     host: str = ""
     process: int | None = None
     command: str = ""
@@ -61,30 +61,30 @@ class Status:
 
 
 def status(folder: str | Path) -> Status:
-    """Read the status of a study, which may be running meanwhile, here or elsewhere. The data are not needed.
+    """Read the status of a study, which may be running on this or on another machine. The data are not needed.
 
     Args:
-        folder: of the study.
+        folder: the folder of the study.
 
     Raises:
-        ValueError: if another database is in the folder, or a damaged one.
+        ValueError: if the folder holds another or a damaged database.
         OSError: if the store cannot be read.
 
     Example:
         >>> status("a folder that is not there").state
         'not begun'
     """
-    where = str(folder)
+    folder_name = str(folder)
     if not (Path(folder) / database.DATABASE_NAME).exists():
-        return Status(where, NOT_BEGUN)
+        return Status(folder_name, NOT_BEGUN)
     connection = database.open_to_read(folder)
     try:
         request = database.read_note(connection, "asked")
         note = database.read_note(connection, "state") or {}
         if request is None:
             has_results = any(database.read_results(connection, table) for table in database.TABLES)
-            return Status(where, OLDER if has_results else NOT_BEGUN)
-        config = StudyConfig.from_dict(request["config"], where)
+            return Status(folder_name, OLDER if has_results else NOT_BEGUN)
+        config = StudyConfig.from_dict(request["config"], folder_name)
         facts = {name: Facts(**values) for name, values in request["facts"].items()}
         table = TaskTable(StudyPlan.build(config, facts), connection)
         trouble = _choose_rates(table)
@@ -93,28 +93,31 @@ def status(folder: str | Path) -> Status:
         connection.close()
     phases = (GRAPHS, RATES) if trouble else (GRAPHS, RATES, RUNS)
     counts = {phase: table.count(phase) for phase in phases}
-    payloads = [payload for phase in phases for payload in table.payloads(phase)]
-    finished = sorted(_times(payloads, "finished"))
-    last_sign = datetime.fromisoformat(max(request["when"], note.get("when", "")))
+    payloads = [payload for phase in phases for payload in table.list_payloads(phase)]
+    finished = sorted(_read_times(payloads, "finished"))
+    last_sign_of_life = datetime.fromisoformat(max(request["when"], note.get("when", "")))
     now = datetime.now(UTC)
-    state, left = STOPPED, note.get("left")
-    if _is_running(note, last_sign, finished, now):
-        state, left = RUNNING, left and max(0.0, left - (now - last_sign).total_seconds())
+    state, seconds_left = STOPPED, note.get("left")
+    if _is_running(note, last_sign_of_life, finished, now):
+        state, seconds_left = (
+            RUNNING,
+            seconds_left and max(0.0, seconds_left - (now - last_sign_of_life).total_seconds()),
+        )
     elif not trouble and not untimed and all(done == total for done, total in counts.values()):
-        state, left = FINISHED, 0.0
+        state, seconds_left = FINISHED, 0.0
     return Status(
-        where,
+        folder_name,
         state,
         config,
         counts,
-        failed=sum("failed" in payload for payload in table.payloads(RUNS)) if RUNS in phases else 0,
+        failed=sum("failed" in payload for payload in table.list_payloads(RUNS)) if RUNS in phases else 0,
         impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
-        began=min([datetime.fromisoformat(request["when"]), *_times(payloads, "started")]),
+        began=min([datetime.fromisoformat(request["when"]), *_read_times(payloads, "started")]),
         last=finished[-1] if finished else None,
-        left=left,
+        seconds_left=seconds_left,
         host=note.get("host", ""),
         process=note.get("process"),
-        command=_command(note),
+        command=_rebuild_command(note),
         trouble=trouble,
     )
 
@@ -130,35 +133,35 @@ def describe_status(status: Status) -> list[str]:
     if status.state == OLDER:
         lines.append("its results are not counted by this version, which begins anew in the same folder")
     if status.config is not None:
-        lines.append(f"asked: {_describe_config(status.config)}")
+        lines.append(f"config: {_describe_config(status.config)}")
     for phase, (done, total) in status.counts.items():
         failed = f", {status.failed} failed: their loss stopped being finite" if phase == RUNS and status.failed else ""
         if total:
             lines.append(f"{phase}: {done} of {total}{failed}")
     lines += [f"left out: {reason}" for reason in status.impossible]
     if status.began is not None:
-        last = f", last result {_local_time(status.last)}" if status.last else ", no result so far"
-        lines.append(f"begun {_local_time(status.began)}{last}")
-    left = "an unknown time" if status.left is None else f"about {_duration(status.left)}"
+        last = f", last result {_format_time(status.last)}" if status.last else ", no result so far"
+        lines.append(f"begun {_format_time(status.began)}{last}")
+    time_left = "an unknown time" if status.seconds_left is None else f"about {_format_duration(status.seconds_left)}"
     if status.state == RUNNING:
-        lines.append(f"runs on {status.host or 'a machine unknown'}, {left} left")
+        lines.append(f"runs on {status.host or 'a machine unknown'}, {time_left} left")
     if status.state == STOPPED:
-        lines.append(f"last ran on {status.host or 'a machine unknown'}, {left} left once it goes on")
+        lines.append(f"last ran on {status.host or 'a machine unknown'}, {time_left} left once it goes on")
         lines.append(status.trouble or f"to go on: {status.command or 'run the same command again'}")
     return lines
 
 
 def _choose_rates(table: TaskTable) -> str:
-    """Choose the learning rates as far as possible; returns why the study cannot go on, "" if it can."""
+    """Choose the learning rates as far as possible; return the reason why the study cannot continue, "" if it can."""
     try:
         table.choose_rates()
-    except RuntimeError as error:  # no learning rate was good
+    except RuntimeError as error:  # no learning rate gave a finite loss
         return str(error)
     return ""
 
 
 def _is_running(note: Mapping[str, Any], last_sign: datetime, finished: Sequence[datetime], now: datetime) -> bool:
-    """Whether a study runs: judged by its process if the process is on this machine, else by its last results."""
+    """Return whether a study runs: by its process if this is on this machine, otherwise by its last results."""
     process = note.get("process")
     if process is None:
         return False
@@ -170,10 +173,10 @@ def _is_running(note: Mapping[str, Any], last_sign: datetime, finished: Sequence
 
 
 def _is_alive(process: int, last_sign: datetime) -> bool:
-    """Whether a process of this machine still runs, and its number was not given to a process that began later."""
+    """Return whether a process of this machine still runs, and its number does not belong to a later process."""
     try:
         os.kill(process, 0)
-        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
     except ProcessLookupError:
         return False
@@ -181,11 +184,11 @@ def _is_alive(process: int, last_sign: datetime) -> bool:
         return True
     except FileNotFoundError:  # not every system has /proc
         return not Path("/proc/self/stat").exists()
-    begun = int(boot.split()[1]) + int(rest[18]) / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and begun < last_sign.timestamp() + _START
+    start_time = int(boot.split()[1]) + int(fields[18]) / os.sysconf("SC_CLK_TCK")
+    return state not in "ZX" and start_time < last_sign.timestamp() + _START
 
 
-def _command(note: Mapping[str, Any]) -> str:
+def _rebuild_command(note: Mapping[str, Any]) -> str:
     words = note.get("command") or ["-c"]
     if "-c" in words[:2]:
         return ""
@@ -208,22 +211,22 @@ def _describe_config(config: StudyConfig) -> str:
     return "; ".join([*parts, f"graph seeds {config.graph_seeds}", f"training seeds {config.train_seeds}"])
 
 
-def _times(payloads: Sequence[Mapping[str, Any]], name: str) -> list[datetime]:
+def _read_times(payloads: Sequence[Mapping[str, Any]], name: str) -> list[datetime]:
     return [datetime.fromisoformat(payload[name]) for payload in payloads]
 
 
-def _local_time(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _duration(seconds: float) -> str:
-    """A duration in words.
+def _format_duration(seconds: float) -> str:
+    """Format a duration for people.
 
     Example:
-        >>> _duration(40), _duration(600), _duration(9000), _duration(200_000)
+        >>> _format_duration(40), _format_duration(600), _format_duration(9000), _format_duration(200_000)
         ('40 s', '10 min', '2.5 h', '2.3 days')
     """
-    for most, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):
-        if seconds < most:
+    for limit, size, text in ((100, 1, "{:.0f} s"), (6000, 60, "{:.0f} min"), (172_800, 3600, "{:.1f} h")):
+        if seconds < limit:
             return text.format(seconds / size)
     return f"{seconds / 86_400:.1f} days"

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .config import StudyConfig
-from .nets import Net, graph_seeds, is_reference, request_edges
-from .running.database import canonical_json
+from .nets import Net, count_requested_edges, is_reference, list_graph_seeds
+from .running.database import to_canonical_json
 from .statistics import DENSE
-from .wiring import whole_fan_ins
+from .wiring import needs_whole_fan_ins
 
 GRAPHS, RATES, RUNS = "graphs", "learning rates", "runs"
 PHASES = (GRAPHS, RATES, RUNS)  # each phase needs the results of the phase before
-TUNING_SEED = 1_000_000  # of the graph and the training by which a learning rate is chosen; no study has so many seeds
-RUN_VERSION = 2  # goes up when the same key would give other figures, so that old results are not taken for new ones
+TUNING_SEED = 1_000_000  # first seed of tuning trainings and their graphs; no study has so many seeds for its runs
+RUN_VERSION = 2  # increased when the same key would give other results, so that old results are not used
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ Task = GraphTask | TrainingTask
 
 @dataclass(frozen=True)
 class Facts:
-    """What a study has to know of a data set besides its rows.
+    """The facts about a data set that a study needs besides the rows.
 
     Args:
         name, note, n_features, n_outputs: as in `data.Data`.
-        source: what identifies the data, see `identify_data`.
+        source: the digest and the task, which identify the data; see `identify_data`.
     """
 
     name: str
@@ -65,18 +65,20 @@ class Facts:
 
 
 def list_graph_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[GraphTask]:
-    """The graphs to measure, seed by seed through the nets; those for choosing learning rates come last."""
-    seeds = {net: graph_seeds(net, config) for net in nets if not is_reference(net) and net.init == "fan_in"}
-    most = max(map(len, seeds.values()), default=0)
-    tasks = [GraphTask(net, own[k]) for k in range(most) for net, own in seeds.items() if k < len(own)]
-    tuning = [net for net, own in seeds.items() if config.learning_rates and own != [None]]
-    return tasks + [GraphTask(net, TUNING_SEED) for net in tuning]
+    """List the graphs to measure, seed by seed through the nets; graphs for choosing learning rates come last."""
+    seeds = {net: list_graph_seeds(net, config) for net in nets if not is_reference(net) and net.init == "fan_in"}
+    max_seeds = max(map(len, seeds.values()), default=0)
+    tasks = [
+        GraphTask(net, net_seeds[k]) for k in range(max_seeds) for net, net_seeds in seeds.items() if k < len(net_seeds)
+    ]
+    tuned_nets = [net for net, net_seeds in seeds.items() if config.learning_rates and net_seeds != [None]]
+    return tasks + [GraphTask(net, TUNING_SEED) for net in tuned_nets]
 
 
 def list_tuning_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[TrainingTask]:
-    """Trainings to choose learning rates: for each net equally many per rate, with seeds and graphs of their own."""
+    """List the trainings to choose learning rates: equally many per net and rate, with separate seeds and graphs."""
     return [
-        TrainingTask(net, None if graph_seeds(net, config) == [None] else seed, seed, rate, tuning=True)
+        TrainingTask(net, None if list_graph_seeds(net, config) == [None] else seed, seed, rate, tuning=True)
         for seed in range(TUNING_SEED, TUNING_SEED + config.tune_seeds)
         for rate in config.learning_rates
         for net in nets
@@ -84,9 +86,9 @@ def list_tuning_tasks(config: StudyConfig, nets: Sequence[Net]) -> list[Training
 
 
 def list_runs(config: StudyConfig, nets: Sequence[Net], rates: Mapping[Net, float]) -> list[TrainingTask]:
-    """The trainings to report, round by round through seeds, graphs and nets: a stopped study stays balanced."""
+    """List the trainings to report, by seeds, then graphs, then nets, so that a stopped study stays balanced."""
     reference_seeds = config.reference_seeds or config.train_seeds
-    seeds = {net: graph_seeds(net, config) for net in nets}
+    seeds = {net: list_graph_seeds(net, config) for net in nets}
     runs = []
     for train_seed in range(max(config.train_seeds, reference_seeds)):
         for k in range(config.graph_seeds):
@@ -97,10 +99,13 @@ def list_runs(config: StudyConfig, nets: Sequence[Net], rates: Mapping[Net, floa
     return runs
 
 
-def graph_key(task: GraphTask, config: StudyConfig) -> str:
-    """What determines the graphs of a net, as canonical JSON; the data and the initial weights do not."""
+def build_graph_key(task: GraphTask, config: StudyConfig) -> str:
+    """Build the key of a graph task: all that determines the graphs, as canonical JSON.
+
+    The data and the initial weights do not determine the graphs.
+    """
     net = task.net
-    return canonical_json(
+    return to_canonical_json(
         {
             "version": RUN_VERSION,
             "sizes": net.sizes,
@@ -108,21 +113,21 @@ def graph_key(task: GraphTask, config: StudyConfig) -> str:
             "control": net.control,
             "density": net.density,
             "graph_seed": task.graph_seed,
-            **_edges(net, config),
+            **_describe_edges(net, config),
         }
     )
 
 
-def run_key(task: TrainingTask, config: StudyConfig, facts: Mapping[str, Facts]) -> str:
-    """What determines a training, as canonical JSON.
+def build_run_key(task: TrainingTask, config: StudyConfig, facts: Mapping[str, Facts]) -> str:
+    """Build the key of a training: all that determines the training, as canonical JSON.
 
-    A narrow dense net counts as a dense net of its sizes, whatever density it belongs to.
+    A narrow dense net counts as a dense net of its sizes, whatever density it is compared with.
     """
     net = task.net
     training = asdict(config.training(task.train_seed, task.learning_rate, tuning=task.tuning))
     if config.optimizer != "sgd":
         del training["momentum"]
-    return canonical_json(
+    return to_canonical_json(
         {
             "version": RUN_VERSION,
             "data": facts[net.data].source,
@@ -135,17 +140,17 @@ def run_key(task: TrainingTask, config: StudyConfig, facts: Mapping[str, Facts])
             "train_seed": task.train_seed,
             "training": training,
             "test": not task.tuning,
-            **_edges(net, config),
+            **_describe_edges(net, config),
         }
     )
 
 
-def _edges(net: Net, config: StudyConfig) -> dict[str, Any]:
-    """The number of edges and their budget, where the study sets these."""
+def _describe_edges(net: Net, config: StudyConfig) -> dict[str, Any]:
+    """Describe the number of edges and their budget, if the study sets them."""
     if is_reference(net) or net.density is None:
         return {}
     edges: dict[str, Any] = {}
     if config.edges:
-        n_edges = request_edges(config, net.density, net.sizes)
-        edges = {"n_edges": n_edges, "whole_fan_ins": whole_fan_ins(config)}
+        n_edges = count_requested_edges(config, net.density, net.sizes)
+        edges = {"n_edges": n_edges, "whole_fan_ins": needs_whole_fan_ins(config)}
     return {**edges, **({"budget": config.budget} if config.budget else {})}

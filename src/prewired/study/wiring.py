@@ -1,4 +1,4 @@
-"""The graphs of a study: the sparse layers of a net, with the net's control."""
+"""The wiring of a study: the sparse layers of a net, with the control of the net."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..nn.edge_budgets import layer_shapes
 from ..random_bits import derive_seed
 from ..topology import Topology
 from .config import StudyConfig, parse_families
-from .nets import Net, layer_fan_ins, request_edges
+from .nets import Net, compute_fan_ins, count_requested_edges
 
 
 def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topology]:
@@ -39,8 +39,8 @@ def wire_net(config: StudyConfig, net: Net, graph_seed: int | None) -> list[Topo
 def _wire_network(config: StudyConfig, net: Net, seed: int) -> list[Topology]:
     request: dict[str, Any] = {"density": net.density}
     if config.edges:
-        n_edges = request_edges(config, net.density or 0, net.sizes)
-        request = {"n_edges": n_edges, "whole_fan_ins": whole_fan_ins(config)}
+        n_edges = count_requested_edges(config, net.density or 0, net.sizes)
+        request = {"n_edges": n_edges, "whole_fan_ins": needs_whole_fan_ins(config)}
     if config.budget is not None:
         request["budget"] = config.budget
     (name, parameters), *_ = parse_families(net.family)
@@ -56,7 +56,7 @@ def _wire_each_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]
     if len(families) > len(shapes):
         raise ValueError(f"expected at most {len(shapes)} families, one for each sparse layer, got {len(families)}")
     for k, ((a, b), fan_in) in enumerate(
-        zip(shapes, layer_fan_ins(net.density or 0, net.sizes, config.budget), strict=True)
+        zip(shapes, compute_fan_ins(net.density or 0, net.sizes, config.budget), strict=True)
     ):
         name, parameters = families[min(k, len(families) - 1)]
         seeded = {"seed": derive_seed(seed, f"layer {k}")} if generators.takes_seed(name) else {}
@@ -64,8 +64,8 @@ def _wire_each_layer(config: StudyConfig, net: Net, seed: int) -> list[Topology]
     return topologies
 
 
-def whole_fan_ins(config: StudyConfig) -> bool:
-    """Whether edges are divided into whole fan-ins, because some family of the study accepts nothing else."""
+def needs_whole_fan_ins(config: StudyConfig) -> bool:
+    """Return whether edges must be divided into whole fan-ins, because a family of the study accepts nothing else."""
     return not all(map(_takes_any_edges, config.families))
 
 

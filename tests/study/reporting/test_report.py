@@ -20,7 +20,7 @@ from prewired.study.reporting.html_page import format_command
 from prewired.study.reporting.report_data import TESTED
 from prewired.study.reporting.table_files import NAMES
 from prewired.study.results import RateChoice
-from prewired.study.running.database import canonical_json
+from prewired.study.running.database import to_canonical_json
 from prewired.study.statistics import Row
 from prewired.study.tasks import Facts
 from prewired.training.loop import Run, TrainConfig
@@ -492,7 +492,7 @@ def test_odd_words_survive_the_shell_and_toml(made, tmp_path):
     again, name, _ = reproduced(format_command(found, "a/it's $mine"), tmp_path)
     assert again == config
     assert name == "it's $mine"
-    assert canonical_json(again.to_dict()) == canonical_json(config.to_dict())
+    assert to_canonical_json(again.to_dict()) == to_canonical_json(config.to_dict())
 
 
 def test_a_thousand_graphs_are_not_all_drawn(real, monkeypatch):

@@ -10,7 +10,7 @@ from prewired.study.running import database
 
 
 def key(**parts):
-    return database.canonical_json(parts)
+    return database.to_canonical_json(parts)
 
 
 def payload(value):
@@ -39,7 +39,7 @@ def test_the_first_result_of_a_key_stays(tmp_path):
 
 
 def test_canonical_json_is_strict():
-    text = database.canonical_json({"x": [math.inf, -math.inf, math.nan], "n": (1, True, None)})
+    text = database.to_canonical_json({"x": [math.inf, -math.inf, math.nan], "n": (1, True, None)})
     assert json.loads(text, parse_constant=pytest.fail) == {"x": [None, None, None], "n": [1, True, None]}
 
 

@@ -21,7 +21,7 @@ import torch
 from prewired.study import StudyConfig, StudyPlan, inline, load, processes, run
 from prewired.study.nets import Net
 from prewired.study.running import database, engines
-from prewired.study.running.engines import default_workers
+from prewired.study.running.engines import count_processors
 from prewired.study.running.perform import gather_facts
 from prewired.study.tasks import RUNS, TrainingTask
 
@@ -353,9 +353,9 @@ def test_processors_are_those_of_the_control_group(tmp_path):
     folder = tmp_path / "root" / "a" / "b"
     folder.mkdir(parents=True)
     (folder / "cpu.max").write_text("max 100000\n")
-    assert engines._quota(own, tmp_path / "root", 64) == 64
+    assert engines._read_quota(own, tmp_path / "root", 64) == 64
     (folder.parent / "cpu.max").write_text("350000 100000\n")
-    assert engines._quota(own, tmp_path / "root", 64) == 3.5
-    assert engines._quota(own, tmp_path / "root", 2) == 2
-    assert engines._quota(tmp_path / "none", tmp_path / "root", 2) == 2
-    assert default_workers() >= 1
+    assert engines._read_quota(own, tmp_path / "root", 64) == 3.5
+    assert engines._read_quota(own, tmp_path / "root", 2) == 2
+    assert engines._read_quota(tmp_path / "none", tmp_path / "root", 2) == 2
+    assert count_processors() >= 1

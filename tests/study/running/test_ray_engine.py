@@ -147,7 +147,7 @@ def test_a_connection_is_closed_by_whom_opened_it(nodes, one_thread, plan, jobs)
 
 
 def test_another_version_on_a_node_is_named(nodes, plan, jobs, monkeypatch):
-    monkeypatch.setattr(ray_engine, "_version", lambda: "prewired 99")
+    monkeypatch.setattr(ray_engine, "_describe_version", lambda: "prewired 99")
     with pytest.raises(RuntimeError, match=r"expected prewired 99 on every node of the cluster, got prewired \d.*on "):
         next(cluster(plan, jobs, no_epoch, address=nodes[2]))
 
@@ -161,7 +161,7 @@ from ray import cloudpickle
 sys.modules["prewired"] = None
 print(pickle.load(sys.stdin.buffer)(b"", {}, 1, "prewired 99"))
 """
-    sent = cloudpickle.dumps(ray_engine._node_function())
+    sent = cloudpickle.dumps(ray_engine._make_node_function())
     done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
     assert b"expected prewired 99 on every node of the cluster, got none (No module named" in done.stdout
 

@@ -10,12 +10,12 @@ from scipy import stats
 
 from prewired.random_bits import RandomBits
 from prewired.study.statistics.analysis import analyse
-from prewired.study.statistics.bootstrap_intervals import bootstrap, interval, replicates
-from prewired.study.statistics.equivalence import equivalent_means, equivalent_slope
+from prewired.study.statistics.bootstrap_intervals import bootstrap, compute_interval, draw_replicates
+from prewired.study.statistics.equivalence import compare_means, compare_slope
 from prewired.study.statistics.pooling import pool, pool_families
-from prewired.study.statistics.rank_correlations import family_spearman, holm, partial_spearman, spearman
-from prewired.study.statistics.regression import leave_one_family_out, quadratic
-from prewired.study.statistics.reliability import disattenuated, reliability
+from prewired.study.statistics.rank_correlations import adjust_by_holm, family_spearman, partial_spearman, spearman
+from prewired.study.statistics.regression import fit_quadratic, leave_one_family_out
+from prewired.study.statistics.reliability import disattenuate, estimate_reliability
 from prewired.study.statistics.study_rows import Cell, Graph
 
 N_FAMILIES, EACH = 12, 8
@@ -150,7 +150,7 @@ def test_interval_is_students_on_fishers_scale():
     drawn = np.array([0.1, 0.4, 0.8, math.nan])
     error = math.sqrt((1 / 9 + 1 / 900 + 121 / 900) / 2 * 5 / 4)  # around their mean, 13/30
     reach = stats.t.ppf(0.95, 4) * error
-    found = interval(0.5, 5, drawn, level=0.9)
+    found = compute_interval(0.5, 5, drawn, level=0.9)
     z = math.atanh(0.5)
     assert (found.low, found.high) == pytest.approx((math.tanh(z - reach), math.tanh(z + reach)))
     assert found.p_value == pytest.approx(2 * stats.t.sf(z / error, 4))
@@ -193,17 +193,21 @@ def test_ranks_in_a_sample_with_repeats_are_those_of_the_sample_written_out():
         which = RandomBits(3, f"graphs of {population[place]}").integers(len(members), times * len(members))
         graphs += [members[i] for i in which]
     expected = partial_spearman(x[graphs], y[graphs], [z[graphs]]).rho
-    found = replicates(x, y, names, [z], n_resamples=1, seed=3)
+    found = draw_replicates(x, y, names, [z], n_resamples=1, seed=3)
     assert math.tanh(found[0]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_replicates_of_two_cells_go_together_where_families_do():
     rng = np.random.default_rng(9)
     x, y = normal(rng, 0.9), normal(rng, 0.9)
-    one, again, other = replicates(x, y, FAMILIES), replicates(x + normal(rng) / 9, y, FAMILIES), normal(rng, 0.9)
+    one, again, other = (
+        draw_replicates(x, y, FAMILIES),
+        draw_replicates(x + normal(rng) / 9, y, FAMILIES),
+        normal(rng, 0.9),
+    )
     assert np.corrcoef(one, again)[0, 1] > 0.8
-    assert abs(np.corrcoef(one, replicates(other, normal(rng, 0.9), FAMILIES))[0, 1]) < 0.6
-    assert (one == replicates(x, y, FAMILIES)).all()
+    assert abs(np.corrcoef(one, draw_replicates(other, normal(rng, 0.9), FAMILIES))[0, 1]) < 0.6
+    assert (one == draw_replicates(x, y, FAMILIES)).all()
 
 
 @pytest.mark.parametrize("names", [["a"] * 6, ["a", "b"] * 3])
@@ -228,7 +232,7 @@ def test_two_families_say_nothing_of_others():
 
 
 def test_nothing_is_no_interval():
-    assert math.isnan(interval(0.5, 5, np.full(10, math.nan)).low)
+    assert math.isnan(compute_interval(0.5, 5, np.full(10, math.nan)).low)
 
 
 def test_interval_of_nothing():
@@ -331,7 +335,7 @@ def test_pooled_families_of_one_study():
 
 def test_reliability_is_that_of_a_hand_made_analysis_of_variance():
     ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
-    found = reliability(ratings)  # Shrout and Fleiss, 1979, table 2: ICC(1,1) = .17, ICC(1,4) = .44
+    found = estimate_reliability(ratings)  # Shrout and Fleiss, 1979, table 2: ICC(1,1) = .17, ICC(1,4) = .44
     assert (round(found.single, 2), round(found.mean, 2)) == (0.17, 0.44)
     ratio = stats.f_oneway(*ratings).statistic
     assert found.mean == pytest.approx(1 - 1 / ratio)
@@ -344,7 +348,7 @@ def test_reliability_of_unequal_numbers_of_trainings(truth):
     rng = np.random.default_rng(11)
     graphs = math.sqrt(truth) * rng.normal(size=600)
     scores = [graph + math.sqrt(1 - truth) * rng.normal(size=2 + i % 3) for i, graph in enumerate(graphs)]
-    found = reliability(scores)
+    found = estimate_reliability(scores)
     assert found.single == pytest.approx(truth, abs=0.06)
     assert found.mean == pytest.approx(truth * 3 / (1 + 2 * truth), abs=0.09)
     assert found.low < found.mean < found.high
@@ -355,19 +359,19 @@ def test_reliability_inside_families_forgets_their_means():
     rng = np.random.default_rng(12)
     graphs = 5 * np.repeat(rng.normal(size=40), 10) + rng.normal(size=400)
     scores = [graph + rng.normal(size=3) for graph in graphs]
-    assert reliability(scores).single > 0.9
-    inside = reliability(scores, [f"{i // 10}" for i in range(400)])
+    assert estimate_reliability(scores).single > 0.9
+    inside = estimate_reliability(scores, [f"{i // 10}" for i in range(400)])
     assert inside.single == pytest.approx(0.5, abs=0.06)
-    assert math.isnan(reliability(scores, [str(i) for i in range(400)]).mean)
+    assert math.isnan(estimate_reliability(scores, [str(i) for i in range(400)]).mean)
 
 
 def test_no_reliability_of_single_trainings_or_single_graphs():
-    assert math.isnan(reliability([[1.0], [2.0], [3.0]]).mean)
-    assert math.isnan(reliability([[1.0, 2.0]]).mean)
-    assert math.isnan(reliability([]).mean)
-    assert reliability([[1.0, 1.0], [2.0, 2.0]]).single == 1.0
+    assert math.isnan(estimate_reliability([[1.0], [2.0], [3.0]]).mean)
+    assert math.isnan(estimate_reliability([[1.0, 2.0]]).mean)
+    assert math.isnan(estimate_reliability([]).mean)
+    assert estimate_reliability([[1.0, 1.0], [2.0, 2.0]]).single == 1.0
     with pytest.raises(ValueError, match="1 for 2 graphs"):
-        reliability([[1.0], [2.0]], ["a"])
+        estimate_reliability([[1.0], [2.0]], ["a"])
 
 
 def test_disattenuation_gives_back_the_correlation_without_noise():
@@ -377,8 +381,8 @@ def test_disattenuation_gives_back_the_correlation_without_noise():
     scores = truth[:, None] + 2 * rng.normal(size=(2000, 4))
     rho = float(np.corrcoef(x, scores.mean(axis=1))[0, 1])
     assert rho < 0.6
-    assert disattenuated(rho, reliability(scores).mean) == pytest.approx(0.7, abs=0.05)
-    assert math.isnan(disattenuated(0.3, -0.1))
+    assert disattenuate(rho, estimate_reliability(scores).mean) == pytest.approx(0.7, abs=0.05)
+    assert math.isnan(disattenuate(0.3, -0.1))
 
 
 # shape
@@ -387,13 +391,13 @@ def test_disattenuation_gives_back_the_correlation_without_noise():
 def test_a_sweet_spot_is_found_and_a_line_is_none():
     rng = np.random.default_rng(14)
     x = normal(rng, 0.5)
-    hill = quadratic(3 * x + 10, -((x - 0.5) ** 2) + 0.3 * normal(rng, 0.5), FAMILIES)
+    hill = fit_quadratic(3 * x + 10, -((x - 0.5) ** 2) + 0.3 * normal(rng, 0.5), FAMILIES)
     assert hill.square < 0
     assert hill.high < 0
     assert hill.p_value < 0.001
     assert hill.turning_point == pytest.approx(11.5, abs=0.6)
     assert hill.inside
-    lines = [quadratic(v := normal(rng, 0.5), v + normal(rng, 0.5), FAMILIES) for _ in range(100)]
+    lines = [fit_quadratic(v := normal(rng, 0.5), v + normal(rng, 0.5), FAMILIES) for _ in range(100)]
     assert rate(line.p_value < 0.05 for line in lines) <= 0.12
     assert rate(line.low < 0 < line.high for line in lines) >= 0.88
 
@@ -402,7 +406,7 @@ def test_quadratic_is_least_squares():
     x = np.arange(12.0)
     y = 1 - 2 * x + 0.5 * x**2 + np.tile([0.1, -0.2, 0.1], 4)
     expected = np.polyfit((x - x.mean()) / x.std(), y, 2)
-    found = quadratic(x, y, list("abcd") * 3)
+    found = fit_quadratic(x, y, list("abcd") * 3)
     assert (found.square, found.linear) == pytest.approx(tuple(expected[:2]))
 
 
@@ -416,7 +420,7 @@ def test_quadratic_is_least_squares():
     ],
 )
 def test_no_square_without_three_values_or_of_one_family_alone(x, names):
-    found = quadratic(x, [float(v % 5) for v in range(12)], names)
+    found = fit_quadratic(x, [float(v % 5) for v in range(12)], names)
     assert math.isnan(found.p_value)
     assert math.isnan(found.low)
 
@@ -459,7 +463,7 @@ def test_leave_one_family_out_by_hand():
 def test_equivalent_means_are_two_one_sided_welch_tests():
     rng = np.random.default_rng(17)
     a, b = rng.normal(0.3, 1, 12), rng.normal(0, 2, 20)
-    found = equivalent_means(a, b, 1.5)
+    found = compare_means(a, b, 1.5)
     expected = max(
         stats.ttest_ind(a + 1.5, b, equal_var=False, alternative="greater").pvalue,
         stats.ttest_ind(a - 1.5, b, equal_var=False, alternative="less").pvalue,
@@ -467,7 +471,7 @@ def test_equivalent_means_are_two_one_sided_welch_tests():
     both = stats.ttest_ind(a, b, equal_var=False)
     assert found.p_value == pytest.approx(expected)
     assert found.p_zero == pytest.approx(both.pvalue)
-    assert equivalent_means(b, a, 1.5).p_value == pytest.approx(expected)
+    assert compare_means(b, a, 1.5).p_value == pytest.approx(expected)
     assert (found.low, found.high) == pytest.approx(tuple(both.confidence_interval(0.9)))
 
 
@@ -478,18 +482,18 @@ def test_equivalent_means_are_two_one_sided_welch_tests():
 def test_verdicts(shift, spread, verdict):
     a = [shift - spread, shift, shift + spread] * 3
     b = [-spread, 0, spread] * 3
-    found = equivalent_means(a, b, 1.0)
+    found = compare_means(a, b, 1.0)
     assert (found.verdict, found.equivalent) == (verdict, verdict == "equivalent")
 
 
 def test_nothing_is_claimed_of_one_graph_or_without_spread():
-    assert equivalent_means([1.0], [1.0, 1.1], 0.2).verdict == "undecided"
-    assert equivalent_means([1.0, 1.0], [1.0, 1.0], 0.2).verdict == "undecided"
-    assert equivalent_slope([1, 2, 3, 4], [1, 2, 3, 5], ["a"] * 4, 9).verdict == "undecided"
-    assert equivalent_slope([1, 1, 1, 1], [1, 2, 3, 5], list("abcd"), 9).verdict == "undecided"
+    assert compare_means([1.0], [1.0, 1.1], 0.2).verdict == "undecided"
+    assert compare_means([1.0, 1.0], [1.0, 1.0], 0.2).verdict == "undecided"
+    assert compare_slope([1, 2, 3, 4], [1, 2, 3, 5], ["a"] * 4, 9).verdict == "undecided"
+    assert compare_slope([1, 1, 1, 1], [1, 2, 3, 5], list("abcd"), 9).verdict == "undecided"
     for margin in (0, -1, math.nan):
         with pytest.raises(ValueError, match="expected a margin > 0"):
-            equivalent_means([1, 2], [1, 2], margin)
+            compare_means([1, 2], [1, 2], margin)
 
 
 @pytest.mark.slow
@@ -500,7 +504,7 @@ def test_equivalence_is_rarely_claimed_of_an_effect_at_the_margin():
         x, noise = normal(rng, 0.5), 0.6 * normal(rng, 0.3)
         span = np.quantile(x, 0.9) - np.quantile(x, 0.1)
         for effect, verdicts in found.items():
-            verdicts.append(equivalent_slope(x, effect * x / span + noise, FAMILIES, 1.0).verdict)
+            verdicts.append(compare_slope(x, effect * x / span + noise, FAMILIES, 1.0).verdict)
     assert found[1.0].count("equivalent") <= 11
     assert found[0.0].count("equivalent") >= 80
     assert found[0.0].count("different") <= 10
@@ -510,8 +514,8 @@ def test_equivalence_of_one_study_without_and_with_an_effect():
     rng = np.random.default_rng(18)
     x, noise = normal(rng, 0.5), 0.2 * normal(rng, 0.3)
     span = np.quantile(x, 0.9) - np.quantile(x, 0.1)
-    assert equivalent_slope(x, noise, FAMILIES, 1.0).equivalent
-    assert not equivalent_slope(x, x / span + noise, FAMILIES, 1.0).equivalent
+    assert compare_slope(x, noise, FAMILIES, 1.0).equivalent
+    assert not compare_slope(x, x / span + noise, FAMILIES, 1.0).equivalent
 
 
 def test_slope_is_the_line_between_the_percentiles():
@@ -519,7 +523,7 @@ def test_slope_is_the_line_between_the_percentiles():
     x = rng.exponential(size=N)
     y = 2 * x + rng.normal(size=N)
     slope = stats.linregress(x, y).slope
-    found = equivalent_slope(x, y, FAMILIES, 1.0)
+    found = compare_slope(x, y, FAMILIES, 1.0)
     assert found.difference == pytest.approx(slope * (np.quantile(x, 0.9) - np.quantile(x, 0.1)))
     # by hand: least squares without each family in turn, times (G - 1) / G
     without = [
@@ -572,10 +576,12 @@ def test_analysis_finds_the_effect_and_nothing_else(found):
 
 def test_analysis_adjusts_over_cells_and_metrics(found):
     assert [f.holm_p for f in found.cells] == pytest.approx(
-        holm([f.correlation.p_value for f in found.cells]), nan_ok=True
+        adjust_by_holm([f.correlation.p_value for f in found.cells]), nan_ok=True
     )
-    assert [f.holm_p for f in found.pooled] == pytest.approx(holm([f.rho.p_value for f in found.pooled]), nan_ok=True)
-    clustered = holm([finding.interval.p_value for finding in found.cells])
+    assert [f.holm_p for f in found.pooled] == pytest.approx(
+        adjust_by_holm([f.rho.p_value for f in found.pooled]), nan_ok=True
+    )
+    clustered = adjust_by_holm([finding.interval.p_value for finding in found.cells])
     assert [finding.holm_p_clustered for finding in found.cells] == pytest.approx(clustered, nan_ok=True)
     assert len(found.cells) == 3 * len(METRICS)
     for finding in found.cells:

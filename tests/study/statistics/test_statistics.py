@@ -13,10 +13,10 @@ from scipy import stats
 from prewired.study.statistics import (
     Cell,
     Row,
+    adjust_by_holm,
     analyse,
-    coinciding,
-    graphs,
-    holm,
+    collect_graphs,
+    find_coinciding_families,
     mean_and_sd,
     spearman,
     summarise,
@@ -124,18 +124,18 @@ def test_spearman_refuses_different_lengths():
 @settings(deadline=None, max_examples=20)  # the first call imports statsmodels
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_never_lowers_and_keeps_the_order(p_values):
-    adjusted = holm(p_values)
+    adjusted = adjust_by_holm(p_values)
     assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
     assert [adjusted[i] for i in np.argsort(p_values, kind="stable")] == sorted(adjusted)
 
 
 def test_holm_by_hand_and_nan_is_no_test():
-    np.testing.assert_allclose(holm([0.04, math.nan, 0.01]), [0.04, math.nan, 0.02])
+    np.testing.assert_allclose(adjust_by_holm([0.04, math.nan, 0.01]), [0.04, math.nan, 0.02])
 
 
 def cells(rows, metric="gap"):
     """(density, rho, n) of each cell, as a whole analysis has it."""
-    found = analyse(graphs(rows), [metric], primary=metric, n_resamples=20).cells
+    found = analyse(collect_graphs(rows), [metric], primary=metric, n_resamples=20).cells
     return [(one.cell.density, one.correlation.rho, one.correlation.n) for one in found]
 
 
@@ -145,7 +145,7 @@ def test_the_unit_is_the_graph_not_the_run():
         for graph in range(3)
         for seed in range(2)
     ]
-    found = graphs(rows)
+    found = collect_graphs(rows)
     np.testing.assert_allclose([graph.score for graph in found], [0.9005, 0.9105, 0.9205])
     np.testing.assert_allclose([graph.scores for graph in found], [[0.9, 0.901], [0.91, 0.911], [0.92, 0.921]])
     assert {(graph.cell, graph.family) for graph in found} == {(Cell("d", 0.1, "", "fan_in"), "biregular")}
@@ -158,17 +158,19 @@ def test_the_unit_is_the_graph_not_the_run():
 def test_the_same_graph_of_two_families_counts_once():
     rows = [make_row("biregular", 0.1, g, 0.9 + g / 100, metrics={"gap": g}, digest=str(g)) for g in range(3)]
     rows.append(make_row("rotating", 0.1, None, 0.8, train_seed=1, metrics={"gap": 1}, digest="1"))
-    found = graphs(rows)
+    found = collect_graphs(rows)
     assert [(graph.family, round(graph.score, 9)) for graph in found] == [
         ("biregular", 0.9),
         ("biregular", 0.855),
         ("biregular", 0.92),
     ]
     assert cells(rows) == [(0.1, 0.5, 3)]  # scores 0.9, (0.91 + 0.8) / 2, 0.92: ranks 2, 1, 3
-    assert coinciding(rows) == [(0.1, ("biregular", "rotating"))]
-    assert coinciding(rows[:3]) == []
+    assert find_coinciding_families(rows) == [(0.1, ("biregular", "rotating"))]
+    assert find_coinciding_families(rows[:3]) == []
     copies = [replace(row, family="rotating") for row in rows[:3]]
-    assert [graph.scores for graph in graphs([*rows[:3], *copies])] == [(0.9,), (0.91,), (0.92,)], "the same trainings"
+    assert [graph.scores for graph in collect_graphs([*rows[:3], *copies])] == [(0.9,), (0.91,), (0.92,)], (
+        "the same trainings"
+    )
     complete = [make_row("biregular", 1.0, g, 0.9, metrics={"gap": 1}, digest="same") for g in range(3)]
     assert [(summary.n_graphs, summary.n_runs) for summary in summarise(complete)] == [(1, 3)]
 
@@ -178,7 +180,7 @@ def test_correlation_is_inside_each_density_and_without_dense_nets():
     for density, slope in ((0.1, 1), (0.2, -1)):
         rows += [make_row("biregular", density, g, density + slope * g / 100, metrics={"gap": g}) for g in range(4)]
     assert cells(rows) == [(0.1, 1.0, 4), (0.2, -1.0, 4)]
-    found = analyse(graphs(rows), ["gap"], primary="gap", n_resamples=20).cells
+    found = analyse(collect_graphs(rows), ["gap"], primary="gap", n_resamples=20).cells
     assert [one.holm_p for one in found] == pytest.approx([1 / 6, 1 / 6])
 
 
@@ -186,14 +188,14 @@ def test_the_same_graph_is_another_one_in_another_cell():
     settings = [{}, {"control": "permuted"}, {"init": "n_in"}, {"data": "e"}, {"density": 0.2}]
     rows = [make_row(*("biregular", 0.1, 0, 0.9), digest="same") for _ in settings]
     rows = [replace(row, **change) for row, change in zip(rows, settings, strict=True)]
-    assert [graph.cell for graph in graphs(rows)] == [
+    assert [graph.cell for graph in collect_graphs(rows)] == [
         Cell("d", 0.1),
         Cell("d", 0.1, control="permuted"),
         Cell("d", 0.1, init="n_in"),
         Cell("e", 0.1),
         Cell("d", 0.2),
     ]
-    assert [str(graph.cell) for graph in graphs(rows)] == [
+    assert [str(graph.cell) for graph in collect_graphs(rows)] == [
         "d, 10 %",
         "d, 10 %, permuted",
         "d, 10 %, init n_in",
@@ -213,7 +215,7 @@ def test_the_same_graph_is_another_one_in_another_cell():
 
 def test_variants_of_one_graph_do_not_coincide_with_each_other():
     rows = [make_row("biregular", 0.1, 0, 0.9, digest="same", init=init) for init in ("fan_in", "n_in")]
-    assert coinciding(rows) == []
+    assert find_coinciding_families(rows) == []
 
 
 def test_summary_of_a_cell():

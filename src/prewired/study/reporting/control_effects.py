@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..statistics import Equivalence, Row, equivalent_means, mean_and_sd, percent
+from ..statistics import Equivalence, Row, compare_means, mean_and_sd, percent
 from ..statistics.study_rows import group_by
 from .dense_comparison import units
 from .number_format import describe_setting, format_difference, format_equivalence
@@ -18,7 +18,7 @@ def build_control_table(report: Report) -> Table:
     lines = []
     for control, init in report.settings[1:]:
         for family, rows, others in _pairs(report, control, init):
-            result = equivalent_means(units(rows), units(others), report.analysis.margin)
+            result = compare_means(units(rows), units(others), report.analysis.margin)
             density = percent(rows[0].density or 0.0)
             cells = (family, rows[0].data, density, describe_setting(control, init).removeprefix("with "))
             lines.append((*cells, _format_effect(result, report.is_accuracy), result.verdict))

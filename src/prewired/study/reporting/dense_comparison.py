@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, equivalent_means, percent
+from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, compare_means, percent
 from ..statistics.study_rows import group_by, mean_test_score
 from .number_format import format_equivalence, format_score
 from .report_data import Report, densities_of_data
@@ -68,7 +68,7 @@ def named(sparse: Sequence[Row], family: str) -> list[Row]:
 
 def against(chosen: Sequence[Row], others: Sequence[Row], report: Report) -> Equivalence:
     """The difference of the mean test scores; the unit is the graph, or the training where there is one graph."""
-    return equivalent_means(units(chosen), units(others), report.analysis.margin)
+    return compare_means(units(chosen), units(others), report.analysis.margin)
 
 
 def units(rows: Sequence[Row]) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..nets import list_densities
 from ..results import Study
-from ..statistics import CONTROLS_FOR, PRIMARY_METRIC, Analysis, Row, Summary, graphs, summarise, target_score
+from ..statistics import CONTROLS_FOR, PRIMARY_METRIC, Analysis, Row, Summary, collect_graphs, summarise, target_score
 from ..statistics import analyse as analyse_graphs
 
 LEVEL = 0.05  # of adjusted p-values
@@ -66,7 +66,11 @@ def analyse_study(study: Study) -> Report:
     margin = MARGINS[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_place(study))
     analysis = analyse_graphs(
-        graphs(study.rows), TESTED, primary=PRIMARY_METRIC, margin=margin, controls_for=(*CONTROLS_FOR, "learning_rate")
+        collect_graphs(study.rows),
+        TESTED,
+        primary=PRIMARY_METRIC,
+        margin=margin,
+        controls_for=(*CONTROLS_FOR, "learning_rate"),
     )
     return Report(study, targets, tuple(summaries), analysis)
 

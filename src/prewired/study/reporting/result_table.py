@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from ..nets import layer_fan_ins
-from ..statistics import REFERENCES, Summary, coinciding, percent
+from ..nets import compute_fan_ins
+from ..statistics import REFERENCES, Summary, find_coinciding_families, percent
 from .number_format import format_bytes, format_count, format_metric, format_score
 from .report_data import PRIMARY_METRIC, Report, list_versions, list_widths, machines
 from .table import Table
@@ -80,7 +80,7 @@ def _results_notes(report: Report, data: str) -> list[str]:
     realised = [
         f"{percent(density)} is {fan_in} of {n_in} ({percent(fan_in / n_in)})"
         for density in sorted(() if config.budget or config.edges else config.densities)
-        for n_in, fan_in in dict(zip(units, layer_fan_ins(density, units), strict=False)).items()
+        for n_in, fan_in in dict(zip(units, compute_fan_ins(density, units), strict=False)).items()
         if abs(fan_in / n_in - density) >= NOTICEABLE * density
     ]
     if config.edges:
@@ -91,7 +91,7 @@ def _results_notes(report: Report, data: str) -> list[str]:
         notes.append(f"Densities as realised, in inputs per output: {'; '.join(realised)}.")
     notes += [
         f"At {percent(density)} {' and '.join(families)} make the same graphs; these count once in correlations."
-        for density, families in coinciding(rows)
+        for density, families in find_coinciding_families(rows)
     ]
     notes += [f"Left out, for there is no such graph: {why}." for why in study.impossible]
     notes += [f"Failed, and in no mean: {line}." for line in study.failed]

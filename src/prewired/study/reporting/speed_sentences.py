@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...nn.reference_layers import COMPARATORS
-from ..running.step_timing import StepTiming, carrier
+from ..running.step_timing import StepTiming, choose_carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, percent
 from .report_data import Report
 from .speed_tables import (
@@ -75,7 +75,7 @@ def _reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) 
     ]
     seconds = {what: seconds_to_target(summaries, timed[what]) for what in there}
     sooner = sum(value < dense for value in seconds.values())
-    usual = carrier(ran)
+    usual = choose_carrier(ran)
     times_of_usual = f" ({usual} {format_ratio(seconds[usual] / dense)} of its time)" if usual in seconds else ""
     return [f"{sooner} of {len(ran)} families {where}{times_of_usual}"]
 

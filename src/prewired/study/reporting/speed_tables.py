@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...nn.reference_layers import COMPARATORS
-from ..running.step_timing import StepTiming, carrier
+from ..running.step_timing import StepTiming, choose_carrier
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Summary, percent
 from .report_data import Report
 from .table import Table
@@ -21,7 +21,7 @@ TimedCells = dict[tuple[str, float], dict[str, StepTiming]]
 def build_speed_table(report: Report) -> Table:
     """A line per data set and density: milliseconds per training step, and how many times as fast as the dense net."""
     result = group_timings(report.study.timings)
-    usual = carrier(report.study.config.families)
+    usual = choose_carrier(report.study.config.families)
     others = (usual, DENSE_NARROW, *COMPARATORS)
     lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in result.items())
     header = ("cell", "dense\n[ms]", "slowest\nfamily", "median\nfamily", "fastest\nfamily")
@@ -138,7 +138,9 @@ def _speed_notes(report: Report, result: TimedCells) -> list[str]:
     config = report.study.config
     spread = float(np.median([(timing.ms[2] - timing.ms[0]) / timing.ms[1] for timing in timings]))
     graphs = dict.fromkeys(
-        carrier([one.what for one in family_timings(timed)]) for timed in result.values() if family_timings(timed)
+        choose_carrier([one.what for one in family_timings(timed)])
+        for timed in result.values()
+        if family_timings(timed)
     )
     notes = [
         f"Milliseconds of a whole training step (rows drawn, forward, loss, backward, fused {config.optimizer}; batch "

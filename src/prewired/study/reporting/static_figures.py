@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...plots.style import panels, picture, shared_legend
+from ...plots.style import add_legend, make_panels, picture
 from .page import resolve
 from .page.family_styles import SYMBOLS
 
@@ -41,7 +41,7 @@ def draw_views(
     """
     first = {choice.label: choice.options[0] for choice in figure.choices}
     size = (6.4, 4.4) if len(views) == 1 else (3.5, 3.4)
-    drawing, axes = panels(len(views), *size, share_y=share_y)
+    drawing, axes = make_panels(len(views), *size, share_y=share_y)
     for axis, (name, chosen) in zip(axes, views.items(), strict=True):
         spec = resolve(figure.spec, {**first, **chosen})
         traces = [trace for trace in spec["data"] if trace["name"] not in leave_out]
@@ -56,7 +56,7 @@ def draw_views(
         drawing.supylabel(spec["layout"]["yaxis"]["title"]["text"])
     if title:
         drawing.suptitle(title, size=12)
-    shared_legend(drawing, axes)
+    add_legend(drawing, axes)
     return drawing
 
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..running.database import finite
-from ..statistics import TARGET_SHARE, Row, quartiles
+from ..running.database import replace_non_finite
+from ..statistics import TARGET_SHARE, Row, compute_quartiles
 from .all_tables import build_tables
 from .report_data import Report, list_versions, machines
 from .sentences import describe_findings
@@ -39,7 +39,9 @@ def write_tables(report: Report, folder: str | Path) -> list[Path]:
         writer.writeheader()
         writer.writerows(lines)
     written = [folder / "table.md", folder / "results.csv", folder / "summary.json"]
-    (folder / "summary.json").write_text(json.dumps(finite(_summary(report)), indent=1) + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(
+        json.dumps(replace_non_finite(_summary(report)), indent=1) + "\n", encoding="utf-8"
+    )
     if find_spec("pyarrow") is not None:
         import pyarrow
         import pyarrow.parquet
@@ -143,7 +145,7 @@ def _line(report: Report, row: Row) -> dict[str, Any]:
         **{f"seconds_to_{share}": run.seconds_to(reached) for share, reached in thresholds.items()},
         "parameters": run.n_parameters,
         "bytes": row.n_bytes,
-        **dict(zip(("seconds_q1", "seconds_per_epoch", "seconds_q3"), quartiles(run.seconds), strict=True)),
+        **dict(zip(("seconds_q1", "seconds_per_epoch", "seconds_q3"), compute_quartiles(run.seconds), strict=True)),
         "machine": row.machine,
         "versions": row.versions,
         "digests": " ".join(digest[:12] for digest in row.digests),

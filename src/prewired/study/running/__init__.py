@@ -1,1 +1,1 @@
-"""How a study runs: its tasks, the engines that do them, and the database that stores the results."""
+"""Running a study: the table of tasks, the engines that do the tasks, and the database that stores the results."""

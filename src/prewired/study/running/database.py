@@ -1,4 +1,4 @@
-"""The store of a study: one SQLite file with one committed row per result, safe even if the process is killed."""
+"""The store of a study: an SQLite file. Each result is a committed row, safe even if the process is killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..._version import __version__
 
 DATABASE_NAME = "runs.sqlite"
 APPLICATION_ID = 0x70776472  # "pwdr", in the header of the file
-FORMAT_VERSION = 2  # 1 had no table of graphs and none of notes
+FORMAT_VERSION = 2  # version 1 had no tables of graphs and notes
 TABLES = ("runs", "graphs")
 WRITABLE = "choose a folder that can be written to, and run one study at a time in it"
 REPORT_FILES = (
@@ -31,22 +31,22 @@ REPORT_FILES = (
 Connection = sqlite3.Connection
 
 
-def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces, strict: a number that is not finite becomes null.
+def to_canonical_json(value: object) -> str:
+    """Write a value as strict JSON with sorted keys and no spaces; numbers that are not finite become null.
 
     Example:
-        >>> canonical_json({"b": float("nan"), "a": (1, 2.5)})
+        >>> to_canonical_json({"b": float("nan"), "a": (1, 2.5)})
         '{"a":[1,2.5],"b":null}'
     """
-    return json.dumps(finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(replace_non_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def finite(value: Any) -> Any:
-    """A nest of dicts, lists and numbers with None for each number that is not finite."""
+def replace_non_finite(value: Any) -> Any:
+    """Replace each number that is not finite by None, in nested dicts and lists."""
     if isinstance(value, Mapping):
-        return {str(name): finite(item) for name, item in value.items()}
+        return {str(name): replace_non_finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -56,15 +56,17 @@ def open_store(folder: str | Path) -> Connection:
     """Open the store in a study's folder; create the folder and the store if they do not exist.
 
     Raises:
-        ValueError: when the file there is no study store, or one of a newer format, or when files that a report would
-            overwrite are there without a store.
-        OSError: when it cannot be opened or made.
+        ValueError: if the file is no study store or has a newer format, or if the folder has no store but files that a
+            report would overwrite.
+        OSError: if the store cannot be opened or created.
     """
     path = Path(folder) / DATABASE_NAME
-    foreign = [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
-    if foreign:
+    report_files = (
+        [] if path.exists() else sorted(file.name for name in REPORT_FILES for file in path.parent.glob(name))
+    )
+    if report_files:
         raise ValueError(
-            f"expected a new folder or that of a study, got {folder} with {foreign[0]} and no {DATABASE_NAME}; "
+            f"expected a new folder or that of a study, got {folder} with {report_files[0]} and no {DATABASE_NAME}; "
             "choose another folder"
         )
     try:
@@ -77,11 +79,11 @@ def open_store(folder: str | Path) -> Connection:
 
 
 def open_to_read(folder: str | Path) -> Connection:
-    """Open the store of a study for reading only; the study may be running, or its file be read-only.
+    """Open the store of a study for reading only; the study may be running, and the file may be read-only.
 
     Raises:
-        ValueError: when the file there is no study store, or one of a newer format.
-        OSError: when there is none, or it cannot be opened.
+        ValueError: if the file is no study store or has a newer format.
+        OSError: if the folder has no store, or the store cannot be opened.
     """
     path = Path(folder) / DATABASE_NAME
     if not path.exists():
@@ -116,8 +118,8 @@ def _explain_errors(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def path_of(connection: Connection) -> str:
-    """The file of a store."""
+def find_path(connection: Connection) -> str:
+    """Find the path of a store's file."""
     return connection.execute("PRAGMA database_list").fetchone()[2]
 
 
@@ -152,31 +154,32 @@ def _check(connection: Connection, path: Path) -> None:
 
 
 def add_result(connection: Connection, key: str, payload: Mapping[str, Any], table: str = "runs") -> None:
-    """Store a result; it is on disk when this function returns. A result that is already stored under the key stays.
+    """Store a result, unless the key already has a result. The row is on disk when this function returns.
 
     Args:
-        key: what determines the result, as canonical JSON.
-        payload: the result; `payload["finished"]` is the time when its task ended.
+        connection: to the store.
+        key: all that determines the result, as canonical JSON.
+        payload: the result; `payload["finished"]` is the time at which the task ended.
         table: "runs" or "graphs".
 
     Raises:
-        ValueError: when the file is damaged.
-        OSError: when it cannot be written.
+        ValueError: if the file is damaged.
+        OSError: if the file cannot be written.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         connection.execute(
             f"INSERT INTO {_check_table(table)} (key, payload, finished) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (key, json.dumps(finite(payload), allow_nan=False), payload["finished"]),
+            (key, json.dumps(replace_non_finite(payload), allow_nan=False), payload["finished"]),
         )
 
 
 def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[str, Any]]:
-    """All results of a table: key as canonical JSON -> payload, in the order in which they were stored.
+    """Read all results of a table: key as canonical JSON -> payload, in the order of storing.
 
     Raises:
-        ValueError: when the file is damaged.
+        ValueError: if the file is damaged.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         if not _has_table(connection, _check_table(table)):
             return {}
         rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
@@ -184,23 +187,23 @@ def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[
 
 
 def write_note(connection: Connection, name: str, value: object) -> None:
-    """Store a value under a name, in place of the last value; it is on disk when this function returns.
+    """Store a value under a name, instead of the last value. The value is on disk when this function returns.
 
     Raises:
-        ValueError: when the file is damaged.
-        OSError: when it cannot be written.
+        ValueError: if the file is damaged.
+        OSError: if the file cannot be written.
     """
-    with _explain_errors(path_of(connection)):
-        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(finite(value))))
+    with _explain_errors(find_path(connection)):
+        connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(replace_non_finite(value))))
 
 
 def read_note(connection: Connection, name: str) -> Any:
-    """The value that `write_note` stored under a name, None if there is none.
+    """Read the value that `write_note` stored under a name, None if the name has no value.
 
     Raises:
-        ValueError: when the file is damaged.
+        ValueError: if the file is damaged.
     """
-    with _explain_errors(path_of(connection)):
+    with _explain_errors(find_path(connection)):
         if not _has_table(connection, "notes"):
             return None
         row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
@@ -208,8 +211,8 @@ def read_note(connection: Connection, name: str) -> Any:
 
 
 def _has_table(connection: Connection, table: str) -> bool:
-    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone()[0] == 1
+    cursor = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return cursor.fetchone()[0] == 1
 
 
 def _check_table(table: str) -> str:
@@ -218,7 +221,7 @@ def _check_table(table: str) -> str:
     return table
 
 
-def versions() -> dict[str, str]:
-    """The versions on which results depend; they are stored with each result."""
-    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
-    return {"python": platform.python_version(), **installed, "prewired": __version__}
+def read_versions() -> dict[str, str]:
+    """List the versions of the packages on which results depend; each result stores them."""
+    packages = {name: metadata.version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **packages, "prewired": __version__}

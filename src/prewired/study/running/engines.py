@@ -1,4 +1,4 @@
-"""Engines that do tasks: in this process, or in worker processes that may die without harm to the others."""
+"""Engines that do tasks: in this process, or in worker processes, each of which may die without harm to others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..tasks import Task
 from .perform import perform
 from .worker import make_loader, serve
 
-ATTEMPTS = 3  # tries of a task whose process dies; also the number of given-up tasks that stops the study
+ATTEMPTS = 3  # attempts at a task whose process dies; also the number of failed tasks that stops the study
 STORED = "all other results so far are stored; run again with fewer workers if memory is short"
 _NO_START = (
     "expected a worker process to start, got exit code {code}; its own error stands above. "
@@ -32,15 +32,15 @@ Engine = Callable[[StudyPlan, Sequence[Task], OnEpoch], Iterator[Result]]
 
 
 def inline(plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch) -> Iterator[Result]:
-    """Do the tasks in this process, in order, with the threads that torch has.
+    """Do the tasks in this process, in order, with torch's present number of threads.
 
     Args:
         plan: the study.
-        tasks: in the order in which to do them.
-        on_epoch: called with a task and the number of its epochs that are done.
+        tasks: the tasks, in the order in which to do them.
+        on_epoch: called with a task and the number of finished epochs of this task.
 
     Yields:
-        (task, payload) as each is done.
+        (task, payload) after each task.
     """
     load = make_loader(plan.config, plan.sources)
     for task in tasks:
@@ -50,89 +50,90 @@ def inline(plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch) -> Iterato
 def processes(
     plan: StudyPlan, tasks: Sequence[Task], on_epoch: OnEpoch, *, workers: int, threads: int = 1
 ) -> Iterator[Result]:
-    """Do the tasks in worker processes; a worker that dies is replaced, and its task tried again after the others.
+    """Do the tasks in worker processes. A worker that dies is replaced, and its task is tried again after the others.
 
-    A task whose process dies ATTEMPTS times is given up, and the other tasks are still done. When this generator ends,
-    in whatever way, its processes have ended too; they also end by themselves when this process is killed.
+    A task fails if its process dies ATTEMPTS times; the other tasks are still done. When this generator ends, for any
+    reason, its processes have ended too. The processes also end by themselves if this process is killed.
 
     Args:
         plan: the study.
-        tasks: in the order in which they are handed out.
+        tasks: the tasks, in the order in which workers receive them.
         on_epoch: as in `inline`.
-        workers: processes, >= 1; see `default_workers`.
-        threads: of torch and of the linear algebra, in each.
+        workers: number of processes, >= 1; see `count_processors`.
+        threads: threads of torch and of the linear algebra in each process.
 
     Yields:
-        (task, payload) as each is done, in any order.
+        (task, payload) after each task, in any order.
 
     Raises:
         ValueError: if there is not at least one worker with one thread.
-        RuntimeError: if a task was given up, in the end or as soon as it is the ATTEMPTS-th; if no process can start.
+        RuntimeError: if a task failed: after all other tasks, or at once if ATTEMPTS tasks failed. Also if no process
+            can start.
         Exception: the error that a task raised.
     """
     if workers < 1 or threads < 1:
         raise ValueError(f"expected at least one worker with one thread, got workers={workers}, threads={threads}")
-    waiting, deaths, given_up = deque(tasks), Counter[Task](), list[str]()
+    queue, deaths, failures = deque(tasks), Counter[Task](), list[str]()
     team: dict[Connection, BaseProcess] = {}  # pipe to a worker -> its process
-    busy: dict[Connection, Task] = {}
-    ready: set[Connection] = set()
+    current_tasks: dict[Connection, Task] = {}
+    started_links: set[Connection] = set()
     try:
-        while (waiting or busy) and len(given_up) < ATTEMPTS:
-            while waiting and len(busy) < workers:
-                link = _free(team, busy) or _start(team, plan, threads)
-                busy[link] = waiting.popleft()
-                with suppress(OSError):  # dead already: its end of the pipe says so in the next round
-                    link.send(busy[link])
-            for link in cast("list[Connection]", wait(list(busy))):
+        while (queue or current_tasks) and len(failures) < ATTEMPTS:
+            while queue and len(current_tasks) < workers:
+                link = _find_free_worker(team, current_tasks) or _start_worker(team, plan, threads)
+                current_tasks[link] = queue.popleft()
+                with suppress(OSError):  # the worker is dead; its end of the pipe says so in the next round
+                    link.send(current_tasks[link])
+            for link in cast("list[Connection]", wait(list(current_tasks))):
                 kind, value = _receive(link)
                 if kind == "ready":
-                    ready.add(link)
+                    started_links.add(link)
                 elif kind == "epoch":
-                    on_epoch(busy[link], value)
+                    on_epoch(current_tasks[link], value)
                 elif kind == "error":
                     raise value
                 elif kind == "done":
-                    yield busy.pop(link), value
+                    yield current_tasks.pop(link), value
                 else:
-                    task, code = busy.pop(link), _dismiss(team, link)
-                    if link not in ready and code > 0:
+                    task, code = current_tasks.pop(link), _dismiss(team, link)
+                    if link not in started_links and code > 0:
                         raise RuntimeError(_NO_START.format(code=code))
                     deaths[task] += 1
                     if deaths[task] < ATTEMPTS:
-                        waiting.append(task)
+                        queue.append(task)
                     else:
-                        given_up.append(
-                            f"{task}: its process died {ATTEMPTS} times, the last time {_death_cause(code)}"
+                        failures.append(
+                            f"{task}: its process died {ATTEMPTS} times, the last time {_describe_death(code)}"
                         )
-        if given_up:
-            raise RuntimeError("; ".join([*given_up, STORED]))
+        if failures:
+            raise RuntimeError("; ".join([*failures, STORED]))
     finally:
         for process in team.values():
-            process.kill()  # at once, even where a signal to end is ignored or the process is halted
+            process.kill()  # not terminate(): a halted process, or one that ignores the signal, would not end
         for link in list(team):
             _dismiss(team, link)
 
 
-def default_workers() -> int:
-    """The number of processors that this process may use: its affinity, or the limit of its control group if lower.
+def count_processors() -> int:
+    """Count the processors that this process may use: its affinity, or the limit of its control group if lower.
 
     Example:
-        >>> 1 <= default_workers() <= (os.cpu_count() or 1)
+        >>> 1 <= count_processors() <= (os.cpu_count() or 1)
         True
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(processors, int(_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), processors))))
+    return max(1, min(processors, int(_read_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), processors))))
 
 
-def _quota(own: Path, root: Path, most: float) -> float:
-    """Processors that the control groups (version 2) allow a process, at most `most`."""
-    lines = own.read_text().splitlines() if own.exists() else []
+def _read_quota(cgroup_file: Path, root: Path, limit: float) -> float:
+    """Read how many processors the control groups (version 2) allow a process, at most `limit`."""
+    lines = cgroup_file.read_text().splitlines() if cgroup_file.exists() else []
     for path in [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]:
         for folder in (root / path, *(root / path).parents):
             file = folder / "cpu.max"
             quota, period = file.read_text().split() if file.exists() else ("max", "1")
-            most = most if quota == "max" else min(most, int(quota) / int(period))
-    return most
+            limit = limit if quota == "max" else min(limit, int(quota) / int(period))
+    return limit
 
 
 def _receive(link: Connection) -> tuple[str, Any]:
@@ -142,13 +143,13 @@ def _receive(link: Connection) -> tuple[str, Any]:
         return "died", None
 
 
-def _death_cause(code: int) -> str:
+def _describe_death(code: int) -> str:
     return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
 
-def _free(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> Connection | None:
-    """The pipe to a worker without a task, None if there is none; workers that died without a task are removed."""
-    for link in [link for link in team if link not in busy]:
+def _find_free_worker(team: dict[Connection, BaseProcess], current_tasks: dict[Connection, Task]) -> Connection | None:
+    """Find the pipe to a worker without a task, None if all have one; remove workers that died without a task."""
+    for link in [link for link in team if link not in current_tasks]:
         if team[link].is_alive():
             return link
         _dismiss(team, link)
@@ -156,39 +157,39 @@ def _free(team: dict[Connection, BaseProcess], busy: dict[Connection, Task]) -> 
 
 
 def _dismiss(team: dict[Connection, BaseProcess], link: Connection) -> int:
-    """Remove a worker that has ended, or is about to end, and return its exit code."""
+    """Remove a worker that has ended or is ending, and return its exit code."""
     process = team.pop(link)
     process.join()
     link.close()
     return process.exitcode or 0
 
 
-def _start(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
+def _start_worker(team: dict[Connection, BaseProcess], plan: StudyPlan, threads: int) -> Connection:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, plan.config, plan.sources, threads), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=serve, args=(child_end, plan.config, plan.sources, threads), daemon=True)
     with _set_library_threads(threads), _delay_interrupts():
         process.start()
-        team[ours] = process
-    theirs.close()
-    return ours
+        team[parent_end] = process
+    child_end.close()
+    return parent_end
 
 
 @contextmanager
 def _delay_interrupts() -> Iterator[None]:
-    """Delay an interrupt (Ctrl-C) until the block ends, and keep it from processes that the block starts."""
+    """Delay an interrupt (Ctrl-C) until the block ends; processes that the block starts do not receive it."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # its start would unblock the signal
     interrupts: list[int] = []
-    # The mask holds for this thread only: an interrupt that another thread receives comes to this handler.
+    # The mask holds for this thread only, so an interrupt that another thread receives comes to this handler.
     handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
         signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         if interrupts:
             signal.raise_signal(signal.SIGINT)
@@ -198,12 +199,12 @@ def _delay_interrupts() -> Iterator[None]:
 def _set_library_threads(threads: int) -> Iterator[None]:
     """Set the environment variables that OpenMP and NumPy's BLAS read when a process starts."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
+    previous_values = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, str(threads)))
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous_values.items():
             if value is None:
                 del os.environ[name]
             else:

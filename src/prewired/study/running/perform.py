@@ -1,4 +1,4 @@
-"""What workers do: measure the graphs of a net, or train the net once. The results can be written as JSON."""
+"""Performing a task: measure the graphs of a net, or train the net once. Results can be written as JSON."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
     """Do a task and return the result to store.
 
     Args:
-        task: what to do.
+        task: the task.
         config: the study.
-        load: gives a data set by its name in the config.
-        on_epoch: called with the number of epochs done, after each epoch of a training.
+        load: loads a data set by its name in the config.
+        on_epoch: called with the number of finished epochs, after each epoch of a training.
 
     Raises:
-        ValueError, RuntimeError: for a graph that cannot be generated; the message names the net.
+        ValueError, RuntimeError: if a graph cannot be generated; the message names the net.
     """
     started = datetime.now(UTC)
     if isinstance(task, GraphTask):
@@ -73,61 +73,63 @@ def perform(task: Task, config: StudyConfig, load: Callable[[str], data.Data], o
         result = _train(task, config, load(task.net.data), on_epoch)
     return {
         **result,
-        "versions": database.versions(),
+        "versions": database.read_versions(),
         "started": started.isoformat(timespec="milliseconds"),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 
 
 def load_data(config: StudyConfig, name: str) -> data.Data:
-    """Load a data set of the study, with train_rows training rows where the study sets their number.
+    """Load a data set of the study, with config.train_rows training rows if the study sets their number.
 
     Raises:
-        ValueError: where there are fewer rows than that, and as `data.load` does.
+        ValueError: if the data set has fewer training rows, or as `data.load` does.
     """
-    loaded = data.load(name, root=config.root, target=config.target, task=config.task)
+    data_set = data.load(name, root=config.root, target=config.target, task=config.task)
     if config.train_rows is None:
-        return loaded
-    if config.train_rows > len(loaded.x_train):
+        return data_set
+    if config.train_rows > len(data_set.x_train):
         raise ValueError(
-            f"expected train_rows of at most {len(loaded.x_train)}, the training rows of {name}, got "
+            f"expected train_rows of at most {len(data_set.x_train)}, the training rows of {name}, got "
             f"{config.train_rows}; lower it or leave it out"
         )
-    rows = torch.from_numpy(RandomBits(0, "train rows").permutation(len(loaded.x_train))[: config.train_rows])
-    return replace(loaded, x_train=loaded.x_train[rows], y_train=loaded.y_train[rows])
+    rows = torch.from_numpy(RandomBits(0, "train rows").permutation(len(data_set.x_train))[: config.train_rows])
+    return replace(data_set, x_train=data_set.x_train[rows], y_train=data_set.y_train[rows])
 
 
 def gather_facts(config: StudyConfig) -> dict[str, Facts]:
-    """Load each data set of a study, and return what the study has to know of it.
+    """Load each data set of a study, and return its facts.
 
     Raises:
         ValueError, OSError: as `load_data` does.
     """
     facts = {}
     for name in config.data:
-        loaded = load_data(config, name)
-        facts[name] = Facts(loaded.name, loaded.note, loaded.n_features, loaded.n_outputs, identify_data(loaded))
+        data_set = load_data(config, name)
+        facts[name] = Facts(
+            data_set.name, data_set.note, data_set.n_features, data_set.n_outputs, identify_data(data_set)
+        )
     return facts
 
 
-def identify_data(loaded: data.Data) -> dict[str, str]:
-    """What identifies a data set: its task, and one hash over everything that a run reads."""
+def identify_data(data_set: data.Data) -> dict[str, str]:
+    """Identify a data set by its task and a hash of everything that a run reads."""
     digest = hashlib.sha256()
     for part in ("train", "val", "test"):
-        for tensor in (getattr(loaded, f"x_{part}"), getattr(loaded, f"y_{part}")):
+        for tensor in (getattr(data_set, f"x_{part}"), getattr(data_set, f"y_{part}")):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
             digest.update(tensor.contiguous().numpy())
-    return {"sha256": digest.hexdigest(), "task": loaded.task}
+    return {"sha256": digest.hexdigest(), "task": data_set.task}
 
 
 def describe_machine() -> str:
-    """The processor and the number of threads torch uses, in one line."""
+    """Describe the processor and the number of torch's threads in one line."""
     threads = torch.get_num_threads()
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def module_bytes(module: torch.nn.Module) -> int:
-    """Bytes of a module: weights, biases and the index arrays in its buffers."""
+def count_bytes(module: torch.nn.Module) -> int:
+    """Count the bytes of a module: weights, biases and the index arrays in its buffers."""
     tensors = [*module.parameters(), *module.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -139,11 +141,11 @@ def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:
         if not config.skip_impossible:
             raise
         return {"impossible": str(error)}
-    layers = [{**_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
+    layers = [{**_describe_layer(t), "metrics": metrics.measure(t, LAYER_METRICS)} for t in topologies]
     return {"layers": layers, "network": metrics.measure_network(topologies, RECORDED_NETWORK_METRICS)}
 
 
-def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:
+def _train(task: TrainingTask, config: StudyConfig, data_set: data.Data, on_epoch: OnTaskEpoch) -> dict[str, Any]:
     sizes, seed = list(task.net.sizes), task.train_seed
     topologies: list[Topology] = []
     if is_reference(task.net):
@@ -151,23 +153,23 @@ def _train(task: TrainingTask, config: StudyConfig, loaded: data.Data, on_epoch:
     else:
         topologies = wire_net(config, task.net, task.graph_seed)
         net = mlp(sizes, topologies=topologies, init_seed=seed, scale=task.net.init)
-    start: Mapping[str, Any] = {} if task.tuning else measure_signals(net, loaded)
+    signals: Mapping[str, Any] = {} if task.tuning else measure_signals(net, data_set)
     training = config.training(seed, task.learning_rate, tuning=task.tuning)
-    about = {
-        "layers": [_layer(t) for t in topologies],
+    description = {
+        "layers": [_describe_layer(t) for t in topologies],
         "n_parameters": count_parameters(net),
-        "bytes": module_bytes(net),
+        "bytes": count_bytes(net),
         "machine": describe_machine(),
-        "start": start,
+        "start": signals,
     }
     try:
-        run = train(net, loaded, training, progress=lambda epoch, _: on_epoch(epoch), test=not task.tuning)
+        run = train(net, data_set, training, progress=lambda epoch, _: on_epoch(epoch), test=not task.tuning)
     except FloatingPointError as error:
-        return {**about, "failed": str(error)}
-    return {**about, "run": run.to_dict()}
+        return {**description, "failed": str(error)}
+    return {**description, "run": run.to_dict()}
 
 
-def _layer(topology: Topology) -> dict[str, Any]:
+def _describe_layer(topology: Topology) -> dict[str, Any]:
     return {
         "digest": topology.digest,
         "recipe": topology.recipe.to_json() if topology.recipe else None,

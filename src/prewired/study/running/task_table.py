@@ -1,4 +1,4 @@
-"""The tasks of a study and which of them have a result in the store."""
+"""The table of tasks: which tasks of a study have a result in the store."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from . import database, step_timing
 
 
 class TaskTable:
-    """The tasks of a study and their results; a result that is added is on disk at once.
+    """The tasks of a study and their results; an added result is on disk at once.
 
-    The plan grows with the results: see `apply_graphs` and `choose_rates`.
+    Results can change the plan: see `apply_graphs` and `choose_rates`.
 
     Args:
         plan: the study.
-        connection: to its store.
+        connection: to the store of the study.
 
     Raises:
-        ValueError: if the store holds rows that are no results of a study.
+        ValueError: if the store holds rows that are not results of a study.
     """
 
     def __init__(self, plan: StudyPlan, connection: database.Connection) -> None:
@@ -35,19 +35,19 @@ class TaskTable:
         self.rate_choices: dict[Net, RateChoice] = {}
         self.apply_graphs()
 
-    def missing(self, phase: str) -> list[Task]:
-        """The tasks of a phase that have no result yet."""
-        results = self._results(phase)
-        return [task for key, task in self.plan.tasks(phase).items() if key not in results]
+    def list_missing(self, phase: str) -> list[Task]:
+        """List the tasks of a phase that have no result yet."""
+        results = self._select_results(phase)
+        return [task for key, task in self.plan.list_tasks(phase).items() if key not in results]
 
-    def payloads(self, phase: str) -> list[Mapping[str, Any]]:
-        """The results of a phase, in the order of its tasks."""
-        results = self._results(phase)
-        return [results[key] for key in self.plan.tasks(phase) if key in results]
+    def list_payloads(self, phase: str) -> list[Mapping[str, Any]]:
+        """List the results of a phase, in the order of its tasks."""
+        results = self._select_results(phase)
+        return [results[key] for key in self.plan.list_tasks(phase) if key in results]
 
     def count(self, phase: str) -> tuple[int, int]:
-        """(results in the store, tasks in all) of a phase."""
-        tasks, results = self.plan.tasks(phase), self._results(phase)
+        """Count the stored results and all tasks of a phase."""
+        tasks, results = self.plan.list_tasks(phase), self._select_results(phase)
         return sum(key in results for key in tasks), len(tasks)
 
     def add(self, task: Task, payload: dict[str, Any]) -> None:
@@ -58,27 +58,27 @@ class TaskTable:
         results[key] = payload
 
     def apply_graphs(self) -> None:
-        """Put what is known of the graphs into the plan: sizes of narrow dense nets, and impossible nets."""
-        with _foreign_rows_named(self._connection):
+        """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
+        with _explain_foreign_rows(self._connection):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
-        """Choose the learning rate of every net whose trainings for that are complete, and put it into the plan.
+        """Choose the learning rate of every net whose tuning trainings are complete, and add the rates to the plan.
 
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with _foreign_rows_named(self._connection):
+        with _explain_foreign_rows(self._connection):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
                 if payload is not None:
                     trainings.setdefault(task.net, {}).setdefault(task.learning_rate, []).append(payload)
-            complete = len(self.plan.config.learning_rates) * self.plan.config.tune_seeds
+            n_trainings = len(self.plan.config.learning_rates) * self.plan.config.tune_seeds
             self.rate_choices = {
                 net: choose_rate(net, results)
                 for net, results in trainings.items()
-                if sum(map(len, results.values())) == complete
+                if sum(map(len, results.values())) == n_trainings
             }
         self.plan = self.plan.with_rates({net: choice.chosen for net, choice in self.rate_choices.items()})
 
@@ -86,10 +86,10 @@ class TaskTable:
         """Check that all graphs of one density have equally many edges.
 
         Raises:
-            ValueError: if two differ.
+            ValueError: if two graphs differ.
         """
-        with _foreign_rows_named(self._connection):
-            check_equal_edges([(task, payload) for task, payload in self._graph_results() if "layers" in payload])
+        with _explain_foreign_rows(self._connection):
+            check_equal_edges([(task, payload) for task, payload in self._list_graph_results() if "layers" in payload])
 
     def store_request(self) -> None:
         """Store the config and the facts, so that the study can be reported without the data."""
@@ -98,16 +98,16 @@ class TaskTable:
         request = {"config": self.plan.config.to_dict(), "facts": facts, "when": when}
         database.write_note(self._connection, "asked", request)
 
-    def study(self) -> Study:
-        """The finished runs, in the order of the plan.
+    def build_study(self) -> Study:
+        """Build the Study: the finished runs, in the order of the plan.
 
         Raises:
-            ValueError: if the store holds a row that is no result of a study.
+            ValueError: if the store holds a row that is not a result of a study.
         """
-        with _foreign_rows_named(self._connection):
-            return self._study()
+        with _explain_foreign_rows(self._connection):
+            return self._collect_study()
 
-    def _study(self) -> Study:
+    def _collect_study(self) -> Study:
         plan, rows, failed = self.plan, [], []
         for task in plan.runs if plan.rates_are_chosen else ():
             payload = self._runs.get(plan.keys[task])
@@ -116,7 +116,7 @@ class TaskTable:
             if "failed" in payload:
                 failed.append(f"{task}: {payload['failed']}")
                 continue
-            graphs = None if is_reference(task.net) else self._graphs[plan.graph_key(task.net, task.graph_seed)]
+            graphs = None if is_reference(task.net) else self._graphs[plan.find_graph_key(task.net, task.graph_seed)]
             rows.append(make_row(task, payload, graphs))
         return Study(
             config=plan.config,
@@ -126,40 +126,40 @@ class TaskTable:
             failed=tuple(failed),
             rate_choices=tuple(self.rate_choices.values()),
             impossible=tuple(dict.fromkeys(plan.impossible.values())),
-            recipes=self._recipes({digest for row in rows for digest in row.digests}),
+            recipes=self._collect_recipes({digest for row in rows for digest in row.digests}),
             timings=step_timing.read_timings(self._connection, plan),
         )
 
-    def _recipes(self, digests: set[str]) -> dict[str, str]:
-        """Digest -> recipe; of a graph that two families generate, the recipe of the first family."""
-        payloads = [payload for _, payload in self._graph_results()]
+    def _collect_recipes(self, digests: set[str]) -> dict[str, str]:
+        """Collect digest -> recipe; if two families generate a graph, the recipe of the first family."""
+        payloads = [payload for _, payload in self._list_graph_results()]
         layers = [layer for payload in reversed(payloads) for layer in payload.get("layers", ())]
         return {layer["digest"]: layer["recipe"] for layer in layers if layer["digest"] in digests and layer["recipe"]}
 
-    def _graph_results(self) -> list[tuple[GraphTask, Mapping[str, Any]]]:
-        """Every graph task with its result, {} where there is none yet."""
+    def _list_graph_results(self) -> list[tuple[GraphTask, Mapping[str, Any]]]:
+        """List every graph task with its result, {} if it has no result yet."""
         return [(task, self._graphs.get(self.plan.keys[task], {})) for task in self.plan.graph_tasks]
 
-    def _results(self, phase: str) -> dict[str, Any]:
+    def _select_results(self, phase: str) -> dict[str, Any]:
         if phase != GRAPHS:
             return self._runs
         if self.plan.config.skip_impossible:
             return self._graphs
         return {key: payload for key, payload in self._graphs.items() if "impossible" not in payload}
 
-    def runs_line(self) -> str:
-        """How many runs are stored, and how to go on, for who interrupts a study."""
-        done, total = self.count(RUNS)
-        return f"{done} of {total} runs are stored; run the same command again to go on"
+    def describe_runs(self) -> str:
+        """Describe how many runs are stored and how to continue; an interrupted study shows this line."""
+        n_stored, total = self.count(RUNS)
+        return f"{n_stored} of {total} runs are stored; run the same command again to go on"
 
 
 @contextmanager
-def _foreign_rows_named(connection: database.Connection) -> Iterator[None]:
-    """Turn the error of a row that is no result of a study into a ValueError with the file and the remedy."""
+def _explain_foreign_rows(connection: database.Connection) -> Iterator[None]:
+    """Raise a ValueError with file and remedy if reading fails because a row is not a result of a study."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
-            f"expected results of a study in {database.path_of(connection)}, got another row ({error!r}); "
+            f"expected results of a study in {database.find_path(connection)}, got another row ({error!r}); "
             "choose another folder, or move that file away and run again"
         ) from error

@@ -1,4 +1,4 @@
-"""A worker process of a study: what the process receives, what it sends back, and when it ends."""
+"""A worker process of a study: the process receives tasks, sends results, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..config import StudyConfig
 from ..tasks import Task
 from .perform import identify_data, load_data, perform
 
-_PARENT_CHECK = 5.0  # seconds between two checks that the parent lives, for where the pipe to it is held by others too
+_PARENT_CHECK = 5.0  # seconds between two checks that the parent lives; its pipe may stay open in other processes
 
 Sources = Mapping[str, Mapping[str, str]]  # data set -> what identifies it, see `identify_data`
 
 
 def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int) -> None:
-    """Do the tasks that come through a pipe until it is closed; never outlive the parent.
+    """Do the tasks that come through a pipe, until the pipe is closed or the parent process ends.
 
     Args:
-        link: tasks come in; out go ("ready", None), then for each task ("epoch", n), ..., ("done", payload) or
-            ("error", exception).
+        link: the pipe. Tasks come in. Out go ("ready", None), then for each task ("epoch", n), ..., and at last
+            ("done", payload) or ("error", exception).
         config: the study.
-        sources: what identifies its data sets.
-        threads: of torch.
+        sources: what identifies the data sets.
+        threads: number of torch's threads.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -53,41 +53,41 @@ def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int)
         try:
             result = "done", perform(task, config, load, lambda epoch: send("epoch", epoch))
         except Exception as error:
-            result = "error", portable_error(error, task)
+            result = "error", make_portable(error, task)
         send(*result)
 
 
 def make_loader(config: StudyConfig, sources: Sources) -> Callable[[str], data.Data]:
-    """A function that loads each data set once, and checks that it is still as it was when the study began."""
+    """Make a function that loads each data set once, and checks that the data have not changed during the study."""
 
     @lru_cache
     def load(name: str) -> data.Data:
-        loaded = load_data(config, name)
-        if identify_data(loaded) != sources[name]:
+        data_set = load_data(config, name)
+        if identify_data(data_set) != sources[name]:
             raise ValueError(f"expected the data set {name} as it was when the study began, got other data; run again")
-        return loaded
+        return data_set
 
     return load
 
 
-def portable_error(error: Exception, task: Task) -> Exception:
-    """An error that can be sent to another process: it names the task, and its note has the traceback.
+def make_portable(error: Exception, task: Task) -> Exception:
+    """Make an error that can be sent to another process; it names the task, and its note has the traceback.
 
     Example:
         >>> from prewired.study.nets import Net
         >>> from prewired.study.tasks import TrainingTask
         >>> task = TrainingTask(Net("digits", "dense", "", "fan_in", None, (64, 8, 10)), None, 0, 1e-3)
-        >>> portable_error(KeyError("x"), task)
+        >>> make_portable(KeyError("x"), task)
         RuntimeError("digits, dense, seed 0: KeyError: 'x'")
     """
-    portable = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
-    kind = next((kind for kind in portable if isinstance(error, kind)), RuntimeError)
+    portable_kinds = (ValueError, RuntimeError, OSError, ImportError, MemoryError)
+    kind = next((kind for kind in portable_kinds if isinstance(error, kind)), RuntimeError)
     text = (
         str(error) if kind in (ValueError, RuntimeError) and type(error) is kind else f"{type(error).__name__}: {error}"
     )
-    copy = kind(text if task.net.family in text else f"{task}: {text}")
-    copy.add_note("".join(traceback.format_exception(error)))
-    return copy
+    portable_error = kind(text if task.net.family in text else f"{task}: {text}")
+    portable_error.add_note("".join(traceback.format_exception(error)))
+    return portable_error
 
 
 def _die_with_parent() -> None:

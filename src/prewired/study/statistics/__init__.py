@@ -1,15 +1,26 @@
-"""What a study says in numbers. The unit is the graph: its training seeds are averaged before anything is compared."""
+"""The statistics of a study. The unit is the graph: scores are averaged over training seeds before any comparison."""
 
 from .analysis import CONTROLS_FOR, PRIMARY_METRIC, analyse
 from .bootstrap_intervals import Interval, bootstrap
-from .equivalence import Equivalence, equivalent_means, equivalent_slope
+from .equivalence import Equivalence, compare_means, compare_slope
 from .findings import Analysis, CellFinding, Contrast, PooledFinding, Primary
 from .pooling import Pooled, pool
-from .rank_correlations import Correlation, family_spearman, holm, partial_spearman, spearman
-from .regression import Generalisation, Quadratic, leave_one_family_out, quadratic
-from .reliability import Reliability, reliability
-from .study_rows import DENSE, DENSE_NARROW, REFERENCES, Cell, Graph, Row, base_family, graphs, mean_and_sd, percent
-from .summary import TARGET_SHARE, Summary, coinciding, quartiles, summarise, target_score
+from .rank_correlations import Correlation, adjust_by_holm, family_spearman, partial_spearman, spearman
+from .regression import Generalisation, Quadratic, fit_quadratic, leave_one_family_out
+from .reliability import Reliability, estimate_reliability
+from .study_rows import (
+    DENSE,
+    DENSE_NARROW,
+    REFERENCES,
+    Cell,
+    Graph,
+    Row,
+    base_family,
+    collect_graphs,
+    mean_and_sd,
+    percent,
+)
+from .summary import TARGET_SHARE, Summary, compute_quartiles, find_coinciding_families, summarise, target_score
 
 __all__ = [
     "CONTROLS_FOR",
@@ -34,23 +45,23 @@ __all__ = [
     "Reliability",
     "Row",
     "Summary",
+    "adjust_by_holm",
     "analyse",
     "base_family",
     "bootstrap",
-    "coinciding",
-    "equivalent_means",
-    "equivalent_slope",
+    "collect_graphs",
+    "compare_means",
+    "compare_slope",
+    "compute_quartiles",
+    "estimate_reliability",
     "family_spearman",
-    "graphs",
-    "holm",
+    "find_coinciding_families",
+    "fit_quadratic",
     "leave_one_family_out",
     "mean_and_sd",
     "partial_spearman",
     "percent",
     "pool",
-    "quadratic",
-    "quartiles",
-    "reliability",
     "spearman",
     "summarise",
     "target_score",

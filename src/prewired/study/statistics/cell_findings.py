@@ -1,4 +1,4 @@
-"""One metric in one cell, and over all cells of a setting: the same control and initial weights."""
+"""The findings of one metric: in one cell, and over all cells with the same control and initial weights."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .bootstrap_intervals import Interval, enlarged, estimate, interval, replicates
-from .equivalence import equivalent_slope
+from .bootstrap_intervals import (
+    Interval,
+    compute_interval,
+    compute_variance_correction,
+    draw_replicates,
+    estimate_correlation,
+)
+from .equivalence import compare_slope
 from .findings import CellFinding, PooledFinding, ReliabilityFinding
 from .pooling import Pooled, pool, pool_families
 from .rank_correlations import Correlation, family_spearman, partial_spearman, spearman
-from .regression import quadratic
-from .reliability import disattenuated, reliability
+from .regression import fit_quadratic
+from .reliability import disattenuate, estimate_reliability
 
 if TYPE_CHECKING:
     from .study_rows import Graph
 
 
 class CellStudy(NamedTuple):
-    """What one metric says in one cell, and the bootstrap replicates of its rho and of its partial rho."""
+    """The finding of one metric in one cell, with the bootstrap replicates of its rho and of its partial rho."""
 
     finding: CellFinding
-    plain: np.ndarray
-    partial: np.ndarray
+    replicates: np.ndarray
+    partial_replicates: np.ndarray
 
 
 def study_cell(
@@ -38,92 +44,98 @@ def study_cell(
     population: Sequence[str],
     n_resamples: int,
 ) -> CellStudy:
-    """The finding of one metric in one cell, its Holm p-values still to come.
+    """Study one metric in one cell; the Holm p-values of the finding are still NaN.
 
     Args:
-        graphs: those of the cell.
+        graphs: the graphs of the cell.
         metric: the metric.
-        controls_for: what its partial correlation is given, but for itself and for what no graph has.
+        controls_for: the covariates of the partial correlation. The metric itself, and metrics that no graph has, are
+            left out.
         margin, cluster, n_resamples: as for `analysis.analyse`.
-        population: the clusters of all cells that are to be pooled.
+        population: the clusters of all cells that will be pooled.
     """
-    x, y = values(graphs, metric), [graph.score for graph in graphs]
+    x, y = read_metric(graphs, metric), [graph.score for graph in graphs]
     families = [cluster(graph) for graph in graphs]
-    given = [values(graphs, name) for name in controls_for if name != metric]
-    given = [column for column in given if not np.isnan(column).all()]
+    covariates = [read_metric(graphs, name) for name in controls_for if name != metric]
+    covariates = [column for column in covariates if not np.isnan(column).all()]
     plain, partial = (
-        replicates(x, y, families, columns, n_resamples=n_resamples, population=population) for columns in ([], given)
+        draw_replicates(x, y, families, columns, n_resamples=n_resamples, population=population)
+        for columns in ([], covariates)
     )
-    correlation, given_controls = spearman(x, y), partial_spearman(x, y, given)
+    correlation, partial_correlation = spearman(x, y), partial_spearman(x, y, covariates)
     finding = CellFinding(
         graphs[0].cell,
         metric,
         correlation,
-        _limit_certainty(correlation, interval(*estimate(x, y, families), plain)),
+        _limit_certainty(correlation, compute_interval(*estimate_correlation(x, y, families), plain)),
         family_spearman(x, y, families),
-        given_controls,
-        _limit_certainty(given_controls, interval(*estimate(x, y, families, given), partial)),
-        disattenuated(correlation.rho, reliability_of(graphs).overall.mean),
-        quadratic(x, y, families),
-        equivalent_slope(x, y, families, margin),
+        partial_correlation,
+        _limit_certainty(
+            partial_correlation, compute_interval(*estimate_correlation(x, y, families, covariates), partial)
+        ),
+        disattenuate(correlation.rho, measure_reliability(graphs).overall.mean),
+        fit_quadratic(x, y, families),
+        compare_slope(x, y, families, margin),
         math.nan,
         math.nan,
     )
     return CellStudy(finding, plain, partial)
 
 
-def pool_cells(graphs: Sequence[Graph], studied: Sequence[CellStudy], cluster: Callable[[Graph], str]) -> PooledFinding:
-    """The finding of one metric over all cells, its Holm p-value still to come.
+def pool_cells(graphs: Sequence[Graph], studies: Sequence[CellStudy], cluster: Callable[[Graph], str]) -> PooledFinding:
+    """Pool the findings of one metric over all cells; the Holm p-value of the result is still NaN.
 
     Args:
-        graphs: those of all cells.
-        studied: the metric in each cell.
+        graphs: the graphs of all cells.
+        studies: the metric in each cell.
         cluster: as for `analysis.analyse`.
     """
-    cell, metric = graphs[0].cell, studied[0].finding.metric
+    cell, metric = graphs[0].cell, studies[0].finding.metric
     return PooledFinding(
         cell.control,
         cell.init,
         metric,
-        _pool([one.finding.interval for one in studied], [one.plain for one in studied]),
-        _pool([one.finding.partial_interval for one in studied], [one.partial for one in studied]),
+        _pool([study.finding.interval for study in studies], [study.replicates for study in studies]),
+        _pool([study.finding.partial_interval for study in studies], [study.partial_replicates for study in studies]),
         _pool_families(graphs, metric, cluster),
-        sum(not math.isnan(one.finding.correlation.rho) for one in studied),
+        sum(not math.isnan(study.finding.correlation.rho) for study in studies),
         math.nan,
     )
 
 
-def reliability_of(graphs: Sequence[Graph]) -> ReliabilityFinding:
-    """The reliability of the scores of a cell, between all its graphs and between those of one family."""
+def measure_reliability(graphs: Sequence[Graph]) -> ReliabilityFinding:
+    """Measure the reliability of the scores of a cell, between all its graphs and between the graphs of a family."""
     scores = [graph.scores for graph in graphs]
-    within = reliability(scores, [graph.family for graph in graphs])
-    return ReliabilityFinding(graphs[0].cell, reliability(scores), within)
+    within = estimate_reliability(scores, [graph.family for graph in graphs])
+    return ReliabilityFinding(graphs[0].cell, estimate_reliability(scores), within)
 
 
-def values(graphs: Sequence[Graph], metric: str) -> np.ndarray:
-    """The metric of each graph, NaN where it is missing."""
+def read_metric(graphs: Sequence[Graph], metric: str) -> np.ndarray:
+    """Read the metric of each graph, NaN where a graph lacks the metric."""
     return np.array([graph.metrics.get(metric, math.nan) for graph in graphs], float)
 
 
 def _limit_certainty(correlation: Correlation, result: Interval) -> Interval:
-    """The interval with a p-value no smaller than that of independent graphs: resemblance takes evidence away."""
+    """Raise the p-value to that of independent graphs: graphs that resemble each other cannot be stronger evidence."""
     if math.isnan(result.p_value) or math.isnan(correlation.p_value):
         return result
     return replace(result, p_value=max(result.p_value, correlation.p_value))
 
 
-def _pool(intervals: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Pooled:
-    """The pooled rho, with the covariance that cells have because they share families."""
-    with_error = [place for place, one in enumerate(intervals) if not math.isnan(one.standard_error)]
-    samples = np.array([drawn[place] for place in with_error]).T  # (n_resamples, cells)
-    samples = samples[~np.isnan(samples).any(axis=1)] if with_error else samples
+def _pool(intervals: Sequence[Interval], replicates: Sequence[np.ndarray]) -> Pooled:
+    """Pool the rho of all cells, with the covariance that the cells have because they share families."""
+    indices = [index for index, interval in enumerate(intervals) if not math.isnan(interval.standard_error)]
+    samples = np.array([replicates[index] for index in indices]).T  # (n_resamples, cells)
+    samples = samples[~np.isnan(samples).any(axis=1)] if indices else samples
     if len(samples) < 2:
         return pool([], [])
-    n_families = max(intervals[place].n_families for place in with_error)
-    covariance = np.cov(samples, rowvar=False).reshape(len(with_error), len(with_error)) * enlarged(n_families)
-    return pool([intervals[place].value for place in with_error], covariance, n_families=n_families)
+    n_families = max(intervals[index].n_families for index in indices)
+    covariance = np.cov(samples, rowvar=False).reshape(len(indices), len(indices)) * compute_variance_correction(
+        n_families
+    )
+    return pool([intervals[index].value for index in indices], covariance, n_families=n_families)
 
 
 def _pool_families(graphs: Sequence[Graph], metric: str, cluster: Callable[[Graph], str]) -> Correlation:
     scores, families = [graph.score for graph in graphs], [cluster(graph) for graph in graphs]
-    return pool_families(values(graphs, metric), scores, families, [str(graph.cell) for graph in graphs])
+    return pool_families(read_metric(graphs, metric), scores, families, [str(graph.cell) for graph in graphs])

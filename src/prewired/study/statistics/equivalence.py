@@ -1,4 +1,4 @@
-"""Whether a difference is too small to matter: a null result that can be claimed, and not merely not refuted."""
+"""Tests of equivalence: whether a difference is smaller than a margin. They can show that there is no effect."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from typing import Any
 
 import numpy as np
 
-from .rank_correlations import Values, complete_cases
-from .regression import clustered_fit
+from .rank_correlations import Values, select_complete_cases
+from .regression import fit_with_clusters
 
 EQUIVALENCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """A difference against a margin.
+    """A difference that was tested against a margin.
 
-    The verdict is "equivalent" where the 90 % interval lies inside the margin (two one-sided tests at 5 %), else
-    "different" where the difference is not zero at 5 %, else "undecided": too few graphs or too much noise to say.
+    The verdict is "equivalent" if the 90 % interval lies inside the margin (two one-sided tests at 5 %). Otherwise it
+    is "different" if the difference is not zero at 5 %. Otherwise it is "undecided": too few graphs or too much noise.
     """
 
     difference: float
     low: float  # 90 % interval
     high: float
-    p_value: float  # of the difference being as large as the margin, or larger
+    p_value: float  # of a difference at least as large as the margin
     margin: float
     equivalent: bool
-    p_zero: float  # of there being no difference, two-sided
+    p_zero: float  # of no difference, two-sided
     verdict: str
 
 
-def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
-    """Compare the mean scores of two families: Welch's t-test, twice one-sided against the margin.
+def compare_means(a: Values, b: Values, margin: float) -> Equivalence:
+    """Compare the mean scores of two families by two one-sided Welch t-tests against the margin.
 
     Args:
-        a, b: a score per graph.
+        a, b: the scores of each family, one per graph.
         margin: the largest difference that does not matter, in units of the scores.
 
     Returns:
-        The difference of the means, a minus b; "undecided" with fewer than two graphs on a side or without any spread.
+        The difference of the means, a minus b; "undecided" with fewer than two graphs on a side or without spread.
 
     Raises:
         ValueError: for a margin that is not above 0.
 
     Example:
-        >>> result = equivalent_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
+        >>> result = compare_means([0.901, 0.900, 0.902], [0.900, 0.901, 0.901], 0.005)
         >>> result.verdict, round(result.p_value, 4)
         ('equivalent', 0.0024)
 
@@ -56,19 +56,21 @@ def equivalent_means(a: Values, b: Values, margin: float) -> Equivalence:
     from statsmodels.stats.weightstats import CompareMeans
 
     _check(margin)
-    left, right = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
-    if min(len(left), len(right)) < 2:
-        difference = float(left.mean() - right.mean()) if len(left) and len(right) else math.nan
+    scores_a, scores_b = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
+    if min(len(scores_a), len(scores_b)) < 2:
+        difference = float(scores_a.mean() - scores_b.mean()) if len(scores_a) and len(scores_b) else math.nan
         return _judge(difference, math.nan, math.nan, margin)
-    difference = float(left.mean() - right.mean())
-    if not (left.var() or right.var()):  # without any spread there is no standard error to judge by
+    difference = float(scores_a.mean() - scores_b.mean())
+    if not (scores_a.var() or scores_b.var()):  # without any spread there is no standard error to judge by
         return _judge(difference, math.nan, math.nan, margin)
-    welch: Any = CompareMeans.from_data(left, right)
+    welch: Any = CompareMeans.from_data(scores_a, scores_b)
     return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
 
 
-def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
-    """The difference that a metric makes: along the line through the scores, from its 10th to its 90th percentile.
+def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
+    """Compare the fitted scores at the 90th and the 10th percentile of a metric.
+
+    The scores are fitted by a line; the difference between the two percentiles is the effect of the metric.
 
     Args:
         x, y: n values each, of n graphs.
@@ -76,25 +78,28 @@ def equivalent_slope(x: Values, y: Values, families: Sequence[str], margin: floa
         margin: the largest difference that does not matter, in units of y.
 
     Returns:
-        The difference y(90th percentile) - y(10th percentile); "undecided" where it would rest on one family.
+        The difference y(90th percentile) - y(10th percentile); "undecided" if no line can be fitted
+        without one of the families.
 
     Raises:
         ValueError: for a margin that is not above 0, or different lengths.
 
     Example:
-        >>> result = equivalent_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
+        >>> result = compare_slope([1, 2, 3, 4, 5, 6, 7, 8], [5, 4, 5, 4, 5, 4, 5, 4], list("abcdabcd"), 10)
         >>> round(result.difference, 2), result.verdict
         (-0.27, 'equivalent')
 
-    Source: as for `equivalent_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).
+    Source: as for `compare_means`; MacKinnon, Nielsen and Webb, "Cluster-robust inference", 2023 (CRV3).
     """
     _check(margin)
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     if len(a) < 3 or np.ptp(a) <= 1e-9 * np.abs(a).max():
         return _judge(math.nan, math.nan, math.nan, margin)
+    # Percentiles instead of the extremes, so that a single unusual graph does not set the span.
     low, high = np.quantile(a, [0.1, 0.9])
     span = float(high - low)
-    fit = clustered_fit(b, (a - a.mean())[:, None] / a.std(), names)
+    # Standardised, because metrics of very different magnitudes would make the fit ill-conditioned.
+    fit = fit_with_clusters(b, (a - a.mean())[:, None] / a.std(), names)
     scale = span / float(a.std())
     return _judge(scale * float(fit.slopes[0]), scale * float(fit.errors[0]), fit.df, margin)
 
@@ -109,6 +114,7 @@ def _judge(difference: float, error: float, df: float, margin: float) -> Equival
 
     if not error > 0 or not df > 0:
         return Equivalence(difference, math.nan, math.nan, math.nan, margin, False, math.nan, "undecided")
+    # Two one-sided tests at 5 % are the same as a 90 % interval inside the margin, so the interval has 5 % each side.
     reach = float(t.ppf(1 - EQUIVALENCE_LEVEL, df)) * error
     p_value = float(t.sf((margin - abs(difference)) / error, df))
     p_zero = float(2 * t.sf(abs(difference) / error, df))

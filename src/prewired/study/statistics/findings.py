@@ -1,4 +1,4 @@
-"""What an analysis of a study says: plain records, all made by `analysis.analyse`."""
+"""The findings of an analysis: plain records, which `analysis.analyse` returns."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class CellFinding:
     correlation: Correlation  # over graphs, as if they were independent
     interval: Interval  # of the same rho, over families
     by_family: Correlation  # of the family means
-    partial: Correlation  # given the controls
+    partial: Correlation  # after regression on the covariates, `controls_for` of `analyse`
     partial_interval: Interval
-    disattenuated: float  # rho without the noise of training
+    disattenuated: float  # rho corrected for the noise of training
     quadratic: Quadratic
     slope: Equivalence  # score at the metric's 90th minus its 10th percentile
     holm_p: float  # of correlation, over the cells and metrics of one control and init
-    holm_p_clustered: float  # the same of interval
+    holm_p_clustered: float  # of interval, over the same cells and metrics
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class PooledFinding:
     metric: str
     rho: Pooled
     partial: Pooled
-    by_family: Correlation  # a point per family, its mean place over the cells
+    by_family: Correlation  # a point per family: its mean rank over the cells
     n_cells: int
     holm_p: float  # of rho, over the metrics of this control and init
 
 
 @dataclass(frozen=True)
 class GeneralisationFinding:
-    """Whether a metric predicts the scores of families that were left out, over all densities of one data set."""
+    """How well a metric predicts the scores of left-out families, over all densities of one data set."""
 
     data: str
     control: str
@@ -61,7 +61,7 @@ class GeneralisationFinding:
 
 @dataclass(frozen=True)
 class ReliabilityFinding:
-    """How much of the differences between the graphs of a cell is not the noise of training."""
+    """The share of the variance between the graphs of a cell that is not noise of training."""
 
     cell: Cell
     overall: Reliability
@@ -70,7 +70,7 @@ class ReliabilityFinding:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One family against the reference family in one cell."""
+    """The comparison of one family with the reference family in one cell."""
 
     cell: Cell
     family: str
@@ -78,12 +78,12 @@ class Contrast:
     equivalence: Equivalence
     n_graphs: int  # of the family
     n_reference: int
-    holm_p: float  # of there being no difference, over the contrasts of one control and init
+    holm_p: float  # of no difference, over the contrasts of one control and init
 
 
 @dataclass(frozen=True)
 class Primary:
-    """The one metric chosen beforehand, under one control and init. Its pooled p-value needs no adjustment."""
+    """The result of the primary metric under one control and init. Its pooled p-value needs no adjustment."""
 
     metric: str
     control: str

@@ -13,17 +13,17 @@ import numpy as np
 
 from ...random_bits import RandomBits
 
-EXACT = 8  # up to so many pairs all pairings are counted
-N_PAIRINGS = 40_320  # = 8!, the number of pairings drawn at random for more
-_ROWS = 4096  # pairings at a time
-_TINY = 1e-9
+EXACT = 8  # with at most this many pairs, all pairings are counted
+N_PAIRINGS = 40_320  # = 8!, the number of random pairings if there are more pairs
+_ROWS = 4096  # pairings at a time, to bound the memory
+_TINY = 1e-9  # relative: anything below this is rounding error
 
-Values = Sequence[float] | np.ndarray  # one for each graph
+Values = Sequence[float] | np.ndarray  # a value per graph
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation, its two-sided p-value and the number of pairs it rests on."""
+    """A rank correlation, its two-sided p-value and the number of pairs."""
 
     rho: float
     p_value: float
@@ -31,17 +31,17 @@ class Correlation:
 
 
 def spearman(x: Values, y: Values) -> Correlation:
-    """Spearman's rank correlation, its p-value by permutation: exact for up to 8 pairs, never 0 for more.
+    """Compute Spearman's rank correlation and its p-value by permutation: exact up to 8 pairs, never 0 for more.
 
-    Values that differ by less than 1e-9 of the largest magnitude count as ties, so that the rounding of an eigensolver
-    makes no ranks. Pairs with a NaN are left out. The p-value takes the pairs as exchangeable, so it is too small where
-    graphs of one family resemble each other; see `family_spearman`.
+    Values that differ by less than 1e-9 of the largest magnitude count as ties, because rounding errors of an
+    eigensolver must not decide ranks. Pairs with a NaN are left out. The p-value assumes that pairs are exchangeable,
+    so it is too small if graphs of one family resemble each other; see `family_spearman`.
 
     Args:
-        x, y: as many values each.
+        x, y: n values each.
 
     Returns:
-        The correlation; rho and p_value are NaN when fewer than 3 pairs are left or one side is constant.
+        The correlation; rho and p_value are NaN if fewer than 3 pairs are left or x or y is constant.
 
     Raises:
         ValueError: for different lengths.
@@ -55,20 +55,20 @@ def spearman(x: Values, y: Values) -> Correlation:
     return partial_spearman(x, y, ())
 
 
-def partial_spearman(x: Values, y: Values, given: Sequence[Values]) -> Correlation:
-    """Spearman's rho of x and y after what the ranks of `given` say about either is taken away.
+def partial_spearman(x: Values, y: Values, covariates: Sequence[Values]) -> Correlation:
+    """Compute the partial rank correlation: Spearman's rho of x and y after regression on the covariates.
 
-    x, y and every column of `given` are turned to ranks, those of x and y are regressed on those of `given`, and the
-    residuals are correlated. For the p-value the residuals of y are permuted and regressed anew each time. Columns of
-    `given` that are constant, or that the others determine, change nothing. Ties and NaN as in `spearman`.
+    x, y and the covariates are turned to ranks. The ranks of x and y are regressed on the ranks of the covariates, and
+    the residuals are correlated. For the p-value the residuals of y are permuted and regressed again each time.
+    Covariates that are constant or linearly dependent change nothing. Ties and NaN as in `spearman`.
 
     Args:
         x, y: n values each.
-        given: columns of n values each; none of them makes it Spearman's rho.
+        covariates: columns of n values each; without columns the result is Spearman's rho.
 
     Returns:
-        The partial correlation; NaN when fewer than 2 degrees of freedom are left for the residuals, or when `given`
-        determines x or y.
+        The partial correlation; NaN if fewer than 2 degrees of freedom are left for the residuals, or if the
+        covariates determine x or y.
 
     Raises:
         ValueError: for different lengths.
@@ -81,27 +81,29 @@ def partial_spearman(x: Values, y: Values, given: Sequence[Values]) -> Correlati
 
     Source: Freedman and Lane, "A nonstochastic interpretation of reported significance levels", 1983 (the p-value).
     """
-    a, b, *columns = complete_cases(x, y, *given)
+    a, b, *columns = select_complete_cases(x, y, *covariates)
     n = len(a)
     if n < 3:
         return Correlation(math.nan, math.nan, n)
-    # Centred ranks: a regression on them needs no constant.
-    a, b, *columns = (ranks(column) - (n + 1) / 2 for column in (a, b, *columns))
-    basis = _orthonormal(columns, n)
-    # What is left of x and y after projection on the span of the ranks of `given`.
-    rest_a, rest_b = (column - basis @ (basis.T @ column) for column in (a, b))
-    determined = any(rest @ rest <= _TINY * (all_ @ all_) for rest, all_ in ((rest_a, a), (rest_b, b)))
-    if determined or n < basis.shape[1] + 3:
+    # Ranks are centred, so that a regression on them needs no constant.
+    a, b, *columns = (rank_values(column) - (n + 1) / 2 for column in (a, b, *columns))
+    basis = _find_basis(columns, n)
+    # The residuals are what a projection on the span of the covariates' ranks leaves of x and y.
+    residual_a, residual_b = (column - basis @ (basis.T @ column) for column in (a, b))
+    is_determined = any(
+        residual @ residual <= _TINY * (column @ column) for residual, column in ((residual_a, a), (residual_b, b))
+    )
+    if is_determined or n < basis.shape[1] + 3:
         return Correlation(math.nan, math.nan, n)
-    rho = rest_a @ rest_b / math.sqrt((rest_a @ rest_a) * (rest_b @ rest_b))
-    return Correlation(round(float(rho), 15), _p_value(rest_a, rest_b, basis), n)
+    rho = residual_a @ residual_b / math.sqrt((residual_a @ residual_a) * (residual_b @ residual_b))
+    return Correlation(round(float(rho), 15), _compute_p_value(residual_a, residual_b, basis), n)
 
 
 def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlation:
-    """Spearman's rho of the family means: a few points only, but ones that do not copy each other.
+    """Compute Spearman's rho of the family means, one point per family.
 
-    Graphs of one family resemble each other, so their number says little about other families. Here a family is one
-    point; the p-value is right however much its graphs resemble each other, and the price is power.
+    Graphs of one family resemble each other, so more graphs of a family say little about other families. With one
+    point per family the p-value is right however much the graphs resemble each other; the price is power.
 
     Args:
         x, y: n values each, of n graphs.
@@ -120,20 +122,20 @@ def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlatio
     Source: the means analysis of clustered data: Donner and Klar, "Design and Analysis of Cluster Randomization
         Trials", 2000.
     """
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     _, family = np.unique(names, return_inverse=True)
     size = np.bincount(family)
     return spearman(np.bincount(family, a) / size, np.bincount(family, b) / size)
 
 
-def complete_cases(*columns: Any) -> list[np.ndarray]:
-    """The columns as arrays, without the places where any of them is NaN.
+def select_complete_cases(*columns: Any) -> list[np.ndarray]:
+    """Turn columns into arrays, without the entries at which any column is NaN.
 
     Raises:
         ValueError: for different lengths.
 
     Example:
-        >>> [column.tolist() for column in complete_cases([1.0, float("nan"), 3.0], ["a", "b", "c"])]
+        >>> [column.tolist() for column in select_complete_cases([1.0, float("nan"), 3.0], ["a", "b", "c"])]
         [[1.0, 3.0], ['a', 'c']]
     """
     lengths = [len(column) for column in columns]
@@ -141,35 +143,35 @@ def complete_cases(*columns: Any) -> list[np.ndarray]:
         raise ValueError(f"expected columns of one length, got {' and '.join(map(str, lengths))}; a value per graph")
     arrays = [np.asarray(column) for column in columns]
     arrays = [array if array.dtype.kind in "US" else array.astype(float) for array in arrays]
-    there = np.all([array == array for array in arrays], axis=0)
-    return [array[there] for array in arrays]
+    is_complete = np.all([array == array for array in arrays], axis=0)
+    return [array[is_complete] for array in arrays]
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties at their mean; values within 1e-9 of the largest magnitude of each other are ties.
+def rank_values(values: np.ndarray) -> np.ndarray:
+    """Rank values from 1, with ties at their mean rank; differences below 1e-9 of the largest magnitude are ties.
 
     Example:
-        >>> ranks(np.array([0.3, 0.1, 0.1 + 1e-15])).tolist()
+        >>> rank_values(np.array([0.3, 0.1, 0.1 + 1e-15])).tolist()
         [3.0, 1.5, 1.5]
     """
     from scipy.stats import rankdata
 
-    return rankdata(rounded(values))
+    return rankdata(round_values(values))
 
 
-def rounded(values: np.ndarray) -> np.ndarray:
-    """The values to 9 digits of the largest finite magnitude, in units of it."""
+def round_values(values: np.ndarray) -> np.ndarray:
+    """Divide values by the largest finite magnitude, and round to 9 decimals."""
     scale = np.abs(values[np.isfinite(values)]).max(initial=0.0) or 1.0
     return np.round(values / scale, 9)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p-values for testing all of them; NaN stays NaN and counts as no test.
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for the number of tests by Holm's step-down method; a NaN stays NaN and counts as no test.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979).
 
     Example:
-        >>> holm([0.01, 0.04, 0.03])
+        >>> adjust_by_holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
     from statsmodels.stats.multitest import multipletests
@@ -181,35 +183,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _orthonormal(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """An orthonormal basis of the span of centred columns, (n, rank)."""
+def _find_basis(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Find an orthonormal basis of the span of centred columns, (n, rank)."""
+    # Unit columns make the threshold relative; singular values below it belong to linearly dependent columns.
     lengths = [float(np.linalg.norm(column)) for column in columns]
     unit = [column / length for column, length in zip(columns, lengths, strict=True) if length > 0]
     if not unit:
         return np.empty((n, 0))
-    left, values, _ = np.linalg.svd(np.stack(unit, axis=1), full_matrices=False)
-    return left[:, values > _TINY]
+    basis, values, _ = np.linalg.svd(np.stack(unit, axis=1), full_matrices=False)
+    return basis[:, values > _TINY]
 
 
-def _p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
-    """The share of pairings whose correlation is as strong; a and b are residuals, at right angles to the basis."""
+def _compute_p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
+    """Compute the share of pairings whose correlation is as strong; a and b are residuals, orthogonal to the basis."""
     n = len(a)
     columns, length = np.column_stack([a, basis]), b @ b
-    # A pairing as strong as the observed one must not be missed by rounding: the threshold is a little lower.
+    # The threshold is a little lower, so that rounding does not exclude pairings as strong as the observed pairing.
     as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - _TINY * math.sqrt(a @ a)
-    pairings = _pairings(n)
+    pairings = _list_pairings(n)
     for start in range(0, len(pairings), _ROWS):
-        # Freedman and Lane: permute the residuals of y, regress them anew on `given`, correlate what is left with x.
+        # Freedman and Lane: permute the residuals of y, regress them again on the covariates, correlate with x.
+        # The basis is orthonormal, so the regression only subtracts squared products from the squared length.
         products = b[pairings[start : start + _ROWS]] @ columns
-        left = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), _TINY * length)
-        as_strong += int(np.count_nonzero(np.abs(products[:, 0]) >= observed * np.sqrt(left)))
-    # Of randomly drawn pairings the observed one counts as one more, so that p is never 0 and not too small.
+        residual_squares = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), _TINY * length)
+        as_strong += int(np.count_nonzero(np.abs(products[:, 0]) >= observed * np.sqrt(residual_squares)))
+    # With random pairings the observed pairing counts as one more: otherwise p could be 0, and would be too small.
     return as_strong / len(pairings) if n <= EXACT else (as_strong + 1) / (len(pairings) + 1)
 
 
 @lru_cache(maxsize=4)
-def _pairings(n: int) -> np.ndarray:
-    """All permutations of n things, or N_PAIRINGS random ones, a row each."""
+def _list_pairings(n: int) -> np.ndarray:
+    """List all permutations of n items, or N_PAIRINGS random permutations, one per row."""
     if n <= EXACT:
         return np.array(list(permutations(range(n))), np.int32)
     bits = RandomBits(0, f"pairings of {n}")

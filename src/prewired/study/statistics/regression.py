@@ -1,4 +1,4 @@
-"""The shape of a relation, and whether it holds for families that were not looked at."""
+"""Regressions: the shape of a relation, and its predictions for left-out families."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .rank_correlations import Values, complete_cases, rounded
+from .rank_correlations import Values, round_values, select_complete_cases
 
 
 @dataclass(frozen=True)
 class Quadratic:
-    """The parabola through the scores: a sweet spot has a negative square and its turning point among the graphs."""
+    """A parabola through the scores. A sweet spot has a negative square, and a turning point between the graphs."""
 
     linear: float  # in units of y per standard deviation of x
     square: float  # in units of y per squared standard deviation of x
@@ -23,44 +23,44 @@ class Quadratic:
     p_value: float  # of square being 0
     n: int
     turning_point: float  # in units of x
-    inside: bool  # whether a tenth of the graphs lie on either side of the turning point
+    inside: bool  # whether at least a tenth of the graphs lie on each side of the turning point
 
 
 @dataclass(frozen=True)
 class Generalisation:
     """How well the scores of a family are predicted from the other families."""
 
-    r2_density: float  # from the density alone
-    r2_with_metric: float  # from the density, the metric and its square
-    r2_beyond_density: float  # share of the squared error of the first that the second takes away
+    r2_density: float  # predicted from the density alone
+    r2_with_metric: float  # predicted from the density, the metric and its square
+    r2_beyond_density: float  # share of the squared error of r2_density that the metric removes
     n_families: int
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares with standard errors that are right when graphs of one family resemble each other."""
+    """A least-squares fit, with standard errors that are right even if graphs of one family resemble each other."""
 
     slopes: np.ndarray
     errors: np.ndarray
     df: int
 
 
-def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
-    """Fit y = a + linear u + square u^2 with u the standardised x, and ask whether the square is real.
+def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
+    """Fit y = a + linear u + square u^2, with u the standardised x, and test whether the square is 0.
 
     Args:
         x, y: n values each, of n graphs.
         families: n names, the clusters.
 
     Returns:
-        The fit. The interval and p are NaN where they would rest on one family.
+        The fit. The interval and p are NaN if the square cannot be fitted without one of the families.
 
     Raises:
         ValueError: for different lengths.
 
     Example:
         >>> x = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-        >>> result = quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
+        >>> result = fit_quadratic(x, [-((v - 6) ** 2) + v % 2 for v in x], ["a", "b", "c", "d"] * 3)
         >>> result.square < 0, round(result.turning_point, 1), result.inside
         (True, 6.0, True)
 
@@ -69,35 +69,36 @@ def quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
     """
     from scipy.stats import t
 
-    a, b, names = complete_cases(x, y, families)
+    a, b, names = select_complete_cases(x, y, families)
     n, nan = len(a), math.nan
-    if n < 4 or len(np.unique(rounded(a))) < 3:
+    if n < 4 or len(np.unique(round_values(a))) < 3:
         return Quadratic(nan, nan, nan, nan, nan, n, nan, False)
+    # Standardised, because u and u^2 are much less correlated than x and x^2 of a metric far from 0.
     mean, sd = a.mean(), a.std()
     u = (a - mean) / sd
-    fit = clustered_fit(b, np.column_stack([u, u**2]), names)
+    fit = fit_with_clusters(b, np.column_stack([u, u**2]), names)
     linear, square = fit.slopes.tolist()
-    turn = mean - sd * linear / (2 * square) if square else nan
-    inside = bool(np.quantile(a, 0.1) <= turn <= np.quantile(a, 0.9))
+    turning_point = mean - sd * linear / (2 * square) if square else nan
+    is_inside = bool(np.quantile(a, 0.1) <= turning_point <= np.quantile(a, 0.9))
     error = float(fit.errors[1])
     reach = float(t.ppf(0.975, fit.df)) * error
     p_value = float(2 * t.sf(abs(square) / error, fit.df)) if error > 0 else nan
-    return Quadratic(linear, square, square - reach, square + reach, p_value, n, float(turn), inside)
+    return Quadratic(linear, square, square - reach, square + reach, p_value, n, float(turning_point), is_inside)
 
 
 def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequence[str]) -> Generalisation:
-    """Predict the scores of each family from all others, by the density alone and with a metric and its square.
+    """Predict the scores of each family from the other families, with and without a metric and its square.
 
-    The metric is standardised inside each density, so it says how a graph stands among its peers and one slope serves
-    all densities. There is no slope for each density: with a dozen families that would be more freedom than data.
+    The metric is standardised inside each density, so that one slope serves all densities. Separate slopes per density
+    would be more parameters than a dozen families can determine.
 
     Args:
         y, density, x: n values each, of n graphs.
         families: n names; each is left out once.
 
     Returns:
-        R2 = 1 - squared error / squared error of the mean of the families predicted from. It is negative where the
-        prediction is worse than that mean. NaN with fewer than 3 families.
+        R2 = 1 - squared error / squared error of the mean score of the other families. R2 is negative if the
+        prediction is worse than this mean. NaN with fewer than 3 families.
 
     Raises:
         ValueError: for different lengths.
@@ -114,20 +115,20 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     from sklearn.linear_model import LinearRegression
     from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-    scores, shares, values, names = complete_cases(y, density, x, families)
+    scores, densities, values, names = select_complete_cases(y, density, x, families)
     n_families = len(np.unique(names))
     if n_families < 3:
         return Generalisation(math.nan, math.nan, math.nan, n_families)
-    _, cell = np.unique(shares, return_inverse=True)
+    _, cell = np.unique(densities, return_inverse=True)
     dummies = np.eye(cell.max() + 1)[cell]
-    u, values = np.zeros(len(values)), rounded(values)
-    for own in dummies.T.astype(bool):
-        if np.ptp(values[own]) > 0:
-            u[own] = (values[own] - values[own].mean()) / values[own].std()
+    u, values = np.zeros(len(values)), round_values(values)
+    for in_cell in dummies.T.astype(bool):
+        if np.ptp(values[in_cell]) > 0:
+            u[in_cell] = (values[in_cell] - values[in_cell].mean()) / values[in_cell].std()
 
     def squared_error(model: Any, design: np.ndarray) -> float:
-        predicted = cross_val_predict(model, design, scores, groups=names, cv=LeaveOneGroupOut())
-        return float(((scores - predicted) ** 2).sum())
+        prediction = cross_val_predict(model, design, scores, groups=names, cv=LeaveOneGroupOut())
+        return float(((scores - prediction) ** 2).sum())
 
     by_mean = squared_error(DummyRegressor(), dummies)
     by_density = squared_error(LinearRegression(), dummies)
@@ -138,8 +139,8 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     return Generalisation(1 - by_density / by_mean, 1 - by_metric / by_mean, beyond, n_families)
 
 
-def clustered_fit(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> Fit:
-    """Least squares with a constant; errors by leaving out one family at a time (CRV3), for t with G - 1 df.
+def fit_with_clusters(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> Fit:
+    """Fit least squares with a constant; the standard errors come from leaving out one family at a time (CRV3).
 
     Args:
         y: (n,) values.
@@ -147,11 +148,12 @@ def clustered_fit(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> F
         families: (n,) names of G families.
 
     Returns:
-        Slopes and their standard errors, NaN where leaving out one family makes a slope impossible to find.
+        Slopes, their standard errors, and G - 1 degrees of freedom for Student's t. The errors are NaN if a slope
+        cannot be fitted without one of the families.
 
     Example:
         >>> x = np.array([1.0, 2, 3, 4, 5, 6])
-        >>> fit = clustered_fit(2 * x, x[:, None], np.array(["a", "b", "c"] * 2))
+        >>> fit = fit_with_clusters(2 * x, x[:, None], np.array(["a", "b", "c"] * 2))
         >>> round(float(fit.slopes[0]), 6), fit.df
         (2.0, 2)
     """
@@ -161,11 +163,11 @@ def clustered_fit(y: np.ndarray, columns: np.ndarray, families: np.ndarray) -> F
     n_families, k = int(family.max(initial=-1)) + 1, columns.shape[1]
     design = np.column_stack([np.ones(len(y)), columns])
     fit = sm.OLS(y, design).fit()
-    unknown = Fit(fit.params[1:], np.full(k, math.nan), n_families - 1)
+    fit_without_errors = Fit(fit.params[1:], np.full(k, math.nan), n_families - 1)
     if n_families < 2:
-        return unknown
+        return fit_without_errors
     try:
         robust = fit.get_robustcov_results("cluster-crv3", groups=family, use_t=True)
-    except ValueError:  # without one of the families a slope cannot be found
-        return unknown
+    except ValueError:  # a slope cannot be fitted without one of the families
+        return fit_without_errors
     return Fit(fit.params[1:], robust.bse[1:], n_families - 1)

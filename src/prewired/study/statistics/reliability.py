@@ -1,4 +1,4 @@
-"""How much of the differences between graphs is theirs, and how much the noise of training."""
+"""Reliability of scores: how much of the variance lies between graphs, and how much is noise of training."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ class Reliability:
     low: float  # 95 % interval of mean
     high: float
     n_graphs: int
-    n_seeds: float  # trainings per graph, on the average that counts for unequal numbers
+    n_seeds: float  # trainings per graph; for unequal numbers the effective mean of the analysis of variance
 
 
-def reliability(scores: Sequence[Values], families: Sequence[str] | None = None) -> Reliability:
-    """Intraclass correlation by a one-way analysis of variance: graphs are the classes, trainings their members.
+def estimate_reliability(scores: Sequence[Values], families: Sequence[str] | None = None) -> Reliability:
+    """Estimate the intraclass correlation by a one-way analysis of variance: graphs are classes, trainings members.
 
-    It may come out negative, which means nothing but zero. With `families` it is that of differences between graphs of
-    one family: each family's own mean is taken away first, with its degree of freedom.
+    A negative estimate means zero. With `families` the estimate is for differences between graphs of one family: the
+    mean of each family is subtracted first, and costs one degree of freedom.
 
     Args:
-        scores: for each graph those of its trainings; as many as there are.
+        scores: the scores of each graph, one per training; the number of trainings may differ.
         families: a name for each graph.
 
     Returns:
-        The reliability, exact for equal numbers of trainings; NaN where no graph has two trainings or there is one
-        graph only (with families: one in each).
+        The reliability, exact for equal numbers of trainings. NaN if no graph has two trainings, or if there is only
+        one graph (with families: only one graph in each family).
 
     Raises:
-        ValueError: for another number of families than of graphs.
+        ValueError: if the number of families is not the number of graphs.
 
     Example:
-        >>> result = reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
+        >>> result = estimate_reliability([[0.90, 0.91], [0.80, 0.81], [0.70, 0.72]])
         >>> round(result.single, 3), round(result.mean, 3), result.n_graphs, result.n_seeds
         (0.99, 0.995, 3, 2.0)
 
@@ -58,6 +58,7 @@ def reliability(scores: Sequence[Values], families: Sequence[str] | None = None)
     values = [group for group in values if len(group)]
     sizes, means = np.array([len(group) for group in values]), np.array([group.mean() for group in values])
     n, between, effective = len(values), 0.0, float(sizes.sum())
+    # Graphs with more trainings have more precise means, so each graph is weighted by its number of trainings.
     for name in np.unique(names):
         size, mean = sizes[names == name], means[names == name]
         between += float((size * (mean - np.average(mean, weights=size)) ** 2).sum())
@@ -65,30 +66,33 @@ def reliability(scores: Sequence[Values], families: Sequence[str] | None = None)
     df_between, df_within = n - len(np.unique(names)), int(sizes.sum()) - n
     if df_between < 1 or df_within < 1:
         return Reliability(math.nan, math.nan, math.nan, math.nan, n, math.nan)
+    # With unequal numbers of trainings the effective number per graph is a little below their mean.
     k, between = effective / df_between, between / df_between
     within = sum(float(((group - group.mean()) ** 2).sum()) for group in values) / df_within
     if between <= 0 and within <= 0:
         return Reliability(math.nan, math.nan, math.nan, math.nan, n, k)
     ratio = between / within if within > 0 else math.inf
-    low, high = (_of_mean(ratio / float(f.ppf(share, df_between, df_within))) for share in (0.975, 0.025))
+    low, high = (
+        _compute_mean_reliability(ratio / float(f.ppf(share, df_between, df_within))) for share in (0.975, 0.025)
+    )
     single = 1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + k - 1)
-    return Reliability(single, _of_mean(ratio), low, high, n, k)
+    return Reliability(single, _compute_mean_reliability(ratio), low, high, n, k)
 
 
-def disattenuated(rho: float, reliability: float) -> float:
-    """The correlation that graphs would show without the noise of training: rho / sqrt(reliability).
+def disattenuate(rho: float, reliability: float) -> float:
+    """Correct a correlation for the noise of training: rho / sqrt(reliability).
 
-    It may exceed 1: both numbers are estimates.
+    The result may exceed 1, because both numbers are estimates.
 
     Args:
         rho: correlation of a metric, which has no noise, with mean scores.
-        reliability: of those mean scores.
+        reliability: reliability of the mean scores.
 
     Returns:
-        The corrected correlation, NaN for a reliability that is not above 0.
+        The corrected correlation; NaN if the reliability is not above 0.
 
     Example:
-        >>> disattenuated(0.4, 0.64)
+        >>> disattenuate(0.4, 0.64)
         0.5
 
     Source: Spearman, "The proof and measurement of association between two things", 1904.
@@ -96,5 +100,6 @@ def disattenuated(rho: float, reliability: float) -> float:
     return rho / math.sqrt(reliability) if reliability > 0 else math.nan
 
 
-def _of_mean(ratio: float) -> float:
+def _compute_mean_reliability(ratio: float) -> float:
+    """Compute the reliability of mean scores, ICC(1,k), from the ratio of mean squares between and within graphs."""
     return 1 - 1 / ratio if ratio > 0 else -math.inf

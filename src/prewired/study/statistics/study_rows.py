@@ -1,4 +1,4 @@
-"""What the statistics are made from: the runs of a study, and its graphs, which are their unit."""
+"""The input of the statistics: the runs of a study, and its graphs, which are the unit of the statistics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Row:
     control: str  # "" for a family as it is, "permuted", "shuffled"
     init: str  # "fan_in": initial weights by true fan-in; "n_in": as if dense
     density: float | None  # None for "dense"; for "dense narrow" the density whose parameter count it matches
-    graph_seed: int | None  # None where there is nothing random in the graph
+    graph_seed: int | None  # None if nothing in the graph is random
     train_seed: int
     run: Run
     n_bytes: int
@@ -38,18 +38,18 @@ class Row:
     digests: tuple[str, ...] = ()  # of the sparse layers
     versions: str = ""
     layers: tuple[Mapping[str, float], ...] = ()  # the metrics of each sparse layer
-    start: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # before training, see `measure_signals`
+    start: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # signals before training: `measure_signals`
     learning_rate: float = math.nan
 
     @property
     def label(self) -> str:
-        """The family, with its control and its initial weights where they are not the usual ones."""
-        return label(self.family, self.control, self.init)
+        """The family, with its control and with its initial weights if these are not by true fan-in."""
+        return format_label(self.family, self.control, self.init)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where graphs are compared: on the same data, with equally many edges, all with or all without a control."""
+    """A group of graphs that are compared: same data, same number of edges, same control, same initial weights."""
 
     data: str
     density: float
@@ -57,7 +57,7 @@ class Cell:
     init: str = "fan_in"
 
     def __str__(self) -> str:
-        return label(f"{self.data}, {percent(self.density)}", self.control, self.init)
+        return format_label(f"{self.data}, {percent(self.density)}", self.control, self.init)
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,25 @@ class Graph:
     """The runs of one net's graphs, averaged over their training seeds."""
 
     cell: Cell
-    family: str  # of its first run: another family may make the same graph
+    family: str  # of the first run; another family may generate the same graph
     score: float  # mean test score
     scores: tuple[float, ...]  # of every training seed
     metrics: Mapping[str, float]
     digests: tuple[str, ...]
 
 
-def label(family: str, control: str, init: str) -> str:
-    """A family with its variant.
+def format_label(family: str, control: str, init: str) -> str:
+    """Format a family with its control and initial weights.
 
     Example:
-        >>> label("rotating", "permuted", "fan_in"), label("rotating", "", "n_in")
+        >>> format_label("rotating", "permuted", "fan_in"), format_label("rotating", "", "n_in")
         ('rotating, permuted', 'rotating, init n_in')
     """
     return ", ".join(part for part in (family, control, "" if init == "fan_in" else f"init {init}") if part)
 
 
 def base_family(text: str) -> str:
-    """A family without its parameters, layer by layer.
+    """Return a family without its parameters, layer by layer.
 
     Example:
         >>> base_family("window2d:channels=3+swap_ladder:swaps=0.1")
@@ -92,28 +92,29 @@ def base_family(text: str) -> str:
     return "+".join(part.partition(":")[0] for part in text.split("+"))
 
 
-def graphs(rows: Iterable[Row]) -> list[Graph]:
-    """The sparse graphs of each cell, as the rows come; one that several families make is there once.
+def collect_graphs(rows: Iterable[Row]) -> list[Graph]:
+    """Collect the sparse graphs of each cell, in the order of the rows.
 
-    Trainings with the same seed and learning rate are the same training, and count once.
+    A graph that several families generate is collected once. Trainings with the same seed and learning rate are the
+    same training, and count once.
     """
     result = []
-    for group in group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values():
+    for group in group_by((row for row in rows if row.digests), lambda row: (find_cell(row), row.digests)).values():
         trainings = {(row.train_seed, row.learning_rate): row for row in reversed(group)}
         scores = tuple(row.run.test_score for row in reversed(trainings.values()))
-        first = group[0]
+        first_row = group[0]
         mean = mean_and_sd(scores)[0]
-        result.append(Graph(cell(first), first.family, mean, scores, first.metrics, first.digests))
+        result.append(Graph(find_cell(first_row), first_row.family, mean, scores, first_row.metrics, first_row.digests))
     return result
 
 
-def cell(row: Row) -> Cell:
-    """The cell of a sparse run."""
+def find_cell(row: Row) -> Cell:
+    """Find the cell of a sparse run."""
     return Cell(row.data, math.nan if row.density is None else row.density, row.control, row.init)
 
 
 def group_by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
-    """Put the rows or graphs with equal keys together, in the order of their first ones.
+    """Group items with equal keys, in the order in which the keys first occur.
 
     Example:
         >>> group_by(["ab", "c", "de"], len)
@@ -126,7 +127,7 @@ def group_by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, lis
 
 
 def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation (n - 1) of the values; the deviation is NaN for a single value.
+    """Compute the mean and the sample standard deviation (n - 1); the deviation is NaN for a single value.
 
     Example:
         >>> mean_and_sd([1.0, 2.0, 3.0])
@@ -144,7 +145,7 @@ def mean_test_score(rows: Iterable[Row]) -> float:
 
 
 def percent(share: float) -> str:
-    """A share as people read it.
+    """Format a share as a percentage with up to 3 digits.
 
     Example:
         >>> percent(0.05), percent(0.005)

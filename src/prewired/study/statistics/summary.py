@@ -1,4 +1,4 @@
-"""A study in one table: a line for each family at each density, and the dense references."""
+"""The table of a study: a line for each family at each density, and for the dense references."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .study_rows import DENSE, Row, cell, group_by, mean_and_sd
+from .study_rows import DENSE, Row, find_cell, group_by, mean_and_sd
 
 TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
 
@@ -19,7 +19,7 @@ class Summary:
 
     data: str
     label: str
-    is_variant: bool  # with a control or other initial weights
+    is_variant: bool  # whether it has a control or other initial weights
     density: float | None
     n_graphs: int
     n_runs: int
@@ -28,51 +28,53 @@ class Summary:
     seed_sd: float  # over training seeds inside a graph (mean over graphs), NaN for a single one
     n_parameters: int
     n_bytes: int
-    epochs_to_target: float  # mean over the n_reached runs that get there, NaN when none does
+    epochs_to_target: float  # mean over the n_reached runs that reach the target, NaN if no run does
     n_reached: int
     area: float  # mean over runs of the area under the curve of validation scores
     learning_rate: float
     seconds: tuple[float, float, float]  # lower quartile, median and upper quartile of the seconds per epoch
-    ratio: float  # the median over the dense reference's on the same machine, NaN when that was not timed
-    as_fast: bool  # on some machine the quartile ranges of this and of the dense reference overlap
+    ratio: float  # median seconds / median seconds of the dense reference on the same machine, NaN without reference
+    as_fast: bool  # whether the quartile ranges overlap with those of the dense reference on some machine
     metrics: Mapping[str, float]  # mean over graphs
 
 
-def coinciding(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
-    """(density, families) wherever several families make the same graphs of one cell."""
-    same = group_by((row for row in rows if row.digests), lambda row: (cell(row), row.digests)).values()
+def find_coinciding_families(rows: Iterable[Row]) -> list[tuple[float, tuple[str, ...]]]:
+    """List (density, families) wherever several families generate the same graphs of one cell."""
+    same = group_by((row for row in rows if row.digests), lambda row: (find_cell(row), row.digests)).values()
     labels = [(group[0].density or 0.0, tuple(dict.fromkeys(row.label for row in group))) for group in same]
     return sorted({(density, families) for density, families in labels if len(families) > 1})
 
 
 def target_score(rows: Iterable[Row], share: float = TARGET_SHARE) -> float:
-    """`share` of the dense reference's validation score, mean over its runs; NaN without one above zero."""
+    """Return `share` of the dense reference's mean validation score; NaN if this score is not above 0."""
     final, _ = mean_and_sd(row.run.chosen_score for row in rows if row.family == DENSE)
     return share * final if final > 0 else math.nan
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """One Summary per (data, label, density), in the order of the rows."""
+    """Summarise the runs of each (data, label, density), in the order of the rows."""
     result = []
-    for of_data in group_by(rows, lambda row: row.data).values():
-        target = target_score(of_data)
-        dense_seconds = _seconds_per_epoch(row for row in of_data if row.family == DENSE)
-        for group in group_by(of_data, lambda row: (row.label, row.density)).values():
-            result.append(_summary(group, target, dense_seconds))
+    for data_rows in group_by(rows, lambda row: row.data).values():
+        target = target_score(data_rows)
+        dense_seconds = _compute_seconds_per_epoch(row for row in data_rows if row.family == DENSE)
+        for group in group_by(data_rows, lambda row: (row.label, row.density)).values():
+            result.append(_summarise_group(group, target, dense_seconds))
     return result
 
 
-def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
+def _summarise_group(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[float, ...]]) -> Summary:
     graphs = [
         list({(row.train_seed, row.learning_rate): row.run.test_score for row in group}.values())
         for group in group_by(rows, lambda row: row.digests).values()
     ]
     score, score_sd = mean_and_sd(mean_and_sd(scores)[0] for scores in graphs)
     seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
-    seconds = _seconds_per_epoch(rows)
-    pairs = [(mine, dense_seconds[machine]) for machine, mine in seconds.items() if machine in dense_seconds]
-    reached = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
-    first = {row.digests: row.metrics for row in reversed(rows)}
+    seconds = _compute_seconds_per_epoch(rows)
+    quartile_pairs = [
+        (quartiles, dense_seconds[machine]) for machine, quartiles in seconds.items() if machine in dense_seconds
+    ]
+    epochs_to_target = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
+    metrics_by_graph = {row.digests: row.metrics for row in reversed(rows)}
     return Summary(
         data=rows[0].data,
         label=rows[0].label,
@@ -85,29 +87,36 @@ def _summary(rows: list[Row], target: float, dense_seconds: Mapping[str, tuple[f
         seed_sd=seed_sd,
         n_parameters=rows[0].run.n_parameters,
         n_bytes=rows[0].n_bytes,
-        epochs_to_target=mean_and_sd(reached)[0],
-        n_reached=len(reached),
+        epochs_to_target=mean_and_sd(epochs_to_target)[0],
+        n_reached=len(epochs_to_target),
         area=mean_and_sd(row.run.area for row in rows)[0],
         learning_rate=rows[0].learning_rate,
-        seconds=quartiles(second for row in rows for second in row.run.seconds),
-        ratio=float(np.median([mine[1] / dense[1] for mine, dense in pairs])) if pairs else math.nan,
-        as_fast=any(mine[0] <= dense[2] and dense[0] <= mine[2] for mine, dense in pairs),
-        metrics={name: mean_and_sd(metrics[name] for metrics in first.values())[0] for name in rows[0].metrics},
+        seconds=compute_quartiles(second for row in rows for second in row.run.seconds),
+        ratio=float(np.median([quartiles[1] / dense[1] for quartiles, dense in quartile_pairs]))
+        if quartile_pairs
+        else math.nan,
+        as_fast=any(quartiles[0] <= dense[2] and dense[0] <= quartiles[2] for quartiles, dense in quartile_pairs),
+        metrics={
+            name: mean_and_sd(metrics[name] for metrics in metrics_by_graph.values())[0] for name in rows[0].metrics
+        },
     )
 
 
-def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile.
+def compute_quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """Compute the lower quartile, the median and the upper quartile.
 
     Example:
-        >>> quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
+        >>> compute_quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
         (2.0, 3.0, 4.0)
     """
     low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75]).tolist()
     return low, middle, high
 
 
-def _seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
-    """Quartiles over the epochs of all runs, per machine."""
+def _compute_seconds_per_epoch(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
+    """Compute the quartiles of seconds over the epochs of all runs, per machine."""
     by_machine = group_by(rows, lambda row: row.machine)
-    return {name: quartiles(second for row in own for second in row.run.seconds) for name, own in by_machine.items()}
+    return {
+        name: compute_quartiles(second for row in machine_rows for second in row.run.seconds)
+        for name, machine_rows in by_machine.items()
+    }
