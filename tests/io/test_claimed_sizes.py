@@ -1,12 +1,13 @@
 """Files of a few bytes that claim any size are refused with the figure."""
 
-import json
+import io
+import zipfile
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from prewired import Topology
+from prewired import Topology, data
 from prewired.io import claimed_sizes, from_edge_list, load_topology, save_topology, topology_file
 
 
@@ -14,12 +15,10 @@ from prewired.io import claimed_sizes, from_edge_list, load_topology, save_topol
 def test_edge_lists_of_one_large_number(line, tmp_path):
     path = tmp_path / "edges.txt"
     path.write_text(line)
-    with pytest.raises(
-        ValueError, match=r"at most 33,554,432 \w+ for 1 edges, got 2,\d+,\d+,\d+, which would take 1\d"
-    ):
+    with pytest.raises(ValueError, match=r"at most 33,554,432 \w+ for 1 edges, got 2,[\d,]+, which would take 1\d"):
         from_edge_list(path)
+    path.write_text("0 " + "9" * 5000)
     with pytest.raises(ValueError, match="line 1: expected two numbers"):
-        path.write_text("0 " + "9" * 5000)
         from_edge_list(path)
 
 
@@ -47,24 +46,20 @@ def test_topology_files_that_claim_billions_of_inputs(tmp_path):
     about["seal"] = topology_file._seal(about)
     path = tmp_path / "small.topology"
     path.write_bytes(safetensors.numpy.save({"indptr": t.indptr, "indices": t.indices}, about))
-    with pytest.raises(ValueError, match="no.* a sound topology file: its sizes: expected at most 33,554,432 inputs"):
+    with pytest.raises(ValueError, match="a sound topology file: its sizes: expected at most 33,554,432 inputs"):
         load_topology(path)
-    assert json.dumps(about)
 
 
 def test_memory_is_compared_with_that_of_the_machine():
     claimed_sizes.check_memory("a list", 1000)
-    with pytest.raises(ValueError, match=r"expected a list to fit into the .* GiB of this machine, got at least 9.3"):
+    with pytest.raises(
+        ValueError, match=r"expected a list to fit into the .* GiB of this machine, got at least 931,322"
+    ):
         claimed_sizes.check_memory("a list", 1e15)
     assert 2**28 < claimed_sizes.memory_of_machine() < 2**50
 
 
 def test_arrays_that_claim_terabytes(tmp_path):
-    import io
-    import zipfile
-
-    from prewired import data
-
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 1), }"
     header += b" " * (117 - len(header)) + b"\n"
     member = io.BytesIO(np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header)
