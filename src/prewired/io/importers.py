@@ -55,8 +55,9 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
     if not pairs:
         raise ValueError(f"{path}: expected at least one edge, got none")
     sides = [1 + max(side) for side in zip(*pairs, strict=True)]
-    largest = (n if given is None else 0 for n, given in zip(sides, (n_in, n_out), strict=True))
-    check_claimed_sizes(str(path), *largest, len(pairs), "correct the largest number, or pass n_in= and n_out=")
+    claimed = [size if fixed is None else 0 for size, fixed in zip(sides, (n_in, n_out), strict=True)]
+    remedy = "correct the largest number, or pass n_in= and n_out="
+    check_claimed_sizes(str(path), claimed[0], claimed[1], len(pairs), remedy)
     return Topology.from_edges(sides[0] if n_in is None else n_in, sides[1] if n_out is None else n_out, pairs)
 
 
