@@ -35,33 +35,40 @@ class StudyConfig:
     """What a study compares. Graph seeds are 0..graph_seeds-1, training seeds 0..train_seeds-1.
 
     Args:
-        data: names that `data.load` accepts, or paths of .npz or .csv files; a single name need not be in a list.
+        data: data sets: digits, mnist, fashion_mnist, cifar10, adult, or paths of .npz or .csv files. A single name
+            need not be in a list.
         families: families of graphs, as `prewired families` lists them; "dense" always runs as the reference. A
             family's own parameters follow its name: "butterfly:fit=nearest" or "swap_ladder:swaps=0.1". A family for
             each sparse layer is "window2d+biregular"; the last family counts for all further layers. With fit=level,
             families that exist for some sizes only can be used at any size, see `generators.share_changed`.
         densities: densities of the sparse layers, each in (0, 1].
-        edges: instead of densities, numbers of edges of all sparse layers together; every net has exactly so many.
-        budget: how the edges are divided among the layers, a name in BUDGETS; by default all layers have one density.
-        graph_seeds: graphs per family and density; a family without randomness has one.
-        train_seeds: trainings per graph; the seed gives the initial weights and the order of the batches.
-        reference_seeds: trainings of each dense reference, by default train_seeds. A dense net has no graphs to
-            average over, so more trainings make the comparison sharper.
-        hidden: widths of the sparse layers; the output layer is dense.
+        edges: numbers of edges to compare instead of densities, each an integer >= 1; a network of the study has
+            exactly that many edges in all its sparse layers together.
+        budget: rule that divides the edges of a network among its sparse layers: "uniform" gives all the same density,
+            "erdos_renyi" and "erk" give smaller layers a higher one. Default: the same density.
+        graph_seeds: number of random graphs for each family and density, at least 1; a family without randomness has
+            one graph.
+        train_seeds: number of trainings of each graph, at least 1. The seed of a training gives the initial weights and
+            the order of the batches.
+        reference_seeds: number of trainings of each dense reference; by default as many as train_seeds. A dense network
+            has no graphs to average over, so more trainings make the comparison sharper.
+        hidden: widths of the hidden layers in units, each at least 1; these layers are sparse, the output layer is
+            dense.
         controls: variants of each family: "permuted" puts its inputs in random order, "shuffled" puts the edges of each
             layer anywhere in the layer. "permuted" keeps the spectrum, but neighbouring inputs are no longer read
             together. "shuffled" keeps only the density.
         inits: variants of the initial weights: "n_in" scales those of sparse layers as if the layers were dense.
-        train_rows: number of training rows to use, drawn once at random; all by default.
-        learning_rate: step size of the optimizer in every training, unless learning_rates are given.
-        learning_rates: two rates or more, to choose from by validation. Every net (family, density, control and init,
-            or dense net) takes the rate with the best validation score, of trainings whose seeds and random graphs are
-            used nowhere else.
-        tune_seeds: trainings of each learning rate; their mean score counts. A single training is cheap and noisy:
-            a family that gets a better rate by luck then looks like a better family.
-        tune_epochs: epochs of the trainings that choose a rate, by default `epochs`.
+        train_rows: number of training rows to use, at least 1, drawn once at random; all by default.
+        learning_rate: step size of the optimizer in every training, above 0, unless learning_rates are given.
+        learning_rates: two step sizes or more, from which each network (family, density, control and initial weights,
+            or dense network) takes the one with the best validation score. The choice is made in trainings of their
+            own, whose seeds and random graphs are used nowhere else.
+        tune_seeds: number of trainings of each of the learning_rates, at least 1; their mean score counts. A single
+            training is cheap and noisy: a family that gets a better rate by luck then looks like a better family.
+        tune_epochs: number of epochs of the trainings that choose a learning rate, at least 1; by default as many as
+            epochs.
         epochs, batch_size, optimizer, momentum, weight_decay, patience: as in TrainConfig.
-        skip_impossible: leave out nets whose graphs do not exist, and name them in the report, instead of stopping.
+        skip_impossible: leave out networks whose graphs do not exist, and name them in the report, instead of stopping.
         timing: time training steps after the runs, with nothing else of the study running.
         target: the column to predict, for .csv files.
         task: "classification" or "regression", where the data leave it open.

@@ -9,14 +9,14 @@ class TrainConfig:
 
     Args:
         epochs: passes over the training data, at least 1.
-        batch_size: rows per step; the last, smaller batch of an epoch is used too.
+        batch_size: rows per step, at least 1; the last, smaller batch of an epoch is used too.
         learning_rate: step size of the optimizer, > 0, the same in all epochs.
         optimizer: "adam" or "sgd". With weight_decay, "adam" is AdamW.
         momentum: momentum of "sgd", in [0, 1).
-        weight_decay: rate at which weights shrink, >= 0.
+        weight_decay: each step takes learning_rate * weight_decay of a weight away, >= 0.
         seed: seed of the order of the training rows, an integer >= 0. The network has its own initial weights.
-        patience: stop after this many epochs in a row without a lower validation loss, and restore the weights of the
-            epoch with the lowest. None: train all epochs and keep the last weights.
+        patience: stop after this many epochs, at least 1, in a row without a lower validation loss, and restore the
+            weights of the epoch with the lowest. None: train all epochs and keep the last weights.
 
     Raises:
         ValueError: if a value is out of range.

@@ -184,11 +184,11 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
     again = [replace(row, train_seed=1, run=replace(row.run, test_score=row.run.test_score + 0.004)) for row in ROWS]
     rows = [*ROWS, *again]
     biregular, rotating, dense = ([row for row in rows if row.family == f] for f in ("biregular", "rotating", "dense"))
-    found = dense_comparison.against(biregular, dense, made)
+    found = dense_comparison.compare_with_dense(biregular, dense, made)
     expected = stats.ttest_ind([0.902, 0.922, 0.942], [0.95, 0.954], equal_var=False)
     assert found.difference == pytest.approx(0.922 - 0.952)
     np.testing.assert_allclose([found.low, found.high], expected.confidence_interval(0.9))
-    found = dense_comparison.against(rotating, dense, made)
+    found = dense_comparison.compare_with_dense(rotating, dense, made)
     expected = stats.ttest_ind([0.8, 0.804], [0.95, 0.954], equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([found.low, found.high], expected)
     assert found.verdict == "different"
@@ -553,6 +553,17 @@ def test_a_report_on_what_is_there_so_far(tmp_path):
     reporting.write_page(found, tmp_path)
     reporting.draw_pictures(found, tmp_path)
     assert "Not finished: 6 of 9 runs are there." in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_page_of_dense_runs_alone_says_so(n, tmp_path):
+    dense_rows = [*ROWS[:2], *(replace(ROWS[0], train_seed=seed) for seed in (1, 2, 3))]
+    found = analysed(*dense_rows[:n], n_runs=9)
+    reporting.write_tables(found, tmp_path)
+    assert reporting.draw_pictures(found, tmp_path) == []
+    page = reporting.write_page(found, tmp_path).read_text()
+    assert "No run of a sparse network is finished yet" in page
+    assert "nan" not in re.sub("<(style|script).*?</(style|script)>", "", page, flags=re.DOTALL).lower()
 
 
 def test_every_field_of_a_row_is_in_the_csv_or_said_not_to_be(made, tmp_path):
