@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from prewired import Topology, generators
-from prewired.io import importers
+from prewired.io import importers, matrix_market
 from prewired.nn import mlp
 
 MASK = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
@@ -56,16 +56,16 @@ def test_matrix_market(matrix, field, tmp_path):
     if field and not scipy.sparse.issparse(matrix):
         pytest.skip("patterns are sparse")
     scipy.io.mmwrite(tmp_path / "mask.mtx", matrix, field=field)
-    assert importers.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
+    assert matrix_market.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
 
 
 @pytest.mark.parametrize("text", ["", "hello", "%%MatrixMarket matrix coordinate real general\n2 2 5\n1 1 1\n"])
 def test_files_that_are_not_matrix_market(text, tmp_path):
     with pytest.raises(ValueError, match="expected a Matrix Market file"):
-        importers.from_matrix_market(written(tmp_path, text))
+        matrix_market.from_matrix_market(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("read", [importers.from_edge_list, importers.from_matrix_market])
+@pytest.mark.parametrize("read", [importers.from_edge_list, matrix_market.from_matrix_market])
 def test_missing_files(read, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a file"):
         read(tmp_path / "none")
