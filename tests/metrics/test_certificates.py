@@ -6,7 +6,14 @@ import scipy.linalg
 
 from prewired import Topology, metrics
 from prewired.metrics import laplacian, product_spectrum, spectrum, weighted
-from prewired.metrics._internal import inertia, leading_pair, leading_singular_values
+from prewired.metrics._internal import (
+    inertia,
+    lanczos,
+    leading_by_lanczos,
+    leading_pair,
+    leading_singular_values,
+    next_eigenvalue,
+)
 
 EPSILON = np.finfo(float).eps
 
@@ -217,3 +224,91 @@ def test_no_bound_is_violated(kind, n_graphs, monkeypatch):
             force(patch, MODES[seed % len(MODES)])
             faults += [(seed, fault) for fault in find_violations(draw_matrix(kind, seed))]
     assert faults == []
+
+
+@pytest.mark.parametrize("length", [13, 11, 16])
+def test_two_blocks_on_a_long_path_in_any_order_of_the_units(length):
+    """Row 1.1: sigma1 and sigma2 are equal to 15 digits, and the second run must find the second of them."""
+    a, n = 6, 560
+    matrix = join([np.ones((a, a))] * 2, length)
+    first, second = two_largest(matrix)
+    for seed in range(40 if length == 13 else 10):
+        rng, whole = np.random.default_rng(seed), np.zeros((n, n))
+        whole[np.ix_(rng.permutation(n)[: len(matrix)], rng.permutation(n)[: len(matrix)])] = matrix
+        found = metrics.spectral_gap(Topology.from_mask(whole), explain=True)
+        assert found.low <= first - second + 1e-14, seed
+        assert first - second - 1e-14 <= found.high < 1e-6, seed
+
+
+def test_runs_on_one_matrix_have_streams_of_their_own(monkeypatch):
+    streams = []
+    original = lanczos.find_largest_eigenvalue
+
+    def record(*args, **options):
+        streams.append(options.get("stream", 0))
+        return original(*args, **options)
+
+    for module in (leading_by_lanczos, next_eigenvalue):
+        monkeypatch.setattr(module, "find_largest_eigenvalue", record)
+    force(monkeypatch, "random start")
+    metrics.spectral_gap(Topology.from_mask(draw_matrix(joined, 0)), explain=True)
+    assert streams == [next_eigenvalue.TOP_STREAM, next_eigenvalue.STREAMS[0]]
+    assert len({next_eigenvalue.TOP_STREAM, *next_eigenvalue.STREAMS}) == 4
+    starts = np.array([lanczos._draw_gaussian(4000, k) for k in range(4)])
+    assert np.abs(np.corrcoef(starts) - np.eye(4)).max() < 0.06
+
+
+def lie(monkeypatch, streams):
+    """Make the runs of some streams miss the largest eigenvalue beside the known vector."""
+    original = next_eigenvalue.find_largest_eigenvalue
+
+    def miss(apply, n, scale, **options):
+        ritz = original(apply, n, scale, **options)
+        return ritz._replace(value=0.5 * ritz.value, upper=0.5 * ritz.upper) if options["stream"] in streams else ritz
+
+    monkeypatch.setattr(next_eigenvalue, "find_largest_eigenvalue", miss)
+
+
+@pytest.mark.parametrize("kind", [joined, hubs, low_rank], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("wrong", [(0,), (0, 2)])
+def test_a_refuted_start_is_followed_by_another(kind, wrong, monkeypatch):
+    force(monkeypatch, "Cholesky")
+    lie(monkeypatch, wrong)
+    for seed in range(4):
+        assert find_violations(draw_matrix(kind, seed)) == []
+
+
+@pytest.mark.parametrize("kind", [joined, paths, stars], ids=lambda kind: kind.__name__)
+def test_no_bound_of_a_refuted_start_is_given(kind, monkeypatch):
+    force(monkeypatch, "Cholesky")
+    lie(monkeypatch, next_eigenvalue.STREAMS)
+    for seed in range(4):
+        matrix = (draw_matrix(kind, seed) != 0).astype(float)
+        block = metrics.spectrum.find_leading_pair([Topology.from_mask(matrix).biadjacency()], certify=True)
+        first, second = two_largest(matrix)
+        assert block.second.low <= second <= block.second.high
+        assert block.first.low <= first * (1 + 1e-14)
+        assert first <= block.first.high * (1 + 1e-14)
+        if "Lanczos" in block.second.method:
+            assert (block.second.certificate, block.second.confidence) == (leading_pair.NORM, 1)
+
+
+def test_a_graph_with_one_uncertain_block_says_so(monkeypatch):
+    """The value may come from a certain block: the bounds still rest on all blocks."""
+    monkeypatch.setattr(inertia, "MOST_DENSE_ROWS", 0)
+    uncertain = Topology.from_mask(np.random.default_rng(0).random((600, 600)) < 0.006).biadjacency().toarray()
+    for n_blocks in (1, 2):
+        matrix = scipy.linalg.block_diag(np.ones((8, 8)), np.ones((6, 6)), *[uncertain] * n_blocks)
+        found = metrics.spectral_gap(Topology.from_mask(matrix), explain=True)
+        assert found.value == 2
+        assert found.confidence == pytest.approx(1 - n_blocks * lanczos.FAILURE, abs=1e-12)
+        assert leading_pair.RANDOM_START in found.certificate
+
+
+def test_the_dense_bound_of_the_mixing_deviation_is_that_of_rounding():
+    for seed in range(6):
+        t = Topology.from_mask(np.random.default_rng(seed).random((30 + seed, 50)) < 0.3)
+        norm = np.linalg.norm(t.biadjacency().toarray() - t.density, 2)
+        found = metrics.mixing_deviation(t, explain=True)
+        assert "spectral norm" in found.certificate
+        assert norm <= found.high <= norm * (1 + 1e-12)
