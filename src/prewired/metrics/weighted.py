@@ -185,4 +185,5 @@ def _bound_squared_sigma1(matrix: Any, progress: Progress | None) -> Measurement
     rounding = bound_rounding([matrix])
     ritz = find_largest_eigenvalue(square, n, bound, rounding=rounding, tolerance=_TOLERANCE, progress=progress)
     low = max(ritz.value - rounding * bound * math.sqrt(ritz.steps), 0.0)
-    return Measurement(ritz.value, low, ritz.upper, f"Lanczos, {ritz.steps} steps", RANDOM_START, 1 - FAILURE)
+    high = min(ritz.upper, bound * (1 + rounding))
+    return Measurement(ritz.value, low, high, f"Lanczos, {ritz.steps} steps", RANDOM_START, 1 - FAILURE)

@@ -76,9 +76,9 @@ def solve_by_lanczos(f: Operator, block: Block, certify: bool, vectors: bool, pr
         confidence,
     )
 
-    # Step 5: bounds of sigma1. A Rayleigh quotient is never above sigma1^2. From above: for a unit vector a top + b u
-    # with u orthogonal to `top` the quadratic form is at most a^2 square + 2 a b residual + b^2 high, so sigma1^2 is at
-    # most the larger eigenvalue of [[square, residual], [residual, high]].
+    # Step 5: bounds of sigma1. A Rayleigh quotient is never above sigma1^2. From above: `high` bounds u'Gu for all unit
+    # vectors u orthogonal to `top`. So at a unit vector a top + b u the quadratic form is at most a^2 square + 2 a b
+    # residual + b^2 high, and sigma1^2 is at most the larger eigenvalue of [[square, residual], [residual, high]].
     above = square + _compute_leak(square - high, residual) + rounding
     sigma1 = Measurement(
         math.sqrt(square),

@@ -75,7 +75,7 @@ def find_next_eigenvalue(
             apply, n, scale, rounding=rounding, without=top, stream=stream, vector=vector, progress=progress
         )
         if form_dense is None or n > inertia.MOST_DENSE_ROWS:
-            return NextEigenvalue(ritz, ritz.upper, RANDOM_START, 1 - FAILURE)
+            return NextEigenvalue(ritz, min(ritz.upper, limit), RANDOM_START, 1 - FAILURE)
         # With top left out by G - scale top top', the largest eigenvalue is not that on the orthogonal space, but at
         # most the larger eigenvalue of [[0, residual], [residual, upper]]: this much above `upper`.
         above = max(ritz.upper, 0.0)
@@ -88,7 +88,7 @@ def find_next_eigenvalue(
         for s in (close, ample):
             matrix = form_dense()
             if matrix is None:
-                return NextEigenvalue(ritz, ritz.upper, RANDOM_START, 1 - FAILURE)
+                return NextEigenvalue(ritz, min(ritz.upper, limit), RANDOM_START, 1 - FAILURE)
             proven, error = inertia.prove_below(matrix, s, top, scale)
             if proven:
                 return NextEigenvalue(ritz, min(s + error + noise, limit), CHOLESKY, 1.0)
