@@ -76,9 +76,8 @@ class QuantizedLinear(SparseModule):
 
     def _check_tensor(self, name: str, tensor: torch.Tensor | None) -> None:
         n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
-        dtype = {"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind]
         expected = {
-            "values": (dtype, n),
+            "values": ({"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind], n),
             "scale": (torch.bfloat16, self.out_features) if self.kind in LARGEST else None,
             "bias": None if tensor is None else (tensor.dtype, self.out_features),
         }[name]
@@ -144,8 +143,8 @@ class QuantizedLinear(SparseModule):
         if self.topology is None:
             y = functional.linear(x, values.view(self.out_features, self.in_features))
         else:
-            wiring = self._index_tensors_on(values.device).forward
-            y = apply_layers([LayerArguments(values, None, wiring, ())], x, relu=False)
+            tensors = self._index_tensors_on(values.device)
+            y = apply_layers([LayerArguments(values, None, tensors.forward, ())], x, relu=False)
         if self.scale is not None:
             y = y * self.scale
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)

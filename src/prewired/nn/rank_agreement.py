@@ -41,7 +41,7 @@ def compare_layer(layer: SparseModule, mesh: Any) -> None:
         ValueError: as `compare_digests`.
     """
     for group in mesh.get_all_groups():
-        compare_digests({str(layer): layer.topology.digest}, group)
+        compare_digests({type(layer).__name__: layer.topology.digest}, group)
 
 
 def _compare_before_training(wrapper: nn.Module, name: str, net: nn.Module | None) -> None:
