@@ -175,7 +175,7 @@ def test_attributes_of_the_wiring_are_read_only(name):
     """1.3"""
     layer, other = SparseLinear(GRAPH), SparseLinear(OTHER)
     y = layer(X)
-    with pytest.raises(AttributeError, match="expected the (wiring|topology)"):
+    with pytest.raises(AttributeError, match=r"expected the (wiring|topology)"):
         setattr(layer, name, OTHER if name == "topology" else getattr(other, name) + 1)
     for register in (layer.register_buffer, layer.register_parameter):
         with pytest.raises(KeyError, match="already exists"):
@@ -290,7 +290,7 @@ def test_quantised_layers_load_only_their_own_types(own, loaded, dense):
         first.load_state_dict(state)
         assert torch.equal(first(X), second(X))
         return
-    with pytest.raises(RuntimeError, match="expected .*, got"):
+    with pytest.raises(RuntimeError, match=r"expected .*, got"):
         first.load_state_dict(state, strict=False)
     assert all(torch.equal(before[name], tensor) for name, tensor in first.state_dict().items())
 
@@ -299,7 +299,7 @@ def test_quantised_layers_load_only_their_own_types(own, loaded, dense):
 def test_integers_and_scales_are_loaded_together(name):
     """1.4"""
     layer = quantize(SparseLinear(GRAPH), "int8")
-    with pytest.raises(RuntimeError, match="expected values and scale of int8, got (values|scale) alone"):
+    with pytest.raises(RuntimeError, match=r"expected values and scale of int8, got (values|scale) alone"):
         layer.load_state_dict(without(name)(layer.state_dict()), strict=False)
     with pytest.raises(RuntimeError, match=f"{name}: expected torch"):
         layer.load_state_dict({**layer.state_dict(), name: layer.state_dict()[name].float()})

@@ -30,8 +30,8 @@ class SparseLinear(SparseModule):
     The parameter `weight` is the vector of the weights in edge order. So gradients and optimiser state have one number
     per edge, and training cannot create an edge that the topology lacks. The layer replaces nn.Linear. The wiring of a
     layer cannot be changed: a new wiring is a new layer. `n_in`, `indptr` and `indices` are copies of the wiring. The
-    state_dict contains them, and loading compares them with the topology of the layer. The output is feature-major in memory (strides (1, batch)). Elementwise modules preserve this
-    layout, and the next SparseLinear reads it fastest.
+    state_dict contains them, and loading compares them with the topology of the layer. The output is feature-major in
+    memory (strides (1, batch)). Elementwise modules preserve this layout, and the next SparseLinear reads it fastest.
 
     Args:
         topology: which inputs each output reads.
