@@ -163,7 +163,8 @@ class SparseLinear(SparseModule):
         if self.topology.n_edges == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
         tensors: Any = self._index_tensors_on(weight.device)
-        wiring = *tensors.forward[:2], tensors.mask
+        starts, indices, *_ = tensors.forward
+        wiring = starts, indices, tensors.mask
         if torch.is_grad_enabled() and weight.requires_grad:
             return DenseWeights.apply(weight, *wiring, self.in_features)
         if torch.compiler.is_compiling():

@@ -8,6 +8,8 @@ from torch import distributed, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from ..topology import Topology
+
 if TYPE_CHECKING:
     from .sparse_module import SparseModule
 
@@ -48,7 +50,7 @@ def _compare_before_training(wrapper: nn.Module, name: str, net: nn.Module | Non
     """Compare the wirings of a network that is handed to DistributedDataParallel, before its tensors are broadcast."""
     if isinstance(wrapper, DistributedDataParallel) and net is not None:
         topologies = {name: getattr(module, "topology", None) for name, module in net.named_modules()}
-        digests = {name: t.digest for name, t in topologies.items() if hasattr(t, "digest")}
+        digests = {name: t.digest for name, t in topologies.items() if isinstance(t, Topology)}
         if digests:
             compare_digests(digests, wrapper.process_group)
 
