@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 import torch
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from prewired import Topology, generators
 from prewired.io import importers, matrix_market
@@ -150,3 +150,60 @@ def test_weights_below_the_threshold_are_no_edges():
 def test_models_without_wirings_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def prune_both(a, b):
+    prune.random_unstructured(a, "weight", 0.5)
+    prune.identity(b, "weight")
+
+
+def prune_twice(a, b):
+    for layer in (a, b):
+        prune.random_unstructured(layer, "weight", 0.25)
+        prune.random_unstructured(layer, "weight", 0.25)
+
+
+def mask_by_parametrization(a, b):
+    class Mask(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", (torch.rand(6, 8) < 0.5).float())
+
+        def forward(self, weight):
+            return weight * self.mask
+
+    for layer in (a, b):
+        parametrize.register_parametrization(layer, "weight", Mask())
+
+
+def norm_by_parametrization(a, b):
+    for layer in (a, b):
+        zero_some(layer)
+        parametrizations.weight_norm(layer)
+
+
+def norm_by_hook(a, b):
+    for layer in (a, b):
+        zero_some(layer)
+        nn.utils.weight_norm(layer)
+
+
+@torch.no_grad()
+def zero_some(layer):
+    layer.weight.mul_(torch.rand(6, 8) < 0.5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "change", [prune_both, prune_twice, mask_by_parametrization, norm_by_parametrization, norm_by_hook]
+)
+def test_the_wiring_is_that_of_the_weights_that_a_call_reads(change):
+    """1.12"""
+    a, b = nn.Linear(8, 6), nn.Linear(8, 6)
+    change(a, b)
+    b.load_state_dict(a.state_dict())
+    topology = importers.from_model(b)[""]
+    b(torch.ones(1, 8))
+    assert topology == Topology.from_mask(b.weight != 0)
+    assert topology == importers.from_model(a)[""]
+    assert 0 < topology.n_edges < 48

@@ -108,8 +108,9 @@ def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> To
 def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
     """Return the topologies of the linear layers of a trained or pruned model: nonzero weights are edges.
 
-    Masks of `torch.nn.utils.prune` are applied first, and a SparseLinear gives its own topology. To train the wiring
-    from new weights, as a lottery ticket, pass the topologies to `mlp(sizes, topologies=...)`.
+    Weights are those of a forward call: masks of `torch.nn.utils.prune`, parametrisations and weight norms are applied
+    first. A SparseLinear gives its own topology. To train the wiring from new weights, as a lottery ticket, pass the
+    topologies to `mlp(sizes, topologies=...)`.
 
     Args:
         model: a module; every layer with in_features and a weight (out_features, in_features) gives a topology.
@@ -130,12 +131,32 @@ def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
         raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
     topologies: dict[str, Topology] = {}
     for name, module in model.named_modules():
-        weight, own = getattr(module, "weight", None), getattr(module, "topology", None)
+        weight, own = effective_weight(module), getattr(module, "topology", None)
         if isinstance(own, Topology):
             topologies[name] = own
         elif weight is not None and hasattr(module, "in_features") and weight.ndim == 2:
             topologies[name] = _from_nonzeros(name, weight, threshold)
     return _check_nonempty(topologies, "a model with a linear layer")
+
+
+def effective_weight(module: Any) -> Any:
+    """The weight that a forward call of a module would read; None if the module has no weight.
+
+    Pruning and `torch.nn.utils.weight_norm` set the attribute `weight` only when the module is called. After an
+    optimiser step or `load_state_dict`, it is out of date.
+
+    Example:
+        >>> from torch import nn
+        >>> effective_weight(nn.Linear(3, 2)).shape
+        torch.Size([2, 3])
+    """
+    weight = getattr(module, "weight", None)
+    for hook in getattr(module, "_forward_pre_hooks", {}).values():
+        if getattr(hook, "_tensor_name", None) == "weight":  # of torch.nn.utils.prune
+            weight = module.weight_orig * module.weight_mask
+        elif getattr(hook, "name", None) == "weight" and hasattr(module, "weight_g"):  # of weight_norm
+            weight = hook.compute_weight(module)
+    return weight
 
 
 def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[str, Topology]:
