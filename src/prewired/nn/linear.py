@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..ops import kernel_choice, kernels, reference
-from ..ops.autograd import DenseWeights, LayerArguments, apply_layers, cast_alike
+from ..ops.autograd import LayerArguments, apply_layers, build_matrix, cast_alike, is_transformed
 from ..ops.plan import BACKWARD, FORWARD, MOST_DENSE_ELEMENTS, Plan
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
@@ -178,15 +178,14 @@ class SparseLinear(SparseModule):
         if self.topology.n_edges == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
         wiring = self.starts, self.indices, self.mask
-        if torch.is_grad_enabled() and weight.requires_grad:
-            return DenseWeights.apply(weight, *wiring, self.in_features)
-        if torch.compiler.is_compiling():
-            return kernels.scatter_weights(*wiring, weight, self.in_features)
+        is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)
+        if is_differentiated or torch.compiler.is_compiling() or not kernels.runs_natively(weight):
+            return build_matrix(weight, wiring, self.in_features)
         key = weight.dtype, kernels.fingerprint(weight)
         entry = self._dense_cache  # read once: other threads may be at work
         if entry is None or entry[0] != key:
             with torch.inference_mode(False):
-                entry = self._dense_cache = key, kernels.scatter_weights(*wiring, weight.detach(), self.in_features)
+                entry = self._dense_cache = key, build_matrix(weight.detach(), wiring, self.in_features)
         return entry[1]
 
     def to_dense(self) -> torch.Tensor:

@@ -1,11 +1,20 @@
-"""Chains of layers as one differentiable call: the operators of `kernels`, connected to autograd."""
+"""Chains of layers as one differentiable call: the operators of `kernels`, connected to autograd.
+
+A first derivative costs one call forward and one backward. Every other derivative (second and higher, forward mode,
+torch.func) goes layer by layer through `contraction`, which can be differentiated any number of times.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd import forward_ad
 
-from . import kernels, reference
+from . import batching, kernels, reference
+from .contraction import INPUT, OUTPUT, WEIGHT, Contraction, Wiring, make_dense
+
+if kernels.NATIVE:
+    _VMAP_RULES = batching.register_vmap_rules()
 
 
 class LayerArguments(NamedTuple):
@@ -33,7 +42,8 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
         relu: whether a ReLU follows the last layer too.
 
     Raises:
-        TypeError: if x and the weights differ in dtype.
+        TypeError: if x and the weights differ in dtype, or are complex.
+        RuntimeError: under torch.jit.trace.
 
     Example:
         >>> from prewired import SparseLinear, generators
@@ -47,13 +57,21 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
         wiring += layer.wiring
         by_input += layer.by_input
     x, *parameters = cast_alike(x, parameters)
-    if not (x.is_contiguous() or x.t().is_contiguous()):
-        x = x.contiguous()
+    x = make_dense(x)
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
     kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) and not wiring[0].is_meta else "reference"]
+    if is_transformed():
+        return _run_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu)[-1]
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return _Chain.apply(x, kernel, relu, wiring, by_input, *parameters)
     return kernel.forward(x, wiring, parameters, relu, False)[0]
+
+
+def is_transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work; False in a program that is being compiled."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
@@ -73,8 +91,30 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
     return x, *parameters
 
 
+def _split(kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> list[Wiring]:
+    """The wiring of each layer of a chain."""
+    n = reference.PER_LAYER
+    return [Wiring(kernel, wiring[k : k + n], by_input[k : k + n]) for k in range(0, len(wiring), n)]
+
+
+def _run_layer_by_layer(
+    wirings: Sequence[Wiring], parameters: Sequence[torch.Tensor], x: torch.Tensor, relu: bool
+) -> list[torch.Tensor]:
+    """Return x and the output of each layer, all differentiable."""
+    values = [x]
+    for k, wiring in enumerate(wirings):
+        weight, bias = parameters[2 * k : 2 * k + 2]
+        y = Contraction.apply(wiring, OUTPUT, weight, values[-1])
+        y = y + bias if bias.numel() else y
+        values.append(y.relu() if relu or k + 1 < len(wirings) else y)
+    return values
+
+
 class _Chain(torch.autograd.Function):
-    """The chain of `apply_layers` as an autograd function."""
+    """The chain of `apply_layers` as an autograd function.
+
+    It has no setup_context, with which a call of a small network would take twice as long.
+    """
 
     @staticmethod
     def forward(
@@ -87,40 +127,77 @@ class _Chain(torch.autograd.Function):
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
         y, *inputs = kernel.forward(x, wiring, parameters, relu, True)
-        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *inputs)
+        # Only a second derivative reads x itself: the operators have their own copy of x in `inputs`.
+        ctx.save_for_backward(y if relu else x.new_empty(0), x, *parameters, *inputs)
         ctx.arguments = kernel, relu, wiring, by_input
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         kernel, relu, wiring, by_input = ctx.arguments
-        y, *tensors = ctx.saved_tensors
+        y, x, *tensors = ctx.saved_tensors
         n = 2 * len(wiring) // reference.PER_LAYER
         parameters, inputs = tensors[:n], tensors[n:]
-        needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
+        needs = needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
         g = grads[0]
-        if not (g.is_contiguous() or g.t().is_contiguous()):
-            g = g.contiguous()
-        needs_weights = n > 2 or needs_parameters[0]
-        values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
-        needs = (needs_x, *needs_parameters)
+        if not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed()):
+            values = _differentiate_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu, g, needs)
+        else:
+            needs_weights = n > 2 or needs_parameters[0]
+            g = make_dense(g)
+            values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
         grad_x, *grad_parameters = (value if need else None for value, need in zip(values, needs, strict=True))
         return grad_x, None, None, None, None, *grad_parameters
 
 
-class DenseWeights(torch.autograd.Function):
-    """The weights of a layer as a matrix (n_out, n_in); the backward pass reads the matrix's gradient at the edges."""
+def _differentiate_layer_by_layer(
+    wirings: Sequence[Wiring],
+    parameters: Sequence[torch.Tensor],
+    x: torch.Tensor,
+    relu: bool,
+    g: torch.Tensor,
+    needs: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """The gradients of x and of the parameters as differentiable functions of x, the parameters and g."""
+    values = _run_layer_by_layer(wirings, parameters, x, relu)
+    grads: list[torch.Tensor | None] = []
+    for k in reversed(range(len(wirings))):
+        if relu or k + 1 < len(wirings):
+            g = torch.where(values[k + 1] <= 0, 0, g)
+        _, needs_weight, needs_bias = needs[0], *needs[1 + 2 * k : 3 + 2 * k]
+        grads.append(g.sum(0) if needs_bias else None)
+        grads.append(Contraction.apply(wirings[k], WEIGHT, values[k], g) if needs_weight else None)
+        if any(needs[: 1 + 2 * k]):
+            g = Contraction.apply(wirings[k], INPUT, g, parameters[2 * k])
+    return [g if needs[0] else None, *reversed(grads)]
+
+
+def build_matrix(weight: torch.Tensor, wiring: reference.Tensors, n_in: int) -> torch.Tensor:
+    """The weights (n_edges,) of a layer as a matrix (n_out, n_in), zero where there is no edge; differentiable.
+
+    Args:
+        weight: (n_edges,) in edge order.
+        wiring: `starts`, `indices` and `mask` of the layer's Plan.
+        n_in: inputs of the layer.
+    """
+    if is_transformed() or not kernels.runs_natively(weight):
+        return reference.scatter_weights_reference(*wiring, weight, n_in)
+    if torch.is_grad_enabled() and weight.requires_grad:
+        return _Matrix.apply(weight, *wiring, n_in)
+    return kernels.scatter_weights(*wiring, weight, n_in)
+
+
+class _Matrix(torch.autograd.Function):
+    """The matrix of `build_matrix`; the backward pass reads the matrix's gradient at the edges."""
 
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
-        """Return the matrix (n_out, n_in) of the weights (n_edges,)."""
         ctx.wiring = starts, indices, mask
         return kernels.scatter_weights(starts, indices, mask, weight, n_in)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient of the weights (n_edges,)."""
         starts, indices, mask = ctx.wiring
-        return kernels.gather_weights(starts, indices, mask, grads[0].contiguous()), None, None, None, None
+        differentiable = not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed())
+        gather = reference.gather_weights_reference if differentiable else kernels.gather_weights
+        return gather(starts, indices, mask, grads[0].contiguous()), None, None, None, None
