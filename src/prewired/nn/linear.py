@@ -8,7 +8,16 @@ from torch import nn
 from torch.nn import functional
 
 from ..ops import kernel_choice, kernels, reference
-from ..ops.autograd import LayerArguments, apply_layers, build_matrix, cast_alike, is_transformed
+from ..ops.autograd import (
+    LayerArguments,
+    apply_layers,
+    build_matrix,
+    cast_alike,
+    check_is_tensor,
+    is_transformed,
+    refuse_scripting,
+    refuse_tracing,
+)
 from ..ops.plan import BACKWARD, FORWARD, MOST_DENSE_ELEMENTS, Plan
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
@@ -42,7 +51,7 @@ class SparseLinear(SparseModule):
             batches of different sizes for the same row. Checkpoints do not depend on the kernel.
 
     Raises:
-        TypeError: if topology is not a Topology.
+        TypeError: if topology is not a Topology, or dtype is not a real floating-point type.
         ValueError: for an unknown kernel.
 
     Example:
@@ -67,6 +76,8 @@ class SparseLinear(SparseModule):
         super().__init__()
         if not isinstance(topology, Topology):
             raise TypeError(f"expected a Topology, got {type(topology).__name__}; make one with prewired.generators")
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"expected dtype to be a real floating-point type, got {dtype}; use torch.float32")
         if kernel not in KERNEL_CHOICES:
             raise ValueError(f"expected kernel to be one of {', '.join(KERNEL_CHOICES)}, got {kernel!r}")
         self.topology = topology
@@ -90,6 +101,10 @@ class SparseLinear(SparseModule):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._reset_caches()
+
+    def __prepare_scriptable__(self) -> Any:
+        """Answer torch.jit.script."""
+        refuse_scripting(self)
 
     def _reset_caches(self) -> None:
         """Compute anew what depends on the machine and on the type and device of the tensors."""
@@ -118,8 +133,10 @@ class SparseLinear(SparseModule):
 
         Raises:
             ValueError: if the last dimension is not n_in.
-            TypeError: if x and the weights differ in dtype.
+            TypeError: if x is not a tensor, or x and the weights differ in dtype.
+            RuntimeError: under torch.jit.trace.
         """
+        check_is_tensor(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -131,6 +148,7 @@ class SparseLinear(SparseModule):
 
     def arguments(self) -> LayerArguments:
         """The tensors of this layer that `ops.autograd.apply_layers` reads."""
+        refuse_tracing()
         compiling = torch.compiler.is_compiling()
         wiring = None if compiling else self._wiring_cache
         if wiring is None:
@@ -167,6 +185,7 @@ class SparseLinear(SparseModule):
 
     def _forward_dense(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the layer as a dense matrix product."""
+        refuse_tracing()
         x, weight, bias = cast_alike(x, (self.weight, self.bias))
         return functional.linear(x, self._dense_weight(weight), bias)
 
@@ -175,7 +194,7 @@ class SparseLinear(SparseModule):
 
         A complete topology gives a view. Without gradients the matrix is cached until a weight changes.
         """
-        if self.topology.n_edges == self.in_features * self.out_features:
+        if weight.numel() == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
         wiring = self.starts, self.indices, self.mask
         is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd import forward_ad
 
-from . import batching, kernels, reference
+from . import batching, flops, kernels, reference
 from .contraction import INPUT, OUTPUT, WEIGHT, Contraction, Wiring, make_dense
 
 if kernels.NATIVE:
     _VMAP_RULES = batching.register_vmap_rules()
+    flops.register_flop_formulas()
 
 
 class LayerArguments(NamedTuple):
@@ -59,7 +60,7 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
     x, *parameters = cast_alike(x, parameters)
     x = make_dense(x)
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
-    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) and not wiring[0].is_meta else "reference"]
+    kernel = _choose_kernel(x, wiring)
     if is_transformed():
         return _run_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu)[-1]
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
@@ -67,10 +68,55 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
     return kernel.forward(x, wiring, parameters, relu, False)[0]
 
 
+def _choose_kernel(x: torch.Tensor, wiring: reference.Tensors) -> kernels.Kernel:
+    """The compiled operators if they take x, or if x has no values; else the reference."""
+    if kernels.runs_natively(x) and not wiring[0].is_meta:
+        return kernels.KERNELS["sparse"]
+    if x.is_complex():
+        raise TypeError(f"expected real numbers, got {x.dtype}; give the real and the imaginary part as two inputs")
+    return kernels.KERNELS["sparse" if x.is_meta and kernels.NATIVE else "reference"]
+
+
+def check_is_tensor(x: Any) -> None:
+    """Refuse an input that is not a tensor, as under torch.fx.symbolic_trace.
+
+    Raises:
+        TypeError: if x is not a tensor.
+    """
+    if not isinstance(x, torch.Tensor):
+        remedy = "use torch.as_tensor(x)"
+        if isinstance(x, torch.fx.Proxy):
+            remedy = "use torch.export.export, or a torch.fx.Tracer that takes prewired's layers for leaves"
+        raise TypeError(f"expected x to be a tensor, got a {type(x).__name__}; {remedy}")
+
+
+def refuse_tracing() -> None:
+    """Refuse torch.jit.trace, which would record the kernel, and perhaps the weights, of one call.
+
+    Raises:
+        RuntimeError: under torch.jit.trace.
+    """
+    if torch.jit.is_tracing():
+        raise RuntimeError(
+            "expected a call outside torch.jit.trace, which cannot record a sparse layer; use torch.export.export or "
+            "prewired.export.program"
+        )
+
+
+def refuse_scripting(layer: torch.nn.Module) -> None:
+    """Refuse torch.jit.script, which cannot compile the choice of a kernel.
+
+    Raises:
+        RuntimeError: always.
+    """
+    raise RuntimeError(
+        f"expected a module that torch.jit.script can compile, got a {type(layer).__name__}; use torch.export.export or "
+        "prewired.export.program"
+    )
+
+
 def is_transformed() -> bool:
-    """Whether torch.func or forward-mode differentiation is at work; False in a program that is being compiled."""
-    if torch.compiler.is_compiling():
-        return False
+    """Whether torch.func or forward-mode differentiation is at work."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
@@ -81,7 +127,7 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
         TypeError: if autocast is off and x and the parameters differ in dtype.
     """
     device = "cpu" if x.is_cpu else x.device.type
-    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+    if not x.is_meta and torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         return tuple(p if p is None else p.to(dtype) for p in (x, *parameters))
     dtype = x.dtype
@@ -104,7 +150,10 @@ def _run_layer_by_layer(
     values = [x]
     for k, wiring in enumerate(wirings):
         weight, bias = parameters[2 * k : 2 * k + 2]
-        y = Contraction.apply(wiring, OUTPUT, weight, values[-1])
+        if torch.compiler.is_compiling():  # torch.compile has no vmap of autograd functions
+            y = reference.multiply_reference(*wiring.wiring[:2], weight, values[-1]).to(x.dtype).t()
+        else:
+            y = Contraction.apply(wiring, OUTPUT, weight, values[-1])
         y = y + bias if bias.numel() else y
         values.append(y.relu() if relu or k + 1 < len(wirings) else y)
     return values

@@ -16,8 +16,7 @@ def forward_reference(x, wiring, parameters, relu, keep_inputs):
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
         inputs.append(x)
-        terms = _widen(weight)[:, None] * _widen(x.t())[indices]
-        y = terms.new_zeros(row_count(starts), x.shape[0]).index_add_(0, row_of_each_edge(starts, len(indices)), terms)
+        y = multiply_reference(starts, indices, weight, x)
         if bias.numel():
             y += _widen(bias)[:, None]
         x = (y.relu() if relu or not last else y).to(x.dtype).t()
@@ -41,6 +40,12 @@ def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x
             g_in = g_out.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), terms)
             g = (torch.where(inputs[k] <= 0, 0, g_in.t()) if k else g_in.t()).to(g.dtype)
     return [_feature_major(g) if needs_x else empty, *reversed(grads)]
+
+
+def multiply_reference(starts, indices, weight, x):
+    """Compute W x^T of one layer, (n_out, batch), in the type of the computation; differentiable."""
+    terms = _widen(weight)[:, None] * _widen(x.t())[indices]
+    return terms.new_zeros(row_count(starts), x.shape[0]).index_add(0, row_of_each_edge(starts, len(indices)), terms)
 
 
 def scatter_weights_reference(starts, indices, mask, values, n_in):
