@@ -13,10 +13,9 @@ from ..ops.autograd import (
     apply_layers,
     build_matrix,
     cast_alike,
-    check_is_tensor,
+    check_call,
     is_transformed,
     refuse_scripting,
-    refuse_tracing,
 )
 from ..ops.plan import BACKWARD, FORWARD, MOST_DENSE_ELEMENTS, Plan
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
@@ -136,7 +135,7 @@ class SparseLinear(SparseModule):
             TypeError: if x is not a tensor, or x and the weights differ in dtype.
             RuntimeError: under torch.jit.trace.
         """
-        check_is_tensor(x)
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -148,7 +147,6 @@ class SparseLinear(SparseModule):
 
     def arguments(self) -> LayerArguments:
         """The tensors of this layer that `ops.autograd.apply_layers` reads."""
-        refuse_tracing()
         compiling = torch.compiler.is_compiling()
         wiring = None if compiling else self._wiring_cache
         if wiring is None:
@@ -185,7 +183,6 @@ class SparseLinear(SparseModule):
 
     def _forward_dense(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the layer as a dense matrix product."""
-        refuse_tracing()
         x, weight, bias = cast_alike(x, (self.weight, self.bias))
         return functional.linear(x, self._dense_weight(weight), bias)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..ops.autograd import LayerArguments, apply_layers, check_is_tensor, refuse_scripting
+from ..ops.autograd import LayerArguments, apply_layers, check_call, refuse_scripting
 from ..ops.plan import FORWARD
 from ..topology import Topology
 from .linear import SparseLinear
@@ -122,7 +122,7 @@ class QuantizedLinear(SparseModule):
             TypeError: if x is not a float32 tensor.
             RuntimeError: if x requires gradients and gradients are enabled.
         """
-        check_is_tensor(x)
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")

@@ -58,10 +58,11 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
         wiring += layer.wiring
         by_input += layer.by_input
     x, *parameters = cast_alike(x, parameters)
-    x = make_dense(x)
+    if not (x.is_contiguous() or x.t().is_contiguous()):
+        x = x.contiguous()
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
     kernel = _choose_kernel(x, wiring)
-    if is_transformed():
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return _run_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu)[-1]
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return _Chain.apply(x, kernel, relu, wiring, by_input, *parameters)
@@ -77,26 +78,19 @@ def _choose_kernel(x: torch.Tensor, wiring: reference.Tensors) -> kernels.Kernel
     return kernels.KERNELS["sparse" if x.is_meta and kernels.NATIVE else "reference"]
 
 
-def check_is_tensor(x: Any) -> None:
-    """Refuse an input that is not a tensor, as under torch.fx.symbolic_trace.
+def check_call(x: Any) -> None:
+    """Refuse an input that is not a tensor, as under torch.fx.symbolic_trace, and a call under torch.jit.trace.
 
     Raises:
         TypeError: if x is not a tensor.
+        RuntimeError: under torch.jit.trace, which would record the kernel, and perhaps the weights, of one call.
     """
     if not isinstance(x, torch.Tensor):
         remedy = "use torch.as_tensor(x)"
         if isinstance(x, torch.fx.Proxy):
             remedy = "use torch.export.export, or a torch.fx.Tracer that takes prewired's layers for leaves"
         raise TypeError(f"expected x to be a tensor, got a {type(x).__name__}; {remedy}")
-
-
-def refuse_tracing() -> None:
-    """Refuse torch.jit.trace, which would record the kernel, and perhaps the weights, of one call.
-
-    Raises:
-        RuntimeError: under torch.jit.trace.
-    """
-    if torch.jit.is_tracing():
+    if torch._C._get_tracing_state() is not None:
         raise RuntimeError(
             "expected a call outside torch.jit.trace, which cannot record a sparse layer; use torch.export.export or "
             "prewired.export.program"
