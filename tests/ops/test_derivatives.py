@@ -52,7 +52,9 @@ def dense_twin(net):
     modules = []
     for module in net if isinstance(net, nn.Sequential) else [net]:
         if isinstance(module, SparseLinear):
-            layer = nn.Linear(module.in_features, module.out_features, module.bias is not None, dtype=module.weight.dtype)
+            layer = nn.Linear(
+                module.in_features, module.out_features, module.bias is not None, dtype=module.weight.dtype
+            )
             layer.weight.data = module.to_dense().detach()
             if module.bias is not None:
                 layer.bias.data = module.bias.detach().clone()
@@ -181,7 +183,9 @@ TRANSFORMS = {
     "grad": lambda f, x: grad(lambda x: f(x).pow(3).sum())(x),
     "vmap": lambda f, x: vmap(f)(x),
     "vmap of batches": lambda f, x: vmap(f, in_dims=1, out_dims=1)(x[:, None].expand(-1, 3, -1)),
-    "vmap of vmap": lambda f, x: vmap(vmap(f), in_dims=2)(x[..., None].expand(-1, -1, 2).transpose(1, 2).transpose(1, 2)),
+    "vmap of vmap": lambda f, x: vmap(vmap(f), in_dims=2)(
+        x[..., None].expand(-1, -1, 2).transpose(1, 2).transpose(1, 2)
+    ),
     "vmap of no rows": lambda f, x: vmap(f)(x[:, None][:, :0]),
     "jacrev": lambda f, x: jacrev(f)(x),
     "jacfwd": lambda f, x: jacfwd(f)(x),
@@ -192,6 +196,12 @@ TRANSFORMS = {
     "vmap of grad": lambda f, x: vmap(grad(lambda x: f(x).pow(3).sum()))(x),
     "vmap of hessian": lambda f, x: vmap(hessian(lambda x: f(x).pow(3).sum()))(x),
     "jvp of grad": lambda f, x: jvp(grad(lambda x: f(x).pow(3).sum()), (x,), (x.cos(),)),
+    "jacfwd of jacfwd": lambda f, x: jacfwd(jacfwd(lambda x: f(x).pow(3).sum()))(x),
+    "grad of jvp": lambda f, x: grad(lambda x: jvp(lambda x: f(x).pow(3), (x,), (x.cos(),))[1].sum())(x),
+    "jacfwd of hessian": lambda f, x: jacfwd(hessian(lambda x: f(x).pow(3).sum()))(x),
+    "jvp of jvp of a finished vjp": lambda f, x: (
+        lambda pull, y: jvp(lambda g: jvp(lambda g: pull(g.pow(3))[0], (g,), (y.cos(),))[1], (y,), (y.sin(),))
+    )(vjp(f, x)[1], f(x)),
     "jvp of jvp": lambda f, x: jvp(lambda x: jvp(lambda x: f(x).pow(3), (x,), (x.cos(),))[1], (x,), (x.sin(),)),
 }
 

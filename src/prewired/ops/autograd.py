@@ -11,7 +11,7 @@ import torch
 from torch.autograd import forward_ad
 
 from . import batching, flops, kernels, reference
-from .contraction import INPUT, OUTPUT, WEIGHT, Contraction, Wiring, make_dense
+from .contraction import INPUT, OUTPUT, WEIGHT, Wiring, contract, make_dense
 
 if kernels.NATIVE:
     _VMAP_RULES = batching.register_vmap_rules()
@@ -104,8 +104,8 @@ def refuse_scripting(layer: torch.nn.Module) -> None:
         RuntimeError: always.
     """
     raise RuntimeError(
-        f"expected a module that torch.jit.script can compile, got a {type(layer).__name__}; use torch.export.export or "
-        "prewired.export.program"
+        f"expected a module that torch.jit.script can compile, got a {type(layer).__name__}; use torch.export.export "
+        "or prewired.export.program"
     )
 
 
@@ -144,10 +144,7 @@ def _run_layer_by_layer(
     values = [x]
     for k, wiring in enumerate(wirings):
         weight, bias = parameters[2 * k : 2 * k + 2]
-        if torch.compiler.is_compiling():  # torch.compile has no vmap of autograd functions
-            y = reference.multiply_reference(*wiring.wiring[:2], weight, values[-1]).to(x.dtype).t()
-        else:
-            y = Contraction.apply(wiring, OUTPUT, weight, values[-1])
+        y = contract(wiring, OUTPUT, weight, values[-1])
         y = y + bias if bias.numel() else y
         values.append(y.relu() if relu or k + 1 < len(wirings) else y)
     return values
@@ -209,9 +206,9 @@ def _differentiate_layer_by_layer(
             g = torch.where(values[k + 1] <= 0, 0, g)
         _, needs_weight, needs_bias = needs[0], *needs[1 + 2 * k : 3 + 2 * k]
         grads.append(g.sum(0) if needs_bias else None)
-        grads.append(Contraction.apply(wirings[k], WEIGHT, values[k], g) if needs_weight else None)
+        grads.append(contract(wirings[k], WEIGHT, values[k], g) if needs_weight else None)
         if any(needs[: 1 + 2 * k]):
-            g = Contraction.apply(wirings[k], INPUT, g, parameters[2 * k])
+            g = contract(wirings[k], INPUT, g, parameters[2 * k])
     return [g if needs[0] else None, *reversed(grads)]
 
 

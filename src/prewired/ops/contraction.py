@@ -48,6 +48,32 @@ class Wiring:
         return self.kernel.forward(x, no_edges, [x.new_empty(0), x.new_empty(0)], False, True)[1]
 
 
+def contract(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The derivative of T by argument `slot`, differentiable; a and b are the next two arguments in cyclic order."""
+    if torch.compiler.is_compiling() or _is_forward_mode_nested():
+        return _contract_plainly(wiring, slot, a, b)
+    return Contraction.apply(wiring, slot, a, b)
+
+
+def _is_forward_mode_nested() -> bool:
+    """Whether torch.func.jvp runs inside torch.func.jvp, where torch loses tangents of autograd functions."""
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    return sum(interpreter.key() == torch._C._functorch.TransformType.Jvp for interpreter in stack) > 1
+
+
+def _contract_plainly(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Compute `contract` with operations of torch alone; takes n_edges * batch memory."""
+    inputs, outputs = wiring.indices.long(), reference.row_of_each_edge(wiring.wiring[0], len(wiring.indices))
+    wide_a, wide_b = reference.widen(a), reference.widen(b)
+    if slot == WEIGHT:
+        return (wide_a[:, inputs] * wide_b[:, outputs]).sum(0).to(a.dtype)
+    if slot == OUTPUT:
+        terms, targets, n = wide_b[:, inputs] * wide_a, outputs, reference.row_count(wiring.wiring[0])
+    else:
+        terms, targets, n = wide_a[:, outputs] * wide_b, inputs, reference.row_count(wiring.by_input[0])
+    return terms.new_zeros(terms.shape[0], n).index_add(1, targets, terms).to(a.dtype)
+
+
 def make_dense(x: torch.Tensor) -> torch.Tensor:
     """Return x, or a contiguous copy unless x or its transpose is contiguous."""
     return x if x.is_contiguous() or x.t().is_contiguous() else x.contiguous()
@@ -72,8 +98,8 @@ class Contraction(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The derivatives of T by the other arguments, with the incoming gradient in place of argument `slot`."""
         (a, b), (g,) = ctx.saved_tensors, grads
-        grad_a = Contraction.apply(ctx.wiring, (ctx.slot + 1) % 3, b, g) if ctx.needs_input_grad[2] else None
-        grad_b = Contraction.apply(ctx.wiring, (ctx.slot + 2) % 3, g, a) if ctx.needs_input_grad[3] else None
+        grad_a = contract(ctx.wiring, (ctx.slot + 1) % 3, b, g) if ctx.needs_input_grad[2] else None
+        grad_b = contract(ctx.wiring, (ctx.slot + 2) % 3, g, a) if ctx.needs_input_grad[3] else None
         return None, None, grad_a, grad_b
 
     @staticmethod
@@ -81,7 +107,7 @@ class Contraction(torch.autograd.Function):
         """The product rule."""
         (a, b), (_, _, tangent_a, tangent_b) = ctx.saved_tensors, tangents
         terms = [(tangent_a, b)] * (tangent_a is not None) + [(a, tangent_b)] * (tangent_b is not None)
-        first, *rest = (Contraction.apply(ctx.wiring, ctx.slot, *term) for term in terms)
+        first, *rest = (contract(ctx.wiring, ctx.slot, *term) for term in terms)
         return sum(rest, first)
 
     @staticmethod
@@ -91,11 +117,13 @@ class Contraction(torch.autograd.Function):
         batched = [dim is not None for dim in in_dims[2:]]
         if slot != WEIGHT and not batched[slot == INPUT]:
             a, b = (x.flatten(0, 1) if fold else x for x, fold in zip((a, b), batched, strict=True))
-            y = Contraction.apply(wiring, slot, a, b)
+            y = contract(wiring, slot, a, b)
             return y.unflatten(0, (info.batch_size, len(y) // max(info.batch_size, 1))), 0
         if slot == WEIGHT and a.shape[-2] == 1:
             # The gradients of single rows, as in vmap(grad(...)): one product for each edge and row.
             rows = reference.row_of_each_edge(wiring.wiring[0], len(wiring.indices))
             return a[..., 0, :].index_select(-1, wiring.indices) * b[..., 0, :].index_select(-1, rows), 0
-        pairs = zip(*(x if many else [x] * info.batch_size for x, many in zip((a, b), batched, strict=True)), strict=True)
-        return torch.stack([Contraction.apply(wiring, slot, *pair) for pair in pairs]), 0
+        pairs = zip(
+            *(x if many else [x] * info.batch_size for x, many in zip((a, b), batched, strict=True)), strict=True
+        )
+        return torch.stack([contract(wiring, slot, *pair) for pair in pairs]), 0

@@ -16,9 +16,10 @@ def forward_reference(x, wiring, parameters, relu, keep_inputs):
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
         inputs.append(x)
-        y = multiply_reference(starts, indices, weight, x)
+        terms = widen(weight)[:, None] * widen(x.t())[indices]
+        y = terms.new_zeros(row_count(starts), x.shape[0]).index_add_(0, row_of_each_edge(starts, len(indices)), terms)
         if bias.numel():
-            y += _widen(bias)[:, None]
+            y += widen(bias)[:, None]
         x = (y.relu() if relu or not last else y).to(x.dtype).t()
     return [_feature_major(x), *(inputs if keep_inputs else ())]
 
@@ -32,25 +33,21 @@ def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x
     for k, _ in reversed(list(numbered_layers(wiring))):
         starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
         weight, bias = parameters[2 * k : 2 * k + 2]
-        rows, g_out, n_in = row_of_each_edge(starts, len(indices)), _widen(g.t()), row_count(by_input[PER_LAYER * k])
+        rows, g_out, n_in = row_of_each_edge(starts, len(indices)), widen(g.t()), row_count(by_input[PER_LAYER * k])
         grads.append(g_out.sum(1).to(g.dtype) if bias.numel() else empty)
-        grads.append((g_out[rows] * _widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else empty)
+        grads.append((g_out[rows] * widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else empty)
         if k or needs_x:
-            terms = _widen(weight)[:, None] * g_out[rows]
+            terms = widen(weight)[:, None] * g_out[rows]
             g_in = g_out.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), terms)
             g = (torch.where(inputs[k] <= 0, 0, g_in.t()) if k else g_in.t()).to(g.dtype)
     return [_feature_major(g) if needs_x else empty, *reversed(grads)]
 
 
-def multiply_reference(starts, indices, weight, x):
-    """Compute W x^T of one layer, (n_out, batch), in the type of the computation; differentiable."""
-    terms = _widen(weight)[:, None] * _widen(x.t())[indices]
-    return terms.new_zeros(row_count(starts), x.shape[0]).index_add(0, row_of_each_edge(starts, len(indices)), terms)
-
-
 def scatter_weights_reference(starts, indices, mask, values, n_in):
     """Compute `kernels.scatter_weights` in plain PyTorch; differentiable."""
-    return values.new_zeros(row_count(starts), n_in).index_put((row_of_each_edge(starts, len(indices)), indices.long()), values)
+    return values.new_zeros(row_count(starts), n_in).index_put(
+        (row_of_each_edge(starts, len(indices)), indices.long()), values
+    )
 
 
 def gather_weights_reference(starts, indices, mask, dense):
@@ -75,7 +72,7 @@ def row_of_each_edge(starts: torch.Tensor, n_edges: int) -> torch.Tensor:
     return torch.arange(len(fan_in), device=starts.device).repeat_interleave(fan_in, output_size=n_edges)
 
 
-def _widen(values: torch.Tensor) -> torch.Tensor:
+def widen(values: torch.Tensor) -> torch.Tensor:
     """The values in the type of the computation: float32 for half precision."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
