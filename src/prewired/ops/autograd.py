@@ -220,11 +220,12 @@ def build_matrix(weight: torch.Tensor, wiring: reference.Tensors, n_in: int) -> 
         wiring: `starts`, `indices` and `mask` of the layer's Plan.
         n_in: inputs of the layer.
     """
+    starts, indices, mask = wiring
     if is_transformed() or not kernels.runs_natively(weight):
-        return reference.scatter_weights_reference(*wiring, weight, n_in)
+        return reference.scatter_weights_reference(starts, indices, mask, weight, n_in)
     if torch.is_grad_enabled() and weight.requires_grad:
         return _Matrix.apply(weight, *wiring, n_in)
-    return kernels.scatter_weights(*wiring, weight, n_in)
+    return kernels.scatter_weights(starts, indices, mask, weight, n_in)
 
 
 class _Matrix(torch.autograd.Function):

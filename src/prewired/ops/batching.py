@@ -4,6 +4,8 @@ torch.func.vmap folds the new dimension into the batch where it can, see `contra
 vmap of torch.autograd (`is_grads_batched=True`, `functional.jacobian(..., vectorize=True)`) and direct calls.
 """
 
+# pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

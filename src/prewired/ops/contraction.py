@@ -6,6 +6,8 @@ g W, and the derivative by w is the gradient of the weights. T is linear in each
 three functions are the same three functions: one autograd function is enough for every order and for both modes.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+
 from typing import Any
 
 import torch
@@ -83,7 +85,7 @@ class Contraction(torch.autograd.Function):
     """The derivative of T by one argument, as a differentiable function of the other two."""
 
     @staticmethod
-    def forward(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the derivative by argument `slot`; a and b are the next two arguments in cyclic order."""
         return wiring.differentiate(slot, a.contiguous() if a.ndim == 1 else a, b.contiguous() if b.ndim == 1 else b)
 
@@ -95,7 +97,7 @@ class Contraction(torch.autograd.Function):
         ctx.save_for_forward(*arguments)
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         """The derivatives of T by the other arguments, with the incoming gradient in place of argument `slot`."""
         (a, b), (g,) = ctx.saved_tensors, grads
         grad_a = contract(ctx.wiring, (ctx.slot + 1) % 3, b, g) if ctx.needs_input_grad[2] else None
@@ -103,7 +105,7 @@ class Contraction(torch.autograd.Function):
         return None, None, grad_a, grad_b
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def jvp(ctx: Any, *tangents: Any) -> Any:
         """The product rule."""
         (a, b), (_, _, tangent_a, tangent_b) = ctx.saved_tensors, tangents
         terms = [(tangent_a, b)] * (tangent_a is not None) + [(a, tangent_b)] * (tangent_b is not None)
