@@ -11,7 +11,7 @@ import torch
 from torch.autograd import forward_ad
 
 from . import batching, flops, kernels, reference
-from .contraction import INPUT, OUTPUT, WEIGHT, Wiring, contract, make_dense
+from .contraction import INPUT, OUTPUT, WEIGHT, LayerWiring, contract, make_dense
 
 if kernels.NATIVE:
     _VMAP_RULES = batching.register_vmap_rules()
@@ -131,14 +131,14 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
     return x, *parameters
 
 
-def _split(kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> list[Wiring]:
+def _split(kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> list[LayerWiring]:
     """The wiring of each layer of a chain."""
     n = reference.PER_LAYER
-    return [Wiring(kernel, wiring[k : k + n], by_input[k : k + n]) for k in range(0, len(wiring), n)]
+    return [LayerWiring(kernel, wiring[k : k + n], by_input[k : k + n]) for k in range(0, len(wiring), n)]
 
 
 def _run_layer_by_layer(
-    wirings: Sequence[Wiring], parameters: Sequence[torch.Tensor], x: torch.Tensor, relu: bool
+    wirings: Sequence[LayerWiring], parameters: Sequence[torch.Tensor], x: torch.Tensor, relu: bool
 ) -> list[torch.Tensor]:
     """Return x and the output of each layer, all differentiable."""
     values = [x]
@@ -191,7 +191,7 @@ class _Chain(torch.autograd.Function):
 
 
 def _differentiate_layer_by_layer(
-    wirings: Sequence[Wiring],
+    wirings: Sequence[LayerWiring],
     parameters: Sequence[torch.Tensor],
     x: torch.Tensor,
     relu: bool,

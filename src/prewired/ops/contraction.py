@@ -18,7 +18,7 @@ WEIGHT, INPUT, OUTPUT = range(3)
 """The arguments of T, in cyclic order: of argument k, the next two are (k + 1) % 3 and (k + 2) % 3."""
 
 
-class Wiring:
+class LayerWiring:
     """The index tensors of one layer, and the kernel that reads them.
 
     The class is opaque to torch.func, which would otherwise wrap the index tensors.
@@ -50,7 +50,7 @@ class Wiring:
         return self.kernel.forward(x, no_edges, [x.new_empty(0), x.new_empty(0)], False, True)[1]
 
 
-def contract(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def contract(wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """The derivative of T by argument `slot`, differentiable; a and b are the next two arguments in cyclic order."""
     if torch.compiler.is_compiling() or _is_forward_mode_nested():
         return _contract_plainly(wiring, slot, a, b)
@@ -63,7 +63,7 @@ def _is_forward_mode_nested() -> bool:
     return sum(interpreter.key() == torch._C._functorch.TransformType.Jvp for interpreter in stack) > 1
 
 
-def _contract_plainly(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def _contract_plainly(wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Compute `contract` with operations of torch alone; takes n_edges * batch memory."""
     inputs, outputs = wiring.indices.long(), reference.row_of_each_edge(wiring.wiring[0], len(wiring.indices))
     wide_a, wide_b = reference.widen(a), reference.widen(b)
@@ -85,7 +85,7 @@ class Contraction(torch.autograd.Function):
     """The derivative of T by one argument, as a differentiable function of the other two."""
 
     @staticmethod
-    def forward(wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def forward(wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the derivative by argument `slot`; a and b are the next two arguments in cyclic order."""
         return wiring.differentiate(slot, a.contiguous() if a.ndim == 1 else a, b.contiguous() if b.ndim == 1 else b)
 
@@ -113,7 +113,7 @@ class Contraction(torch.autograd.Function):
         return sum(rest, first)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, wiring: Wiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> Any:
         """Fold the new dimension into the batch if all of it shares the weights; else go through it one by one."""
         a, b = (x if dim is None else x.movedim(dim, 0) for x, dim in zip((a, b), in_dims[2:], strict=True))
         batched = [dim is not None for dim in in_dims[2:]]
