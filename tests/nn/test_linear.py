@@ -398,40 +398,6 @@ def test_half_precision_weights_start_alive_at_any_fan_in():
     assert (SparseLinear(generators.dense(70_000, 1), dtype=torch.float16).weight != 0).any()
 
 
-@pytest.mark.parametrize("graph", [GRAPH, FULL], ids=["sparse", "full"])
-@each_kernel
-def test_second_derivatives_are_right_or_a_clear_error(kernel, graph):
-    layer = SparseLinear(graph, kernel=kernel, dtype=torch.float64)
-    twin = dense_twin(layer)
-    x = torch.randn(3, 24, dtype=torch.float64, requires_grad=True)
-
-    def second(module):
-        (grad,) = torch.autograd.grad(module(x).pow(3).sum(), module.weight, create_graph=True)
-        x.grad = None
-        grad.square().sum().backward()
-        return x.grad
-
-    if layer.kernel_for(3) == "dense" and graph is FULL:
-        torch.testing.assert_close(second(layer), second(twin))
-    else:
-        with pytest.raises(RuntimeError, match="differentiate twice"):
-            second(layer)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")  # torch's own, in jvp
-@pytest.mark.parametrize("transform", ["grad", "vmap", "jvp"])
-def test_function_transforms_are_torchs_clear_error(transform):
-    layer = SparseLinear(GRAPH, kernel="sparse")
-    x = torch.randn(3, 24)
-    call = {
-        "grad": lambda: torch.func.grad(lambda x: layer(x).sum())(x),
-        "vmap": lambda: torch.func.vmap(layer)(x[:, None]),
-        "jvp": lambda: torch.func.jvp(layer, (x,), (x,)),
-    }
-    with pytest.raises(RuntimeError, match="with functorch transforms"):
-        call[transform]()
-
-
 def test_feature_major_activations_are_carried_by_strides():
     net = nn.Sequential(SparseLinear(GRAPH, kernel="sparse"), nn.ReLU(), nn.Dropout(0.1), nn.GELU())
     x = torch.randn(10, 24)

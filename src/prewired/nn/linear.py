@@ -8,7 +8,15 @@ from torch import nn
 from torch.nn import functional
 
 from ..ops import kernel_choice, kernels
-from ..ops.autograd import DenseWeights, LayerArguments, apply_layers, cast_alike
+from ..ops.autograd import (
+    LayerArguments,
+    apply_layers,
+    build_matrix,
+    cast_alike,
+    check_call,
+    is_transformed,
+    refuse_scripting,
+)
 from ..ops.plan import MOST_DENSE_ELEMENTS
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
@@ -42,7 +50,7 @@ class SparseLinear(SparseModule):
             batches of different sizes for the same row. Checkpoints do not depend on the kernel.
 
     Raises:
-        TypeError: if topology is not a Topology.
+        TypeError: if topology is not a Topology, or dtype is not a real floating-point type.
         ValueError: for an unknown kernel.
 
     Example:
@@ -64,6 +72,8 @@ class SparseLinear(SparseModule):
         super().__init__()
         if not isinstance(topology, Topology):
             raise TypeError(f"expected a Topology, got {type(topology).__name__}; make one with prewired.generators")
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"expected dtype to be a real floating-point type, got {dtype}; use torch.float32")
         if kernel not in KERNEL_CHOICES:
             raise ValueError(f"expected kernel to be one of {', '.join(KERNEL_CHOICES)}, got {kernel!r}")
         self.kernel = kernel
@@ -87,6 +97,10 @@ class SparseLinear(SparseModule):
         super().__setstate__(state)
         self._reset_caches()
 
+    def __prepare_scriptable__(self) -> Any:
+        """Answer torch.jit.script."""
+        refuse_scripting(self)
+
     def _reset_caches(self) -> None:
         """Compute anew what depends on the machine and on the type and device of the tensors."""
         self._dense_cache: tuple[tuple[torch.dtype, int], torch.Tensor] | None = None
@@ -108,8 +122,10 @@ class SparseLinear(SparseModule):
 
         Raises:
             ValueError: if the last dimension is not n_in.
-            TypeError: if x and the weights differ in dtype.
+            TypeError: if x is not a tensor, or x and the weights differ in dtype.
+            RuntimeError: under torch.jit.trace.
         """
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -160,20 +176,19 @@ class SparseLinear(SparseModule):
 
         A complete topology gives a view. Without gradients the matrix is cached until a weight changes.
         """
-        if self.topology.n_edges == self.in_features * self.out_features:
+        if weight.numel() == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
         tensors: Any = self._index_tensors_on(weight.device)
         starts, indices, *_ = tensors.forward
         wiring = starts, indices, tensors.mask
-        if torch.is_grad_enabled() and weight.requires_grad:
-            return DenseWeights.apply(weight, *wiring, self.in_features)
-        if torch.compiler.is_compiling():
-            return kernels.scatter_weights(*wiring, weight, self.in_features)
+        is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)
+        if is_differentiated or torch.compiler.is_compiling() or not kernels.runs_natively(weight):
+            return build_matrix(weight, wiring, self.in_features)
         key = weight.dtype, kernels.fingerprint(weight)
         entry = self._dense_cache  # read once: other threads may be at work
         if entry is None or entry[0] != key:
             with torch.inference_mode(False):
-                entry = self._dense_cache = key, kernels.scatter_weights(*wiring, weight.detach(), self.in_features)
+                entry = self._dense_cache = key, build_matrix(weight.detach(), wiring, self.in_features)
         return entry[1]
 
     def to_dense(self) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..ops.autograd import LayerArguments, apply_layers
+from ..ops.autograd import LayerArguments, apply_layers, check_call, refuse_scripting
 from ..topology import Topology
 from .linear import SparseLinear
 from .sparse_module import SparseModule
@@ -126,9 +126,10 @@ class QuantizedLinear(SparseModule):
 
         Raises:
             ValueError: if the last dimension is not n_in.
-            TypeError: if x is not float32.
+            TypeError: if x is not a float32 tensor.
             RuntimeError: if x requires gradients and gradients are enabled.
         """
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -148,6 +149,10 @@ class QuantizedLinear(SparseModule):
         if self.scale is not None:
             y = y * self.scale
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)
+
+    def __prepare_scriptable__(self) -> Any:
+        """Answer torch.jit.script."""
+        refuse_scripting(self)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the brackets."""
