@@ -24,6 +24,9 @@ GRAPHS = {
     "no edge": Topology.from_edges(6, 4, []),
 }
 each_kernel = pytest.mark.parametrize("kernel", ["sparse", "dense", "reference"])
+sparse_and_slowly_each_kernel = pytest.mark.parametrize(
+    "kernel", ["sparse", *(pytest.param(kernel, marks=pytest.mark.slow) for kernel in ("dense", "reference"))]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +96,7 @@ def test_a_layer_passes_gradcheck_in_both_modes_and_twice(kernel, graph, monkeyp
     assert torch.autograd.gradgradcheck(*call, check_fwd_over_rev=True, check_batched_grad=kernel == "sparse")
 
 
-@each_kernel
+@sparse_and_slowly_each_kernel
 @pytest.mark.parametrize("last_relu", [False, True])
 def test_a_chain_passes_gradcheck_in_both_modes_and_twice(kernel, last_relu, monkeypatch):
     """Row 1.2."""
@@ -272,7 +275,7 @@ def test_dual_numbers_outside_of_torch_func(kernel, monkeypatch):
     torch.testing.assert_close(*tangents)
 
 
-@each_kernel
+@sparse_and_slowly_each_kernel
 def test_compiled_transforms(kernel):
     layer = linear(WIDE, kernel)
     x = torch.randn(3, 6, dtype=torch.float64)
