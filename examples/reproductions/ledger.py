@@ -165,7 +165,7 @@ def _result(job: Job) -> Result:
     curve = job.train()
     seconds = round(time.perf_counter() - start, 1)
     last = round(float(np.mean(curve[-N_LAST:])), 4)
-    versions = ", ".join(f"{name} {version}" for name, version in database.versions().items())
+    versions = ", ".join(f"{name} {version}" for name, version in database.read_versions().items())
     text = " ".join(f"{accuracy:g}" for accuracy in curve)
     score = (round(curve[-1], 4), last, round(max(curve), 4))
     return Result(job.run, job.net, job.seed, *score, seconds, job.edges, versions, job.digest, text)

@@ -6,10 +6,10 @@ import pytest
 import scipy.io
 import torch
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from prewired import Topology, generators
-from prewired.io import importers
+from prewired.io import importers, matrix_market
 from prewired.nn import mlp
 
 MASK = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
@@ -56,16 +56,16 @@ def test_matrix_market(matrix, field, tmp_path):
     if field and not scipy.sparse.issparse(matrix):
         pytest.skip("patterns are sparse")
     scipy.io.mmwrite(tmp_path / "mask.mtx", matrix, field=field)
-    assert importers.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
+    assert matrix_market.from_matrix_market(tmp_path / "mask.mtx") == GRAPH
 
 
 @pytest.mark.parametrize("text", ["", "hello", "%%MatrixMarket matrix coordinate real general\n2 2 5\n1 1 1\n"])
 def test_files_that_are_not_matrix_market(text, tmp_path):
     with pytest.raises(ValueError, match="expected a Matrix Market file"):
-        importers.from_matrix_market(written(tmp_path, text))
+        matrix_market.from_matrix_market(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("read", [importers.from_edge_list, importers.from_matrix_market])
+@pytest.mark.parametrize("read", [importers.from_edge_list, matrix_market.from_matrix_market])
 def test_missing_files(read, tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a file"):
         read(tmp_path / "none")
@@ -150,3 +150,60 @@ def test_weights_below_the_threshold_are_no_edges():
 def test_models_without_wirings_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def prune_both(a, b):
+    prune.random_unstructured(a, "weight", 0.5)
+    prune.identity(b, "weight")
+
+
+def prune_twice(a, b):
+    for layer in (a, b):
+        prune.random_unstructured(layer, "weight", 0.25)
+        prune.random_unstructured(layer, "weight", 0.25)
+
+
+def mask_by_parametrization(a, b):
+    class Mask(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", (torch.rand(6, 8) < 0.5).float())
+
+        def forward(self, weight):
+            return weight * self.mask
+
+    for layer in (a, b):
+        parametrize.register_parametrization(layer, "weight", Mask())
+
+
+def norm_by_parametrization(a, b):
+    for layer in (a, b):
+        zero_some(layer)
+        parametrizations.weight_norm(layer)
+
+
+def norm_by_hook(a, b):
+    for layer in (a, b):
+        zero_some(layer)
+        nn.utils.weight_norm(layer)
+
+
+@torch.no_grad()
+def zero_some(layer):
+    layer.weight.mul_(torch.rand(6, 8) < 0.5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "change", [prune_both, prune_twice, mask_by_parametrization, norm_by_parametrization, norm_by_hook]
+)
+def test_the_wiring_is_that_of_the_weights_that_a_call_reads(change):
+    """1.12"""
+    a, b = nn.Linear(8, 6), nn.Linear(8, 6)
+    change(a, b)
+    b.load_state_dict(a.state_dict())
+    topology = importers.from_model(b)[""]
+    b(torch.ones(1, 8))
+    assert topology == Topology.from_mask(b.weight != 0)
+    assert topology == importers.from_model(a)[""]
+    assert 0 < topology.n_edges < 48

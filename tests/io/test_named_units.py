@@ -10,7 +10,7 @@ import pytest
 from prewired import SparseLinear, Topology, generators
 from prewired.cli.app import main
 from prewired.io import load_topology, named_units, save_topology
-from prewired.io.named_units import from_named_edges, from_table
+from prewired.io.named_units import from_named_edges
 from prewired.topology.topology import Names
 
 EDGES = [("TP53", "apoptosis"), ("MYC", "growth"), ("TP53", "growth"), ("EGFR", "growth")]
@@ -62,52 +62,6 @@ def test_edges_to_unknown_names_can_be_left_out():
 def test_wrong_names_are_named(edges, options, message):
     with pytest.raises(ValueError, match=message):
         from_named_edges(edges, **options)
-
-
-@pytest.mark.parametrize("separator", [",", "\t"])
-def test_tables(separator, tmp_path):
-    path = tmp_path / "sets.txt"
-    rows = [("pathway", "score", "gene"), *((b, str(k), f" {a}") for k, (a, b) in enumerate(EDGES))]
-    path.write_text("\ufeff" + "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n", encoding="utf-8")
-    t = from_table(path, columns=("gene", "pathway"))
-    assert t == from_named_edges(EDGES)
-    assert t.names == from_named_edges(EDGES).names
-    assert from_table(path).names.outputs == ("0", "1", "2", "3")
-
-
-def test_quoted_names_may_hold_the_separator(tmp_path):
-    path = tmp_path / "sets.csv"
-    path.write_text('gene,pathway\nTP53,"growth, fast"\n')
-    assert from_table(path).names.outputs == ("growth, fast",)
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        ("gene,pathway\nA,x\nA\n", {}, "line 3: expected 2 columns as in the header, got 1"),
-        ("gene,pathway\nA,x\nA,\n", {}, "line 3: expected the names of an input and of an output"),
-        ("gene,pathway\nA,x\nB,x\nA,x\n", {}, r"line 4: expected each edge once.* again after .*line 2"),
-        ("gene,pathway\nA,x\nB,y\n", {"inputs": ["A"]}, "line 3: expected one of the 1 inputs given, got 'B'"),
-        ("gene,pathway\nA,x\n", {"columns": ("gen", "pathway")}, "one column 'gen', got the columns gene, pathway"),
-        ("gene,gene\nA,x\n", {}, "one column 'gene'"),
-        ("gene\nA\n", {}, "at least two columns"),
-        ("", {}, "at least two columns"),
-        ("gene,pathway\n", {}, "at least one edge"),
-    ],
-)
-def test_wrong_tables_are_refused_with_the_line(text, options, message, tmp_path):
-    path = tmp_path / "sets.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        from_table(path, **options)
-
-
-def test_files_that_are_no_tables(tmp_path):
-    with pytest.raises(FileNotFoundError, match="table of edges"):
-        from_table(tmp_path / "none.csv")
-    (tmp_path / "latin.csv").write_bytes("gene,pathway\nA,Größe\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="save the table as UTF-8"):
-        from_table(tmp_path / "latin.csv")
 
 
 def test_names_are_checked_and_kept():

@@ -345,7 +345,7 @@ def test_an_eigenvalue_that_the_start_hardly_touches_is_inside_the_bound():
     n = 400
     values = np.linspace(0, 1, n)
     values[-1] = 1.5
-    start = lanczos._draw_gaussian(n)
+    start = lanczos._draw_gaussian(n, 0)
     start[-1] = 0.0
     for share in (1e-4, 2e-7):  # of the largest eigenvalue in the start; one below 1e-7 has probability 1.6e-6
         start[-1] = share * np.linalg.norm(start[:-1])

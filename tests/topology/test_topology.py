@@ -137,11 +137,6 @@ def test_bad_matrices_are_refused():
         Topology.from_mask(np.ones(3))
 
 
-def test_explicit_zeros_are_no_edges_and_duplicates_add_up():
-    matrix = scipy.sparse.coo_array(([1.0, -1.0, 0.0, 2.0, 3.0], ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])), shape=(2, 2))
-    assert Topology.from_biadjacency(matrix).biadjacency().toarray().tolist() == [[0, 0], [0, 1]]
-
-
 def test_memory_is_of_the_edges_not_of_the_matrix():
     side = 2**31 - 1
     t = Topology.from_edges(side, 2, [(side - 1, 0), (5, 1)])

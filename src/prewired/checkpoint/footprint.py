@@ -129,10 +129,9 @@ def sizes(
 def _measure(
     net: nn.Module, x: torch.Tensor, optimizer: str, file: int | None = None, file_with_edges: int | None = None
 ) -> Sizes:
-    indices = {id(tensor) for module in net.modules() for tensor in _index_tensors(module)}
-    weights = sum(_nbytes(t) for t in (*net.parameters(), *net.buffers()) if id(t) not in indices)
+    weights = sum(map(_nbytes, (*net.parameters(), *net.buffers())))
     topologies = {id(t): t for module in net.modules() if (t := _topology_of(module)) is not None}
-    wiring = sum(_nbytes(t) for t in net.buffers() if id(t) in indices) + sum(map(_array_bytes, topologies.values()))
+    wiring = sum(map(_index_bytes, net.modules())) + sum(map(_array_bytes, topologies.values()))
     gradients = state = activations = operations = None
     parameters = [p for p in net.parameters() if p.requires_grad]
     forward = _operations(net, x, training=False)
@@ -225,8 +224,8 @@ def _is_quantized(net: nn.Module) -> bool:
     return any(isinstance(module, QuantizedLinear) for module in net.modules())
 
 
-def _index_tensors(module: nn.Module) -> list[torch.Tensor]:
-    return module.index_tensors() if isinstance(module, SparseModule) else []
+def _index_bytes(module: nn.Module) -> int:
+    return module.index_bytes if isinstance(module, SparseModule) else 0
 
 
 def _topology_of(module: nn.Module) -> Topology | None:
@@ -248,11 +247,9 @@ def _dense_twin(layer: SparseLinear | QuantizedLinear) -> nn.Linear:
 
 
 def _layer_sizes(module: Any) -> tuple[int, int, int, int, int]:
-    t, wiring = _topology_of(module), _index_tensors(module)
-    of_wiring = {id(tensor) for tensor in wiring}
-    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    weights = sum(_nbytes(t) for t in tensors if id(t) not in of_wiring)
-    indices = sum(map(_nbytes, wiring)) + (0 if t is None else _array_bytes(t))
+    t = _topology_of(module)
+    weights = sum(map(_nbytes, (*module.parameters(recurse=False), *module.buffers(recurse=False))))
+    indices = _index_bytes(module) + (0 if t is None else _array_bytes(t))
     n_edges = module.in_features * module.out_features if t is None else t.n_edges
     return module.in_features, module.out_features, n_edges, weights, indices
 

@@ -61,14 +61,20 @@ Network = Annotated[Path, Parameter(help="A network saved by prewired.save or `p
 Data = Annotated[
     str,
     Parameter(
-        help="Data set: digits, mnist, fashion_mnist, cifar10, adult, or the path of a .npz or .csv file.",
+        help="Data set: digits, mnist, fashion_mnist, cifar10, adult, or the path of a .npz, .csv or .tsv file.",
         allow_repeating=False,
     ),
 ]
-Target = Annotated[str | None, Parameter(help="Column to predict, for a .csv file.")]
+Target = Annotated[str | None, Parameter(help="Column to predict, for a table such as a .csv file.")]
+Decimal = Annotated[str, Parameter(help="Sign before the fraction of a number in a table: a point or a comma.")]
+Categorical = Annotated[
+    tuple[str, ...],
+    SEVERAL,
+    Parameter(help="Columns of a table whose cells are words, even if they look like numbers.", show_default=False),
+]
 Task = Annotated[
     str | None,
-    Parameter(help="For a .npz or .csv file whose targets could be classes or numbers.", choices=TASKS),
+    Parameter(help="For a .npz file or a table whose targets could be classes or numbers.", choices=TASKS),
 ]
 Root = Annotated[
     str | None,
@@ -136,7 +142,7 @@ def argument_texts(config: type) -> dict[str, str]:
     Example:
         >>> from prewired.training import TrainConfig
         >>> argument_texts(TrainConfig)["weight_decay"]
-        'rate at which weights shrink, >= 0.'
+        'each step takes learning_rate * weight_decay of a weight away, >= 0.'
     """
     section = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(config) or "", re.DOTALL | re.MULTILINE)
     texts: dict[str, str] = {}

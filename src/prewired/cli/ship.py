@@ -16,7 +16,7 @@ from ..io import atomic_write
 from ..nn import quantization
 from ..training import data
 from ..training.evaluation import check_fit, evaluate
-from .options import Data, Flag, Integer, Network, Output, Root, Target, Task
+from .options import Categorical, Data, Decimal, Flag, Integer, Network, Output, Root, Target, Task
 
 FORM = (
     "Form of sparse layers in .onnx: auto (the fastest here), smallest, dense, sparse, packed, gather, gather_batch "
@@ -49,6 +49,8 @@ def quantize(
     data_name: Annotated[Data | None, Parameter(name="--data")] = None,
     target: Target = None,
     task: Task = None,
+    decimal: Decimal = ".",
+    categorical: Categorical = (),
     root: Root = None,
 ) -> None:
     """Save a network with its weights in fewer bits, and print its test score before and after.
@@ -63,10 +65,13 @@ def quantize(
         output: File to write, such as small.safetensors.
     """
     atomic_write.check_destination(output)
-    options = {"target": target, "task": task, "root": root}
+    changed_decimal = None if decimal == "." else decimal
+    options = {"target": target, "task": task, "decimal": changed_decimal, "categorical": categorical, "root": root}
     if data_name is None and (superfluous := [name for name, value in options.items() if value]):
         raise ValueError(f"expected --data with --{superfluous[0]}, got none; name the data set")
-    loaded = data.load(data_name, target=target, task=task, root=root) if data_name else None
+    loaded = None
+    if data_name:
+        loaded = data.load(data_name, target=target, task=task, decimal=decimal, categorical=categorical, root=root)
     network = checkpoint.load(file)
     smaller = quantization.quantize(network, kind)
     before, after = (f", {_score(net, loaded)}" if loaded else "" for net in (network, smaller))

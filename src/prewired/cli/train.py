@@ -21,7 +21,9 @@ from ..training.run import Run
 from .options import (
     OPTIMIZER_NAMES,
     SEVERAL,
+    Categorical,
     Data,
+    Decimal,
     Family,
     Integer,
     Output,
@@ -43,6 +45,8 @@ def train(
     data_name: Annotated[Data, Parameter(name="--data")],
     target: Target = None,
     task: Task = None,
+    decimal: Decimal = ".",
+    categorical: Categorical = (),
     root: Root = None,
     hidden: Annotated[Widths, Parameter(show_default="1000 1000")] = (1000, 1000),
     family: Family = "biregular",
@@ -81,7 +85,7 @@ def train(
     if output:
         atomic_write.check_destination(output)
     config = TrainConfig(seed=seed, **options)
-    loaded = data.load(data_name, root=root, target=target, task=task)
+    loaded = data.load(data_name, root=root, target=target, task=task, decimal=decimal, categorical=categorical)
     name, parameters = parse_family(family)
     net = mlp(
         [loaded.n_features, *hidden, loaded.n_outputs],

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..io.importers import effective_weight
 from ..nn.linear import SparseLinear
 from ..nn.quantization import LARGEST, QuantizedLinear
 from ..topology import Topology
@@ -133,7 +134,10 @@ def flatten(net: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
 
 def _layer_of(name: str, module: SparseLinear | nn.Linear | QuantizedLinear) -> Layer:
     topology = None if isinstance(module, nn.Linear) else module.topology
-    weight, bias = _to_numpy(module.weight).reshape(-1), None if module.bias is None else _to_numpy(module.bias)
+    weight, bias = (
+        _to_numpy(effective_weight(module)).reshape(-1),
+        None if module.bias is None else _to_numpy(module.bias),
+    )
     integers, scale, kind = None, None, "float32"
     if isinstance(module, QuantizedLinear):
         kind = module.kind

@@ -1,7 +1,9 @@
-"""Reading and writing topologies: topology files, named units, edge lists, Matrix Market, networkx, models."""
+"""Reading and writing topologies: topology files, named units, tables, gene sets, Matrix Market, networkx, models."""
 
-from .importers import from_edge_list, from_matrix_market, from_model, from_networkx, from_weights
-from .named_units import align, attach_names, describe, from_named_edges, from_table
+from .edge_tables import from_gmt, from_table
+from .importers import from_edge_list, from_model, from_networkx, from_weights
+from .matrix_market import from_matrix_market
+from .named_units import align, attach_names, describe, from_named_edges
 from .topology_file import load_topology, save_topology
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "attach_names",
     "describe",
     "from_edge_list",
+    "from_gmt",
     "from_matrix_market",
     "from_model",
     "from_named_edges",

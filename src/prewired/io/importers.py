@@ -1,7 +1,7 @@
-"""Topologies from other sources: edge lists, Matrix Market files, networkx graphs, trained or pruned models.
+"""Topologies from other sources: edge lists, networkx graphs, trained or pruned models.
 
 For dense arrays, torch masks and SciPy matrices use `Topology.from_mask` and `Topology.from_biadjacency`.
-For tables of names use `prewired.io.named_units`.
+For tables of names use `from_table`, for gene sets `from_gmt`, for Matrix Market files `from_matrix_market`.
 """
 
 import math
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from ..topology import Topology
+from ..topology.masks import to_real_array
+from .claimed_sizes import check_claimed_sizes
 from .named_units import attach_names
+from .text_file import read_text, split_lines
 
 
 def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | None = None) -> Topology:
@@ -22,7 +24,7 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
     Numbers are separated by spaces, a tab or a comma; empty lines and what follows a # are skipped.
 
     Args:
-        path: the file.
+        path: the file, in UTF-8, or in UTF-16 with a byte order mark; may be compressed with gzip.
         n_in, n_out: number of inputs and outputs; if not given, as many as the largest numbers need.
 
     Returns:
@@ -40,41 +42,23 @@ def from_edge_list(path: str | Path, *, n_in: int | None = None, n_out: int | No
         Topology(4 -> 2, 2 edges, density 25%)
     """
     pairs = []
-    for number, line in enumerate(_check_file(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(split_lines(read_text(path)), 1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
-        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+        if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
             raise ValueError(
                 f"{path}, line {number}: expected two numbers >= 0, of an input and of an output, got "
-                f"{line.strip()!r}; for names use prewired.io.named_units.from_table"
+                f"{line.strip()!r}; for names use prewired.io.from_table"
             )
         pairs.append([int(word) for word in words])
     if not pairs:
         raise ValueError(f"{path}: expected at least one edge, got none")
     sides = [1 + max(side) for side in zip(*pairs, strict=True)]
+    claimed = [size if fixed is None else 0 for size, fixed in zip(sides, (n_in, n_out), strict=True)]
+    remedy = "correct the largest number, or pass n_in= and n_out="
+    check_claimed_sizes(str(path), claimed[0], claimed[1], len(pairs), remedy)
     return Topology.from_edges(sides[0] if n_in is None else n_in, sides[1] if n_out is None else n_out, pairs)
-
-
-def from_matrix_market(path: str | Path) -> Topology:
-    """Read a topology from a Matrix Market file of the biadjacency (n_out, n_in): every nonzero entry is an edge.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no Matrix Market file.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     scipy.io.mmwrite(f"{folder}/mask.mtx", scipy.sparse.eye_array(3, 4))
-        ...     from_matrix_market(f"{folder}/mask.mtx")
-        Topology(4 -> 3, 3 edges, density 25%)
-    """
-    try:
-        matrix: Any = scipy.io.mmread(_check_file(path))
-    except (ValueError, OverflowError, StopIteration) as error:
-        raise ValueError(f"expected a Matrix Market file, got {str(path)!r}: {error}") from None
-    return Topology.from_mask(matrix) if isinstance(matrix, np.ndarray) else Topology.from_biadjacency(matrix)
 
 
 def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> Topology:
@@ -124,8 +108,9 @@ def from_networkx(graph: Any, *, inputs: Sequence[Hashable] | None = None) -> To
 def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
     """Return the topologies of the linear layers of a trained or pruned model: nonzero weights are edges.
 
-    Masks of `torch.nn.utils.prune` are applied first, and a SparseLinear gives its own topology. To train the wiring
-    from new weights, as a lottery ticket, pass the topologies to `mlp(sizes, topologies=...)`.
+    Weights are those of a forward call: masks of `torch.nn.utils.prune`, parametrisations and weight norms are applied
+    first. A SparseLinear gives its own topology. To train the wiring from new weights, as a lottery ticket, pass the
+    topologies to `mlp(sizes, topologies=...)`.
 
     Args:
         model: a module; every layer with in_features and a weight (out_features, in_features) gives a topology.
@@ -146,12 +131,32 @@ def from_model(model: Any, *, threshold: float = 0.0) -> dict[str, Topology]:
         raise ValueError(f"expected a finite threshold >= 0, got threshold={threshold!r}")
     topologies: dict[str, Topology] = {}
     for name, module in model.named_modules():
-        weight, own = getattr(module, "weight", None), getattr(module, "topology", None)
+        weight, own = effective_weight(module), getattr(module, "topology", None)
         if isinstance(own, Topology):
             topologies[name] = own
         elif weight is not None and hasattr(module, "in_features") and weight.ndim == 2:
-            topologies[name] = _from_nonzeros(weight, threshold)
+            topologies[name] = _from_nonzeros(name, weight, threshold)
     return _check_nonempty(topologies, "a model with a linear layer")
+
+
+def effective_weight(module: Any) -> Any:
+    """The weight that a forward call of a module would read; None if the module has no weight.
+
+    Pruning and `torch.nn.utils.weight_norm` set the attribute `weight` only when the module is called. After an
+    optimiser step or `load_state_dict`, it is out of date.
+
+    Example:
+        >>> from torch import nn
+        >>> effective_weight(nn.Linear(3, 2)).shape
+        torch.Size([2, 3])
+    """
+    weight = getattr(module, "weight", None)
+    for hook in getattr(module, "_forward_pre_hooks", {}).values():
+        if getattr(hook, "_tensor_name", None) == "weight":  # of torch.nn.utils.prune
+            weight = module.weight_orig * module.weight_mask
+        elif getattr(hook, "name", None) == "weight" and hasattr(module, "weight_g"):  # of weight_norm
+            weight = hook.compute_weight(module)
+    return weight
 
 
 def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[str, Topology]:
@@ -182,26 +187,20 @@ def from_weights(weights: Mapping[str, Any], *, threshold: float = 0.0) -> dict[
         of_another = name.endswith("_mask") and f"{name.removesuffix('_mask')}_orig" in weights
         if of_another or weight.ndim != 2:
             continue
-        topologies[masked if mask is not None else name] = _from_nonzeros(
-            weight if mask is None else weight * mask, threshold
-        )
+        effective = weight if mask is None else weight * mask
+        topologies[masked if mask is not None else name] = _from_nonzeros(name, effective, threshold)
     return _check_nonempty(topologies, "weights with a matrix")
 
 
-def _from_nonzeros(weight: Any, threshold: float) -> Topology:
-    array = weight.detach().cpu().double().numpy() if hasattr(weight, "detach") else np.asarray(weight)
-    if np.isnan(array).any():
-        raise ValueError("expected weights that are numbers, got NaN; the training went astray")
-    return Topology.from_mask(np.abs(array) > threshold)
+def _from_nonzeros(name: str, weight: Any, threshold: float) -> Topology:
+    try:
+        magnitudes = np.abs(to_real_array(weight).astype(np.float64))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return Topology.from_mask(magnitudes > threshold)
 
 
 def _check_nonempty(topologies: dict[str, Topology], source: str) -> dict[str, Topology]:
     if not topologies:
         raise ValueError(f"expected {source}, got none")
     return topologies
-
-
-def _check_file(path: str | Path) -> Path:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"expected a file, got {str(path)!r}, which is no file; check the path")
-    return Path(path)

@@ -1,10 +1,9 @@
-"""Topologies whose units have names: read from tables such as gene -> pathway, and aligned with a data set."""
+"""Topologies whose units have names: built from pairs of names, described, and aligned with a data set."""
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,8 @@ Edge = tuple[str, str]
 def from_named_edges(
     edges: Iterable[Edge],
     *,
-    inputs: Sequence[str] | None = None,
-    outputs: Sequence[str] | None = None,
+    inputs: Iterable[str] | None = None,
+    outputs: Iterable[str] | None = None,
     drop_unknown: bool = False,
 ) -> Topology:
     """Build a topology from pairs (name of an input, name of an output).
@@ -39,54 +38,21 @@ def from_named_edges(
         >>> t.names.inputs, t.fan_in
         (('TP53', 'MYC'), array([1, 2]))
     """
-    return _build(((f"edge {k}", edge) for k, edge in enumerate(edges)), inputs, outputs, drop_unknown)
+    places_and_edges = ((f"edge {k}", edge) for k, edge in enumerate(edges))
+    return build_from_edges(places_and_edges, inputs, outputs, drop_unknown)
 
 
-def from_table(
-    path: str | Path,
-    *,
-    columns: tuple[str, str] | None = None,
-    inputs: Sequence[str] | None = None,
-    outputs: Sequence[str] | None = None,
-    drop_unknown: bool = False,
-) -> Topology:
-    """Read a topology from a table of edges: a CSV or TSV file with a header and one line per edge.
-
-    The separator is the tab if the header contains a tab, otherwise the comma.
-
-    Args:
-        path: the file, in UTF-8.
-        columns: the headers of the columns with the names of the input and of the output; the first two if not given.
-        inputs, outputs, drop_unknown: as in `from_named_edges`.
-
-    Returns:
-        A Topology with names.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: as `from_named_edges`, naming the line; also for a table without these columns.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(f"{folder}/sets.tsv").write_text("gene\\tpathway\\nTP53\\tapoptosis\\nMYC\\tgrowth\\n")
-        ...     from_table(f"{folder}/sets.tsv").names
-        Names(inputs=('TP53', 'MYC'), outputs=('apoptosis', 'growth'))
-    """
-    return _build(_read_edges(Path(path), columns), inputs, outputs, drop_unknown)
-
-
-def attach_names(t: Topology, inputs: Sequence[str], outputs: Sequence[str]) -> Topology:
+def attach_names(t: Topology, inputs: Iterable[str], outputs: Iterable[str]) -> Topology:
     """Return the same graph with these names; raises ValueError unless there is one distinct name for each unit.
 
     Example:
         >>> attach_names(Topology(2, 1, [0, 1], [1]), ["left", "right"], ["turn"]).names.outputs
         ('turn',)
     """
-    return replace(t, names=Names(tuple(inputs), tuple(outputs)))
+    return replace(t, names=Names(tuple(number_names("input", inputs)), tuple(number_names("output", outputs))))
 
 
-def align(t: Topology, inputs: Sequence[str]) -> Topology:
+def align(t: Topology, inputs: Iterable[str]) -> Topology:
     """Return the same wiring with its inputs in another order, such as that of a data set's `feature_names`.
 
     Raises:
@@ -98,20 +64,21 @@ def align(t: Topology, inputs: Sequence[str]) -> Topology:
         array([1, 0], dtype=int32)
     """
     names = _get_names(t)
-    place = _number_names("input", inputs)
+    numbers = number_names("input", inputs)
     for name in names.inputs:
-        if name not in place:
+        if name not in numbers:
             raise ValueError(
-                f"expected inputs with all names of the topology, got none called {_format_unknown(name, place)}"
+                f"expected inputs with all names of the topology, got none called {_format_unknown(name, numbers)}"
             )
-    if extra := [name for name in inputs if name not in set(names.inputs)]:
+    own = set(names.inputs)
+    if extra := [name for name in numbers if name not in own]:
         raise ValueError(
             f"expected the {t.n_in} inputs of the topology, got also {_format_names(extra)}; "
             "make the topology with inputs= all of them, and they stay unread"
         )
-    source = np.array([place[name] for name in names.inputs])[t.indices]
+    source = np.array([numbers[name] for name in names.inputs])[t.indices]
     pairs = np.stack([source, np.repeat(np.arange(t.n_out), t.fan_in)], axis=1)
-    return attach_names(Topology.from_edges(t.n_in, t.n_out, pairs), inputs, names.outputs)
+    return attach_names(Topology.from_edges(t.n_in, t.n_out, pairs), numbers, names.outputs)
 
 
 def describe(t: Topology, most: int = 3) -> dict[str, str]:
@@ -131,73 +98,59 @@ def describe(t: Topology, most: int = 3) -> dict[str, str]:
     return {title: text for title, text in lines.items() if text}
 
 
-def _build(
-    edges: Iterable[tuple[str, Edge]], inputs: Sequence[str] | None, outputs: Sequence[str] | None, drop_unknown: bool
+def build_from_edges(
+    edges: Iterable[tuple[str, Any]], inputs: Iterable[str] | None, outputs: Iterable[str] | None, drop_unknown: bool
 ) -> Topology:
-    """Build the topology from pairs (place, edge); error messages name the place where the edge was read."""
+    """Build a topology from pairs (place, edge); error messages name the place where the edge was read."""
     sides = [
-        ("input", inputs, _number_names("input", inputs or ())),
-        ("output", outputs, _number_names("output", outputs or ())),
+        ("input", inputs is None, number_names("input", inputs)),
+        ("output", outputs is None, number_names("output", outputs)),
     ]
-    first: dict[tuple[int, ...], str] = {}
+    first_places: dict[tuple[int, ...], str] = {}
     for where, edge in edges:
-        if not all(isinstance(name, str) and name for name in edge) or len(edge) != 2:
-            raise ValueError(f"{where}: expected the names of an input and of an output, got {edge!r}; fill in both")
-        is_known = [names is None or name in place for name, (_, names, place) in zip(edge, sides, strict=True)]
-        if drop_unknown and not all(is_known):
+        check_edge(where, edge)
+        is_allowed = [is_open or name in numbers for name, (_, is_open, numbers) in zip(edge, sides, strict=True)]
+        if drop_unknown and not all(is_allowed):
             continue
-        for name, good, (side, _, place) in zip(edge, is_known, sides, strict=True):
+        for name, good, (side, _, numbers) in zip(edge, is_allowed, sides, strict=True):
             if not good:
                 raise ValueError(
-                    f"{where}: expected one of the {len(place)} {side}s given, got {_format_unknown(name, place)}; "
-                    "correct it, or leave such edges out with drop_unknown=True"
+                    f"{where}: expected one of the {len(numbers)} {side}s given, got "
+                    f"{_format_unknown(name, numbers)}; correct it, or leave such edges out with drop_unknown=True"
                 )
-        pair = tuple(place.setdefault(name, len(place)) for name, (_, _, place) in zip(edge, sides, strict=True))
-        if pair in first:
-            raise ValueError(f"{where}: expected each edge once, got {edge} again after {first[pair]}; drop one")
-        first[pair] = where
-    if not first:
+        pair = tuple(numbers.setdefault(name, len(numbers)) for name, (_, _, numbers) in zip(edge, sides, strict=True))
+        if pair in first_places:
+            raise ValueError(
+                f"{where}: expected each edge once, got {tuple(edge)} again after {first_places[pair]}; drop one"
+            )
+        first_places[pair] = where
+    if not first_places:
         raise ValueError("expected at least one edge, got none; check the names against inputs= and outputs=")
-    names = Names(*(tuple(place) for _, _, place in sides))
-    return attach_names(Topology.from_edges(len(names.inputs), len(names.outputs), list(first)), *names)
+    names = Names(*(tuple(numbers) for _, _, numbers in sides))
+    return attach_names(Topology.from_edges(len(names.inputs), len(names.outputs), list(first_places)), *names)
 
 
-def _read_edges(path: Path, columns: tuple[str, str] | None) -> Iterator[tuple[str, Edge]]:
-    """Yield each edge of a table, with the file and the number of the line."""
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a table of edges, got {str(path)!r}, which is no file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            rows = csv.reader(file, delimiter="\t" if "\t" in first else ",")
-            header = [title.strip() for title in next(rows, [])]
-            if len(header) < 2:
-                raise ValueError(f"{path}: expected a header with at least two columns, got {header}")
-            titles = header[:2] if columns is None else list(columns)
-            for title in titles:
-                if header.count(title) != 1:
-                    raise ValueError(f"{path}: expected one column {title!r}, got the columns {', '.join(header)}")
-            places = [header.index(title) for title in titles]
-            for row in rows:
-                if not any(cell.strip() for cell in row):
-                    continue
-                where = f"{path}, line {rows.line_num}"
-                if len(row) != len(header):
-                    raise ValueError(f"{where}: expected {len(header)} columns as in the header, got {len(row)}")
-                yield where, (row[places[0]].strip(), row[places[1]].strip())
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: expected text in UTF-8, got other bytes; save the table as UTF-8") from None
+def check_edge(where: str, edge: Any) -> None:
+    """Raise ValueError unless an edge is a pair of texts that are not empty."""
+    if not isinstance(edge, Sequence) or isinstance(edge, str) or len(edge) != 2 or not all(map(_is_name, edge)):
+        raise ValueError(f"{where}: expected the names of an input and of an output, got {edge!r}; fill in both")
 
 
-def _number_names(side: str, names: Sequence[str]) -> dict[str, int]:
-    places: dict[str, int] = {}
-    for name in names:
-        if not isinstance(name, str) or not name or name in places:
-            wrong = f"{name!r} twice" if name in places else repr(name)
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def number_names(side: str, names: Iterable[str] | None) -> dict[str, int]:
+    """Return the number of each name of a side, in order; raises ValueError unless the names are distinct texts."""
+    if isinstance(names, str):
+        raise ValueError(f"expected a list of {side} names, got the text {names!r}; put the names into a list")
+    numbers: dict[str, int] = {}
+    for name in () if names is None else names:
+        if not _is_name(name) or name in numbers:
+            wrong = f"{name!r} twice" if _is_name(name) else repr(name)
             raise ValueError(f"expected {side} names to be distinct texts, got {wrong}; rename or merge them")
-        places[name] = len(places)
-    return places
+        numbers[str(name)] = len(numbers)
+    return numbers
 
 
 def _get_names(t: Topology) -> Names:

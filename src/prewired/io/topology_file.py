@@ -10,6 +10,7 @@ import safetensors.numpy
 
 from ..topology import Names, Recipe, Topology
 from .atomic_write import replacing
+from .claimed_sizes import check_claimed_sizes
 
 _FORMAT = "prewired topology 1"
 
@@ -25,6 +26,7 @@ def save_topology(t: Topology, path: str | Path) -> None:
         ...     load_topology(f"{folder}/band.topology")
         Topology(4 -> 4, 8 edges, density 50%, rotating(n_in=4, n_out=4, fan_in=2))
     """
+    check_claimed_sizes(str(path), t.n_in, t.n_out, t.n_edges, "leave out the units without an edge")
     about = {"format": _FORMAT, "n_in": str(t.n_in), "n_out": str(t.n_out), "digest": t.digest}
     if t.recipe is not None:
         about["recipe"] = t.recipe.to_json()
@@ -55,10 +57,12 @@ def load_topology(path: str | Path) -> Topology:
             arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in ("indptr", "indices")}
         recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
         names = Names(*json.loads(about["names"])) if "names" in about else None
-        t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe, names)
+        n_in, n_out = int(about["n_in"]), int(about["n_out"])
+        check_claimed_sizes("its sizes", n_in, n_out, len(arrays["indices"]), "units without an edge may be left out")
+        t = Topology(n_in, n_out, arrays["indptr"], arrays["indices"], recipe, names)
         if t.digest != about["digest"]:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is not a sound topology file: {error}; build the topology again with prewired generate"
         ) from None

@@ -17,7 +17,8 @@ _MAX_TURNS = 20
 _MIN_TURNS = 3
 _EDGE_VISITS = 2 * 10**7  # read about so many edges from each start
 _NORM_CELLS = 1_000_000  # compute the norm of B - density J if it has at most so many entries
-_ROUNDING = 1e-9
+_LEAST_RISE = 1e-9
+_EPSILON = float(np.finfo(float).eps)
 
 
 @explainable
@@ -116,7 +117,7 @@ def _alternate(
         next_inputs, _ = _select_heaviest(sign * _apply_centred(transposed, density, outputs))
         next_outputs, next_value = _select_heaviest(sign * _apply_centred(b, density, next_inputs))
         next_value /= math.sqrt(next_inputs.sum())
-        if next_value <= value * (1.0 + _ROUNDING):
+        if next_value <= value * (1.0 + _LEAST_RISE):
             break
         inputs, outputs, value = next_inputs, next_outputs, next_value
     return inputs, outputs
@@ -158,9 +159,14 @@ def _bound_above(t: Topology, progress: Progress | None) -> tuple[float, str, fl
         bound = second.high * math.sqrt(t.fan_in.max() * t.fan_out.max()) + _bound_degree_deviation(t)
         bounds.append((bound, f"expander mixing lemma for varying degrees; {second.certificate}", second.confidence))
     if t.n_in * t.n_out <= _NORM_CELLS:
-        norm = np.linalg.svd(t.biadjacency().toarray() - t.density, compute_uv=False)[0]
-        bounds.append((float(norm) * (1.0 + _ROUNDING), "spectral norm", 1.0))
-    return min(bounds)
+        norm = float(np.linalg.svd(t.biadjacency().toarray() - t.density, compute_uv=False)[0])
+        # The SVD is backward stable (max(shape) eps norm), and subtracting the density rounds every entry by at most
+        # eps, which is a matrix of norm sqrt(n_in n_out) eps.
+        error = (max(t.n_in, t.n_out) * norm + math.sqrt(t.n_in * t.n_out)) * _EPSILON
+        bounds.append((norm + error, "spectral norm", 1.0))
+    bound, certificate, confidence = min(bounds)
+    # The formulas above have fewer than 16 roundings.
+    return bound * (1.0 + 16 * _EPSILON), certificate, confidence
 
 
 def _bound_degree_deviation(t: Topology) -> float:

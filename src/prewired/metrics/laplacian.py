@@ -13,9 +13,9 @@ import scipy.sparse
 
 from ..topology import Topology
 from ._internal import inertia
-from ._internal.lanczos import FAILURE, find_largest_eigenvalue
 from ._internal.leading_by_band import is_bandlike
-from ._internal.leading_pair import CHOLESKY, FACTORISED, LAPACK, RANDOM_START
+from ._internal.leading_pair import FACTORISED, LAPACK
+from ._internal.next_eigenvalue import find_next_eigenvalue
 from ._internal.operators import make_operator
 from .degrees import connected_components
 from .measurement import Measurement, Progress, explainable
@@ -24,7 +24,6 @@ from .spectrum import is_biregular, measure_leading_pair
 DENSE_VERTICES = 1000
 """Compute all eigenvalues of the Laplacian of a graph with at most this many vertices."""
 _EPSILON = float(np.finfo(float).eps)
-_MARGIN = 1e-10
 
 
 @explainable
@@ -151,21 +150,23 @@ def _find_second_smallest(
 
     constant = np.full(n, n**-0.5)
     relative = (16 + (t.fan_in.max() + t.fan_out.max()) / 2) * _EPSILON
-    ritz = find_largest_eigenvalue(
-        negative, n, largest, rounding=relative, without=constant, vector=vector, progress=progress
+    # The upper bound for -L is the lower bound for L, and 0 is one that is certain.
+    ritz, upper, certificate, confidence = find_next_eigenvalue(
+        negative,
+        constant,
+        largest,
+        residual=0.0,
+        rounding=relative,
+        limit=0.0,
+        form_dense=(lambda: -build_laplacian(t).toarray()) if certify else None,
+        vector=vector,
+        progress=progress,
     )
-    # The upper bound for -L is the lower bound for L. With `certify` a Cholesky factorisation replaces its probability:
-    # first at a number just above the value, then at the probable bound.
-    low, certificate, confidence = -ritz.upper, RANDOM_START, 1 - FAILURE
-    close = ritz.value + _MARGIN * largest
-    for at in (close, max(close, ritz.upper)) if certify and n <= inertia.MOST_DENSE_ROWS else ():
-        proven, error = inertia.prove_below(-build_laplacian(t).toarray(), at, constant, largest)
-        if proven:
-            low, certificate, confidence = -at - error, CHOLESKY, 1.0
-            break
     value = max(-ritz.value, 0.0)
     high = value + relative * largest * math.sqrt(ritz.steps)
-    measurement = Measurement(value, max(low, 0.0), high, f"Lanczos, {ritz.steps} steps", certificate, confidence)
+    measurement = Measurement(
+        value, max(min(-upper, value), 0.0), high, f"Lanczos, {ritz.steps} steps", certificate, confidence
+    )
     return measurement, ritz.vector
 
 

@@ -14,7 +14,7 @@ from ..topology import Topology
 from ._internal.lanczos import FAILURE, find_largest_eigenvalue
 from ._internal.leading_pair import LAPACK, RANDOM_START, LeadingPair
 from ._internal.leading_singular_values import DENSE_CELLS, find_leading_pair
-from ._internal.operators import make_gram, make_operator
+from ._internal.operators import bound_rounding, make_gram, make_operator
 from .measurement import Measurement, Progress, explainable
 from .spectrum import compute_gap, compute_relative_gap
 
@@ -177,11 +177,13 @@ def _bound_squared_sigma1(matrix: Any, progress: Progress | None) -> Measurement
     if matrix.shape[0] * matrix.shape[1] <= DENSE_CELLS:
         sigma1 = float(np.linalg.norm(matrix.toarray(), 2))
         error = max(matrix.shape) * _EPSILON * sigma1
-        return Measurement(sigma1**2, (sigma1 - error) ** 2, (sigma1 + error) ** 2, "dense SVD", LAPACK)
+        return Measurement(sigma1**2, max(sigma1 - error, 0.0) ** 2, (sigma1 + error) ** 2, "dense SVD", LAPACK)
     n, square, _ = make_gram(make_operator(matrix))
     magnitudes = abs(matrix)
     # sigma1^2 <= (largest column sum) (largest row sum) of the absolute values.
     bound = float(magnitudes.sum(axis=0).max() * magnitudes.sum(axis=1).max())
-    ritz = find_largest_eigenvalue(square, n, bound, tolerance=_TOLERANCE, progress=progress)
-    low = ritz.value - 16 * _EPSILON * bound
-    return Measurement(ritz.value, low, ritz.upper, f"Lanczos, {ritz.steps} steps", RANDOM_START, 1 - FAILURE)
+    rounding = bound_rounding([matrix])
+    ritz = find_largest_eigenvalue(square, n, bound, rounding=rounding, tolerance=_TOLERANCE, progress=progress)
+    low = max(ritz.value - rounding * bound * math.sqrt(ritz.steps), 0.0)
+    high = min(ritz.upper, bound * (1 + rounding))
+    return Measurement(ritz.value, low, high, f"Lanczos, {ritz.steps} steps", RANDOM_START, 1 - FAILURE)

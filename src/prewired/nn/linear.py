@@ -7,9 +7,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..ops import kernel_choice, kernels, reference
-from ..ops.autograd import DenseWeights, LayerArguments, apply_layers, cast_alike
-from ..ops.plan import BACKWARD, FORWARD, MOST_DENSE_ELEMENTS, Plan
+from ..ops import kernel_choice, kernels
+from ..ops.autograd import (
+    LayerArguments,
+    apply_layers,
+    build_matrix,
+    cast_alike,
+    check_call,
+    is_transformed,
+    refuse_scripting,
+)
+from ..ops.plan import MOST_DENSE_ELEMENTS
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
 from . import init
@@ -18,7 +26,7 @@ from .sparse_module import SparseModule
 KERNEL_CHOICES = ("auto", "sparse", "dense")
 TYPICAL_BATCH = 128
 """Compiled and exported programs run any batch, but choose their kernels once, for this batch."""
-_MACHINE_STATE = ("_wiring_cache", "_dense_cache", "_kernel_cache", "_is_native", "_program_kernels")
+_MACHINE_STATE = ("_dense_cache", "_kernel_cache", "_is_native", "_program_kernels")
 """Attributes that depend on this machine and stay out of pickles."""
 _CACHE_SIZE = 1024
 """Largest number of kernel choices, one for each batch size, that a layer stores."""
@@ -28,10 +36,10 @@ class SparseLinear(SparseModule):
     """A linear layer y = x W^T + b whose matrix W has a weight only at the edges of a topology.
 
     The parameter `weight` is the vector of the weights in edge order. So gradients and optimiser state have one number
-    per edge, and training cannot create an edge that the topology lacks. The layer replaces nn.Linear. The buffers
-    `n_in`, `indptr` and `indices` describe the wiring: the state_dict contains them, and loading compares them with
-    those of the layer. The output is feature-major in memory (strides (1, batch)). Elementwise modules preserve this
-    layout, and the next SparseLinear reads it fastest.
+    per edge, and training cannot create an edge that the topology lacks. The layer replaces nn.Linear. The wiring of a
+    layer cannot be changed: a new wiring is a new layer. `n_in`, `indptr` and `indices` are copies of the wiring. The
+    state_dict contains them, and loading compares them with the topology of the layer. The output is feature-major in
+    memory (strides (1, batch)). Elementwise modules preserve this layout, and the next SparseLinear reads it fastest.
 
     Args:
         topology: which inputs each output reads.
@@ -42,7 +50,7 @@ class SparseLinear(SparseModule):
             batches of different sizes for the same row. Checkpoints do not depend on the kernel.
 
     Raises:
-        TypeError: if topology is not a Topology.
+        TypeError: if topology is not a Topology, or dtype is not a real floating-point type.
         ValueError: for an unknown kernel.
 
     Example:
@@ -51,9 +59,6 @@ class SparseLinear(SparseModule):
         >>> layer.weight.shape, layer(torch.randn(5, 8)).shape
         (torch.Size([8]), torch.Size([5, 4]))
     """
-
-    topology: Topology
-    mask: torch.Tensor
 
     def __init__(
         self,
@@ -67,13 +72,14 @@ class SparseLinear(SparseModule):
         super().__init__()
         if not isinstance(topology, Topology):
             raise TypeError(f"expected a Topology, got {type(topology).__name__}; make one with prewired.generators")
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"expected dtype to be a real floating-point type, got {dtype}; use torch.float32")
         if kernel not in KERNEL_CHOICES:
             raise ValueError(f"expected kernel to be one of {', '.join(KERNEL_CHOICES)}, got {kernel!r}")
-        self.topology = topology
         self.kernel = kernel
         self.in_features = topology.n_in
         self.out_features = topology.n_out
-        self._register_wiring(device)
+        self._set_wiring(topology, device)
         self.weight = nn.Parameter(torch.empty(topology.n_edges, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(topology.n_out, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -85,25 +91,23 @@ class SparseLinear(SparseModule):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in _MACHINE_STATE}
+        return {name: value for name, value in super().__getstate__().items() if name not in _MACHINE_STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._reset_caches()
 
+    def __prepare_scriptable__(self) -> Any:
+        """Answer torch.jit.script."""
+        refuse_scripting(self)
+
     def _reset_caches(self) -> None:
         """Compute anew what depends on the machine and on the type and device of the tensors."""
-        self._wiring_cache: tuple[reference.Tensors, reference.Tensors] | None = None
         self._dense_cache: tuple[tuple[torch.dtype, int], torch.Tensor] | None = None
         self._kernel_cache: dict[tuple[int, bool, int], str] = {}
         self._is_native = kernels.runs_natively(self.weight)
         threads = torch.get_num_threads()
         self._program_kernels = [self._choose_kernel(TYPICAL_BATCH, training, threads) for training in (False, True)]
-
-    @property
-    def plan(self) -> Plan:
-        """The index tensors that the kernels read."""
-        return Plan(*(getattr(self, name) for name in Plan._fields))
 
     def reset_parameters(self) -> None:
         """Draw weights and biases from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), fan_in of each output, as nn.Linear does."""
@@ -118,8 +122,10 @@ class SparseLinear(SparseModule):
 
         Raises:
             ValueError: if the last dimension is not n_in.
-            TypeError: if x and the weights differ in dtype.
+            TypeError: if x is not a tensor, or x and the weights differ in dtype.
+            RuntimeError: under torch.jit.trace.
         """
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -131,14 +137,9 @@ class SparseLinear(SparseModule):
 
     def arguments(self) -> LayerArguments:
         """The tensors of this layer that `ops.autograd.apply_layers` reads."""
-        compiling = torch.compiler.is_compiling()
-        wiring = None if compiling else self._wiring_cache
-        if wiring is None:
-            buffers: dict[str, Any] = self._buffers
-            wiring = [buffers[k] for k in FORWARD], [buffers[k] for k in BACKWARD]
-            if not compiling:
-                self._wiring_cache = wiring
-        return LayerArguments(self.weight, self.bias, *wiring)
+        weight = self.weight
+        tensors = self._index_tensors_on(weight.device)
+        return LayerArguments(weight, self.bias, tensors.forward, tensors.backward)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
         """The name of the kernel that runs a batch of this many rows: "sparse", "dense" or "reference".
@@ -175,25 +176,27 @@ class SparseLinear(SparseModule):
 
         A complete topology gives a view. Without gradients the matrix is cached until a weight changes.
         """
-        if self.topology.n_edges == self.in_features * self.out_features:
+        if weight.numel() == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
-        wiring = self.starts, self.indices, self.mask
-        if torch.is_grad_enabled() and weight.requires_grad:
-            return DenseWeights.apply(weight, *wiring, self.in_features)
-        if torch.compiler.is_compiling():
-            return kernels.scatter_weights(*wiring, weight, self.in_features)
+        tensors: Any = self._index_tensors_on(weight.device)
+        starts, indices, *_ = tensors.forward
+        wiring = starts, indices, tensors.mask
+        is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)
+        if is_differentiated or torch.compiler.is_compiling() or not kernels.runs_natively(weight):
+            return build_matrix(weight, wiring, self.in_features)
         key = weight.dtype, kernels.fingerprint(weight)
         entry = self._dense_cache  # read once: other threads may be at work
         if entry is None or entry[0] != key:
             with torch.inference_mode(False):
-                entry = self._dense_cache = key, kernels.scatter_weights(*wiring, weight.detach(), self.in_features)
+                entry = self._dense_cache = key, build_matrix(weight.detach(), wiring, self.in_features)
         return entry[1]
 
     def to_dense(self) -> torch.Tensor:
         """Return the weights as a matrix (n_out, n_in), as nn.Linear.weight, zero where there is no edge."""
         dense = self.weight.new_zeros(self.out_features, self.in_features)
-        rows = torch.repeat_interleave(torch.arange(self.out_features, device=dense.device), self.indptr.diff())
-        return dense.index_put((rows, self.indices.long()), self.weight)
+        rows = torch.arange(self.out_features).repeat_interleave(torch.tensor(self.topology.fan_in))
+        columns = torch.tensor(self.topology.indices, dtype=torch.int64)
+        return dense.index_put((rows.to(dense.device), columns.to(dense.device)), self.weight)
 
     def explain(self, batch: int = 128) -> str:
         """Say which kernel runs a batch of this size and why; measure each kernel and nn.Linear on this machine.

@@ -123,6 +123,15 @@ def _check_fit(sizes: Sequence[int], layer_topologies: Sequence[Topology | None]
     for k, (t, a, b) in enumerate(zip(layer_topologies, sizes, sizes[1:], strict=False)):
         if t is not None and (t.n_in, t.n_out) != (a, b):
             raise ValueError(f"expected topology {k} to be {a} -> {b}, got {t.n_in} -> {t.n_out}")
+    for k, (before, after) in enumerate(pairwise(layer_topologies)):
+        if before is None or after is None or before.names is None or after.names is None:
+            continue
+        for own, other in zip(before.names.outputs, after.names.inputs, strict=True):
+            if own != other:
+                raise ValueError(
+                    f"expected the inputs of topology {k + 1} named as the outputs of topology {k}, got {other!r} for "
+                    f"{own!r}; put them in order with prewired.io.align"
+                )
 
 
 def _build(

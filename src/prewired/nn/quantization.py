@@ -1,15 +1,14 @@
 """Quantization of trained weights: float16, bfloat16, or int8 and int4 with a scale for each output."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ..ops.autograd import LayerArguments, apply_layers
-from ..ops.plan import FORWARD
+from ..ops.autograd import LayerArguments, apply_layers, check_call, refuse_scripting
 from ..topology import Topology
 from .linear import SparseLinear
 from .sparse_module import SparseModule
@@ -51,7 +50,7 @@ class QuantizedLinear(SparseModule):
     values: torch.Tensor
     scale: torch.Tensor | None
     bias: torch.Tensor | None
-    _plan_fields = FORWARD
+    _needs_backward = False
     _device_tensor = "values"
 
     def __init__(
@@ -65,7 +64,6 @@ class QuantizedLinear(SparseModule):
         super().__init__()
         check_kind(kind)
         self.kind = kind
-        self.topology = wiring if isinstance(wiring, Topology) else None
         sides = (wiring.n_in, wiring.n_out) if isinstance(wiring, Topology) else wiring
         if not all(isinstance(side, int) and side > 0 for side in sides):
             raise ValueError(f"expected n_in and n_out of a dense layer, integers >= 1, got {sides}")
@@ -74,13 +72,12 @@ class QuantizedLinear(SparseModule):
         for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):
             self._check_tensor(name, tensor)
             self.register_buffer(name, tensor)
-        self._register_wiring(values.device)
+        self._set_wiring(wiring if isinstance(wiring, Topology) else None, values.device)
 
     def _check_tensor(self, name: str, tensor: torch.Tensor | None) -> None:
         n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
-        dtype = {"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind]
         expected = {
-            "values": (dtype, n),
+            "values": ({"int8": torch.int8, "int4": torch.uint8, **FLOATS}[self.kind], n),
             "scale": (torch.bfloat16, self.out_features) if self.kind in LARGEST else None,
             "bias": None if tensor is None else (tensor.dtype, self.out_features),
         }[name]
@@ -107,6 +104,16 @@ class QuantizedLinear(SparseModule):
             return dequantize(self.values, self.scale, fan_in, self.n_edges).view(self.out_features, self.in_features)
         return dequantize(self.values, self.scale, self.indptr.diff(), self.n_edges)
 
+    def _find_load_error(self, entries: Mapping[str, Any]) -> str | None:
+        own = ["values"] if self.scale is None else ["values", "scale"]
+        loaded = [name for name in ("values", "scale") if name in entries]
+        if loaded and loaded != own:
+            return f"{loaded[0]}: expected {' and '.join(own)} of {self.kind}, got {' and '.join(loaded)} alone"
+        return super()._find_load_error(entries)
+
+    def _has_fitting_type(self, loaded: torch.Tensor, own: torch.Tensor) -> bool:
+        return loaded.dtype == own.dtype
+
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         def convert(tensor: torch.Tensor) -> torch.Tensor:
             result = fn(tensor)
@@ -119,9 +126,10 @@ class QuantizedLinear(SparseModule):
 
         Raises:
             ValueError: if the last dimension is not n_in.
-            TypeError: if x is not float32.
+            TypeError: if x is not a float32 tensor.
             RuntimeError: if x requires gradients and gradients are enabled.
         """
+        check_call(x)
         shape = x.shape
         if len(shape) == 0 or shape[-1] != self.in_features:
             raise ValueError(f"expected x of shape (..., {self.in_features}), got {tuple(shape)}")
@@ -136,11 +144,15 @@ class QuantizedLinear(SparseModule):
         if self.topology is None:
             y = functional.linear(x, values.view(self.out_features, self.in_features))
         else:
-            wiring = [self.get_buffer(name) for name in FORWARD]
-            y = apply_layers([LayerArguments(values, None, wiring, ())], x, relu=False)
+            tensors = self._index_tensors_on(values.device)
+            y = apply_layers([LayerArguments(values, None, tensors.forward, ())], x, relu=False)
         if self.scale is not None:
             y = y * self.scale
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)
+
+    def __prepare_scriptable__(self) -> Any:
+        """Answer torch.jit.script."""
+        refuse_scripting(self)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the brackets."""

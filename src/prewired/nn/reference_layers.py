@@ -172,8 +172,9 @@ def edge_positions(layer: SparseLinear) -> tuple[torch.Tensor, torch.Tensor]:
         >>> edge_positions(SparseLinear(generators.rotating(2, 2, fan_in=1)))
         (tensor([0, 1]), tensor([0, 1]))
     """
-    outputs = torch.repeat_interleave(torch.arange(layer.out_features), layer.indptr.diff())
-    return outputs, layer.indices.long()
+    indptr, indices = layer.indptr, layer.indices
+    outputs = torch.arange(layer.out_features, device=indices.device).repeat_interleave(indptr.diff())
+    return outputs, indices.long()
 
 
 def _copy_bias(layer: SparseLinear) -> nn.Parameter | None:

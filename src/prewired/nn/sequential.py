@@ -9,7 +9,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from .. import generators
 from ..ops import reference
-from ..ops.autograd import LayerArguments, apply_layers
+from ..ops.autograd import LayerArguments, apply_layers, check_call
 from ..ops.plan import plan
 from .linear import SparseLinear
 
@@ -33,6 +33,7 @@ class Sequential(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the output of the last module; neighbouring sparse layers run in one call."""
+        check_call(x)
         modules = list(self)
         start = 0
         while start < len(modules):

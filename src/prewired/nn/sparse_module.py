@@ -1,87 +1,195 @@
-"""SparseModule: a module whose buffers hold a wiring, which loading a state_dict compares."""
+"""SparseModule: a module with a wiring that nothing changes, and that loading a state_dict compares."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..ops.plan import Plan, plan
+from ..topology import Topology
+from .index_tensors import IndexTensors
+from .rank_agreement import compare_layer
 
 WIRING = ("n_in", "indptr", "indices")
-"""The buffers that describe the whole wiring; the state_dict contains them."""
+"""The entries of the state_dict that describe the whole wiring."""
+
+
+def _wiring_property(name: str) -> property:
+    """A property that returns a copy of a part of the wiring; setting it to equal integers changes nothing."""
+
+    def get(self: "SparseModule") -> torch.Tensor:
+        return self._wiring_tensor(name)
+
+    def set_equal(self: "SparseModule", value: Any) -> None:
+        if difference := find_difference(value, self._wiring_tensor(name)):
+            raise AttributeError(_another_wiring(name, self.topology, difference))
+
+    return property(get, set_equal, doc=f"A copy of `topology.{name}` as a tensor.")
 
 
 class SparseModule(nn.Module):
-    """A module with the wiring of a topology in its buffers: `n_in`, `indptr`, and tensors of its Plan.
+    """A module with the wiring of a topology, which is the same as long as the module exists.
 
-    The state_dict contains `n_in`, `indptr` and `indices`; loading compares them with the module's own. All index
-    tensors are a function of the topology, so a module that leaves the meta device computes them again. A module
+    The index tensors that the kernels read are computed from the topology for the device of the weights. They are
+    neither buffers nor parameters, so no optimiser, average, broadcast or state_dict writes to them. The state_dict
+    contains copies of `n_in`, `indptr` and `indices`; loading compares them with the topology of the module. A module
     without a topology (a dense layer) has no index tensors.
     """
 
-    topology: Any  # a Topology, or None
-    n_in: torch.Tensor
-    indptr: torch.Tensor
-    indices: torch.Tensor
-    starts: torch.Tensor
-    _plan_fields: tuple[str, ...] = Plan._fields
-    """The fields of the Plan that the module reads."""
+    in_features: int
+    out_features: int
+    _index_tensors: IndexTensors | None = None
+    _needs_backward: bool = True
+    """Whether the module reads the index tensors of the backward pass."""
     _device_tensor: str = "weight"
     """The name of the tensor whose device is the device of the module."""
+    _compared_mesh: Any = None
 
-    def _register_wiring(self, device: Any) -> None:
-        """Compute the index tensors from the topology and register them as buffers."""
-        if self.topology is None:
-            return
-        device = torch.get_default_device() if device is None else device
-        for name in ("n_in", "indptr"):
-            self.register_buffer(name, torch.tensor(getattr(self.topology, name), device=device))
-        with torch.device("cpu"):
-            plan_tensors = plan(self.topology)
-        for name in self._plan_fields:
-            self.register_buffer(name, getattr(plan_tensors, name).to(device), persistent=name == "indices")
+    n_in = _wiring_property("n_in")
+    indptr = _wiring_property("indptr")
+    indices = _wiring_property("indices")
 
-    def index_tensors(self) -> list[torch.Tensor]:
-        """The buffers that describe the wiring; none without a topology."""
-        names = () if self.topology is None else dict.fromkeys((*WIRING, *self._plan_fields))
-        return [self.get_buffer(name) for name in names]
+    def _set_wiring(self, topology: Topology | None, device: Any) -> None:
+        """Compute the index tensors; call it once, when the module is built."""
+        if topology is not None:
+            device = torch.get_default_device() if device is None else device
+            self._index_tensors = IndexTensors(topology, device, self._needs_backward)
+
+    @property
+    def topology(self) -> Any:
+        """The Topology of the module; None for a dense layer."""
+        return None if self._index_tensors is None else self._index_tensors.topology
+
+    @topology.setter
+    def topology(self, value: Any) -> None:
+        raise AttributeError("expected the topology that the layer was built with; build a new layer for a new wiring")
+
+    def _index_tensors_on(self, device: torch.device) -> IndexTensors:
+        """The index tensors on the device of the weights, which may have changed since the last call."""
+        tensors: Any = self._index_tensors
+        if tensors.device != device:
+            tensors = self._index_tensors = tensors.to(device)
+        return tensors
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the index tensors."""
+        return 0 if self._index_tensors is None else self._index_tensors.n_bytes
+
+    def _wiring_tensor(self, name: str) -> torch.Tensor:
+        """A copy of a part of the wiring, on the device of the index tensors, or on the CPU for the meta device."""
+        tensors = self._index_tensors
+        if tensors is None:
+            raise AttributeError(f"expected a sparse layer, got a dense {type(self).__name__}, which has no {name}")
+        device = "cpu" if tensors.device.type == "meta" else tensors.device
+        return torch.tensor(getattr(tensors.topology, name), device=device)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        # FSDP sets the sharded parameters in this way. A process would not notice that other processes are wired
+        # differently, because the parameters have the same shapes.
+        mesh = getattr(value, "device_mesh", None) if isinstance(value, nn.Parameter) else None
+        if mesh is not None and self._compared_mesh is not mesh and self.topology is not None:
+            self._compared_mesh = mesh
+            compare_layer(self, mesh)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_compared_mesh"}
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Move or cast as nn.Module does; a module that leaves the meta device gets its index tensors back."""
-        was_on_meta = getattr(self, self._device_tensor).is_meta
+        """Move or cast as nn.Module does; the index tensors follow to another device."""
         super()._apply(fn, recurse)
-        self._restore_wiring(was_on_meta)
+        self._move_index_tensors()
         return self
 
-    def _restore_wiring(self, was_on_meta: bool) -> None:
-        device = getattr(self, self._device_tensor).device
-        if was_on_meta and device.type != "meta":
-            self._register_wiring(device)
+    def _move_index_tensors(self) -> None:
+        if self._index_tensors is not None:
+            self._index_tensors_on(getattr(self, self._device_tensor).device)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in self._wiring_names():
+            destination[prefix + name] = self._wiring_tensor(name)
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
     ):
-        """Refuse weights of another wiring, even if the shapes agree."""
-        was_on_meta = getattr(self, self._device_tensor).is_meta
-        if self.topology is not None and not self._has_same_wiring(state_dict, prefix, error_msgs):
+        """Load all tensors of this module, or none if they are of another wiring, type or shape."""
+        entries = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
+        if error := self._find_load_error(entries):
+            error_msgs.append(f"{prefix}{error}")
             return
+        wiring = {name: state_dict.pop(prefix + name, None) for name in self._wiring_names()}
         arguments = state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         super()._load_from_state_dict(*arguments)
-        self._restore_wiring(was_on_meta)
+        if wiring.get("indptr") is None:  # early checkpoints have no n_in
+            missing_keys.extend(prefix + name for name in wiring)
+        self._move_index_tensors()
 
-    def _has_same_wiring(self, state_dict: dict[str, Any], prefix: str, error_msgs: list[str]) -> bool:
-        """Compare the wiring in a state_dict with the module's own, and put the module's own tensors in its place."""
-        if prefix + "indptr" in state_dict:  # early checkpoints have no n_in
-            state_dict.setdefault(prefix + "n_in", self.n_in)
-        for name in WIRING:
-            loaded, own = state_dict.get(prefix + name), torch.tensor(getattr(self.topology, name), device="cpu")
-            if loaded is None:
-                continue
-            if not torch.is_tensor(loaded) or not torch.equal(loaded.to(own), own):
-                error_msgs.append(
-                    f"{prefix}{name}: expected the wiring {self.topology.digest[:12]} of this layer, got another one; "
-                    "build the layer from the topology that the weights were trained on"
-                )
-                return False
-            state_dict[prefix + name] = getattr(self, name)
-        return True
+    def _wiring_names(self) -> tuple[str, ...]:
+        return () if self.topology is None else WIRING
+
+    def _find_load_error(self, entries: Mapping[str, Any]) -> str | None:
+        """The first reason, beginning with the name of an entry, why this module cannot load these entries."""
+        if any(_holds_weights(name) for name in entries):
+            for name in self._wiring_names():
+                if name not in entries and name != "n_in":
+                    return (
+                        f"{name}: expected the wiring {self.topology.digest[:12]} of this layer beside its weights, "
+                        "got weights without a wiring; load the whole state_dict, or, if the weights are of this "
+                        "wiring, load {**net.state_dict(), **weights}"
+                    )
+                if name in entries and (difference := find_difference(entries[name], self._wiring_tensor(name))):
+                    return _another_wiring(name, self.topology, difference)
+        for name, own in {**self._parameters, **self._buffers}.items():
+            if own is not None and name in entries and (difference := self._find_misfit(entries[name], own)):
+                return f"{name}: expected {own.dtype} of shape {tuple(own.shape)}, got {difference}"
+        return None
+
+    def _find_misfit(self, loaded: Any, own: torch.Tensor) -> str | None:
+        """What a loaded tensor is, if it does not fit the module's own tensor."""
+        if not isinstance(loaded, torch.Tensor):
+            return f"{type(loaded).__name__}; load tensors"
+        if loaded.is_meta and not own.is_meta:
+            return "a tensor on the meta device, without values; load the values first"
+        if loaded.shape != own.shape:
+            return f"a size mismatch, {tuple(loaded.shape)}; build the layer as the trained layer was built"
+        return None if self._has_fitting_type(loaded, own) else f"{loaded.dtype}; build a layer of this type"
+
+    def _has_fitting_type(self, loaded: torch.Tensor, own: torch.Tensor) -> bool:
+        """Whether a loaded tensor has a type that this module converts."""
+        return loaded.is_floating_point() == own.is_floating_point()
+
+
+def find_difference(value: Any, own: torch.Tensor) -> str | None:
+    """Say how a value differs from a tensor of integers; None if it is a tensor of the same integers, in any type.
+
+    Example:
+        >>> find_difference(torch.tensor([1, 5]), torch.tensor([1, 2]))
+        '5 at position 1, expected 2'
+    """
+    if not isinstance(value, torch.Tensor):
+        return f"{type(value).__name__}, expected a tensor"
+    is_integer = not (value.is_floating_point() or value.is_complex() or value.is_quantized)
+    if not is_integer or value.dtype == torch.bool or value.shape != own.shape or value.layout != torch.strided:
+        return f"{value.dtype} of shape {tuple(value.shape)}, expected integers of shape {tuple(own.shape)}"
+    if value.is_meta:
+        return "a tensor on the meta device, without values"
+    numbers, own_numbers = (tensor.detach().cpu().to(torch.int64).reshape(-1) for tensor in (value, own))
+    if torch.equal(numbers, own_numbers):
+        return None
+    at = int((numbers != own_numbers).nonzero()[0])
+    return f"{int(numbers[at])} at position {at}, expected {int(own_numbers[at])}"
+
+
+def _holds_weights(name: str) -> bool:
+    """Whether an entry of a module's state_dict depends on the wiring, whatever pruning or a norm calls the weights."""
+    name = name.removeprefix("parametrizations.")
+    return not name.startswith("bias") and ("." not in name or name.startswith(("weight.", "values.")))
+
+
+def _another_wiring(name: str, t: Topology, difference: str) -> str:
+    return (
+        f"{name}: expected the wiring {t.digest[:12]} of this layer, got another one ({difference}); build the layer "
+        "from the topology that the weights were trained on"
+    )

@@ -1,11 +1,21 @@
-"""Chains of layers as one differentiable call: the operators of `kernels`, connected to autograd."""
+"""Chains of layers as one differentiable call: the operators of `kernels`, connected to autograd.
+
+A first derivative costs one call forward and one backward. Every other derivative (second and higher, forward mode,
+torch.func) goes layer by layer through `contraction`, which can be differentiated any number of times.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd import forward_ad
 
-from . import kernels, reference
+from . import batching, flops, kernels, reference
+from .contraction import INPUT, OUTPUT, WEIGHT, LayerWiring, contract, make_dense
+
+if kernels.NATIVE:
+    _VMAP_RULES = batching.register_vmap_rules()
+    flops.register_flop_formulas()
 
 
 class LayerArguments(NamedTuple):
@@ -33,7 +43,8 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
         relu: whether a ReLU follows the last layer too.
 
     Raises:
-        TypeError: if x and the weights differ in dtype.
+        TypeError: if x and the weights differ in dtype, or are complex.
+        RuntimeError: under torch.jit.trace.
 
     Example:
         >>> from prewired import SparseLinear, generators
@@ -50,10 +61,57 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
     if not (x.is_contiguous() or x.t().is_contiguous()):
         x = x.contiguous()
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
-    kernel = kernels.KERNELS["sparse" if kernels.runs_natively(x) and not wiring[0].is_meta else "reference"]
+    kernel = _choose_kernel(x, wiring)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return _run_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu)[-1]
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return _Chain.apply(x, kernel, relu, wiring, by_input, *parameters)
     return kernel.forward(x, wiring, parameters, relu, False)[0]
+
+
+def _choose_kernel(x: torch.Tensor, wiring: reference.Tensors) -> kernels.Kernel:
+    """The compiled operators if they take x, or if x has no values; else the reference."""
+    if kernels.runs_natively(x) and not wiring[0].is_meta:
+        return kernels.KERNELS["sparse"]
+    if x.is_complex():
+        raise TypeError(f"expected real numbers, got {x.dtype}; give the real and the imaginary part as two inputs")
+    return kernels.KERNELS["sparse" if x.is_meta and kernels.NATIVE else "reference"]
+
+
+def check_call(x: Any) -> None:
+    """Refuse an input that is not a tensor, as under torch.fx.symbolic_trace, and a call under torch.jit.trace.
+
+    Raises:
+        TypeError: if x is not a tensor.
+        RuntimeError: under torch.jit.trace, which would record the kernel, and perhaps the weights, of one call.
+    """
+    if not isinstance(x, torch.Tensor):
+        remedy = "use torch.as_tensor(x)"
+        if isinstance(x, torch.fx.Proxy):
+            remedy = "use torch.export.export, or a torch.fx.Tracer that takes prewired's layers for leaves"
+        raise TypeError(f"expected x to be a tensor, got a {type(x).__name__}; {remedy}")
+    if torch._C._get_tracing_state() is not None:
+        raise RuntimeError(
+            "expected a call outside torch.jit.trace, which cannot record a sparse layer; use torch.export.export or "
+            "prewired.export.program"
+        )
+
+
+def refuse_scripting(layer: torch.nn.Module) -> None:
+    """Refuse torch.jit.script, which cannot compile the choice of a kernel.
+
+    Raises:
+        RuntimeError: always.
+    """
+    raise RuntimeError(
+        f"expected a module that torch.jit.script can compile, got a {type(layer).__name__}; use torch.export.export "
+        "or prewired.export.program"
+    )
+
+
+def is_transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
@@ -63,7 +121,7 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
         TypeError: if autocast is off and x and the parameters differ in dtype.
     """
     device = "cpu" if x.is_cpu else x.device.type
-    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+    if not x.is_meta and torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         return tuple(p if p is None else p.to(dtype) for p in (x, *parameters))
     dtype = x.dtype
@@ -73,8 +131,30 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
     return x, *parameters
 
 
+def _split(kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> list[LayerWiring]:
+    """The wiring of each layer of a chain."""
+    n = reference.PER_LAYER
+    return [LayerWiring(kernel, wiring[k : k + n], by_input[k : k + n]) for k in range(0, len(wiring), n)]
+
+
+def _run_layer_by_layer(
+    wirings: Sequence[LayerWiring], parameters: Sequence[torch.Tensor], x: torch.Tensor, relu: bool
+) -> list[torch.Tensor]:
+    """Return x and the output of each layer, all differentiable."""
+    values = [x]
+    for k, wiring in enumerate(wirings):
+        weight, bias = parameters[2 * k : 2 * k + 2]
+        y = contract(wiring, OUTPUT, weight, values[-1])
+        y = y + bias if bias.numel() else y
+        values.append(y.relu() if relu or k + 1 < len(wirings) else y)
+    return values
+
+
 class _Chain(torch.autograd.Function):
-    """The chain of `apply_layers` as an autograd function."""
+    """The chain of `apply_layers` as an autograd function.
+
+    It has no setup_context, with which a call of a small network would take twice as long.
+    """
 
     @staticmethod
     def forward(
@@ -87,40 +167,78 @@ class _Chain(torch.autograd.Function):
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
         y, *inputs = kernel.forward(x, wiring, parameters, relu, True)
-        ctx.save_for_backward(y if relu else x.new_empty(0), *parameters, *inputs)
+        # Only a second derivative reads x itself: the operators have their own copy of x in `inputs`.
+        ctx.save_for_backward(y if relu else x.new_empty(0), x, *parameters, *inputs)
         ctx.arguments = kernel, relu, wiring, by_input
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         kernel, relu, wiring, by_input = ctx.arguments
-        y, *tensors = ctx.saved_tensors
+        y, x, *tensors = ctx.saved_tensors
         n = 2 * len(wiring) // reference.PER_LAYER
         parameters, inputs = tensors[:n], tensors[n:]
-        needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
+        needs = needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
         g = grads[0]
-        if not (g.is_contiguous() or g.t().is_contiguous()):
-            g = g.contiguous()
-        needs_weights = n > 2 or needs_parameters[0]
-        values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
-        needs = (needs_x, *needs_parameters)
+        if not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed()):
+            values = _differentiate_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu, g, needs)
+        else:
+            needs_weights = n > 2 or needs_parameters[0]
+            g = make_dense(g)
+            values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
         grad_x, *grad_parameters = (value if need else None for value, need in zip(values, needs, strict=True))
         return grad_x, None, None, None, None, *grad_parameters
 
 
-class DenseWeights(torch.autograd.Function):
-    """The weights of a layer as a matrix (n_out, n_in); the backward pass reads the matrix's gradient at the edges."""
+def _differentiate_layer_by_layer(
+    wirings: Sequence[LayerWiring],
+    parameters: Sequence[torch.Tensor],
+    x: torch.Tensor,
+    relu: bool,
+    g: torch.Tensor,
+    needs: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """The gradients of x and of the parameters as differentiable functions of x, the parameters and g."""
+    values = _run_layer_by_layer(wirings, parameters, x, relu)
+    grads: list[torch.Tensor | None] = []
+    for k in reversed(range(len(wirings))):
+        if relu or k + 1 < len(wirings):
+            g = torch.where(values[k + 1] <= 0, 0, g)
+        _, needs_weight, needs_bias = needs[0], *needs[1 + 2 * k : 3 + 2 * k]
+        grads.append(g.sum(0) if needs_bias else None)
+        grads.append(contract(wirings[k], WEIGHT, values[k], g) if needs_weight else None)
+        if any(needs[: 1 + 2 * k]):
+            g = contract(wirings[k], INPUT, g, parameters[2 * k])
+    return [g if needs[0] else None, *reversed(grads)]
+
+
+def build_matrix(weight: torch.Tensor, wiring: reference.Tensors, n_in: int) -> torch.Tensor:
+    """The weights (n_edges,) of a layer as a matrix (n_out, n_in), zero where there is no edge; differentiable.
+
+    Args:
+        weight: (n_edges,) in edge order.
+        wiring: `starts`, `indices` and `mask` of the layer's Plan.
+        n_in: inputs of the layer.
+    """
+    starts, indices, mask = wiring
+    if is_transformed() or not kernels.runs_natively(weight):
+        return reference.scatter_weights_reference(starts, indices, mask, weight, n_in)
+    if torch.is_grad_enabled() and weight.requires_grad:
+        return _Matrix.apply(weight, *wiring, n_in)
+    return kernels.scatter_weights(starts, indices, mask, weight, n_in)
+
+
+class _Matrix(torch.autograd.Function):
+    """The matrix of `build_matrix`; the backward pass reads the matrix's gradient at the edges."""
 
     @staticmethod
     def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
-        """Return the matrix (n_out, n_in) of the weights (n_edges,)."""
         ctx.wiring = starts, indices, mask
         return kernels.scatter_weights(starts, indices, mask, weight, n_in)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient of the weights (n_edges,)."""
         starts, indices, mask = ctx.wiring
-        return kernels.gather_weights(starts, indices, mask, grads[0].contiguous()), None, None, None, None
+        differentiable = not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed())
+        gather = reference.gather_weights_reference if differentiable else kernels.gather_weights
+        return gather(starts, indices, mask, grads[0].contiguous()), None, None, None, None

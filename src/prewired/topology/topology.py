@@ -10,6 +10,7 @@ import scipy.sparse
 
 from .checks import check_edges, check_side, freeze_array
 from .edge_order import csr_from_cells
+from .masks import find_cells
 from .recipe import Recipe
 from .unit_names import Names, check_names
 
@@ -93,10 +94,10 @@ class Topology:
 
     @classmethod
     def from_biadjacency(cls, matrix: Any) -> Self:
-        """Build a topology from a SciPy sparse matrix or array (n_out, n_in): every nonzero entry is an edge.
+        """Build a topology from a SciPy sparse matrix or array (n_out, n_in): every entry that is not zero is an edge.
 
         Raises:
-            ValueError: if the matrix is not a two-dimensional SciPy sparse matrix.
+            ValueError: if the matrix is no SciPy sparse matrix, or as `from_mask`.
 
         Example:
             >>> Topology.from_biadjacency(scipy.sparse.eye_array(3))
@@ -106,33 +107,26 @@ class Topology:
             raise ValueError(
                 f"expected a SciPy sparse matrix, got {type(matrix).__name__}; use from_mask for dense arrays"
             )
-        if len(matrix.shape) != 2:
-            raise ValueError(f"expected a matrix of shape (n_out, n_in), got shape {matrix.shape}")
-        csr: Any = scipy.sparse.csr_array(matrix, copy=True)
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-        csr.sort_indices()
-        n_out, n_in = csr.shape
-        return cls(n_in, n_out, csr.indptr, csr.indices)
+        return cls.from_mask(matrix)
 
     @classmethod
     def from_mask(cls, mask: Any) -> Self:
-        """Build a topology from a dense array or torch tensor (n_out, n_in): every nonzero entry is an edge.
+        """Build a topology from a mask (n_out, n_in): every entry that is not zero is an edge.
+
+        Args:
+            mask: real numbers or booleans: a dense array, a list of rows, a SciPy sparse matrix, or a torch tensor,
+                dense or sparse, of any real type.
 
         Raises:
-            ValueError: if the mask is not two-dimensional, or has NaN.
+            ValueError: if the mask is not two-dimensional, has NaN or entries that are no real numbers, or stores a
+                place twice.
 
         Example:
             >>> Topology.from_mask([[1, 0], [1, 1]]).indices
             array([0, 0, 1], dtype=int32)
         """
-        dense = np.asarray(mask.detach() if hasattr(mask, "detach") else mask)
-        if dense.ndim != 2:
-            raise ValueError(f"expected a mask of shape (n_out, n_in), got shape {dense.shape}")
-        if np.issubdtype(dense.dtype, np.inexact) and np.isnan(dense).any():
-            raise ValueError("expected a mask of numbers, got NaN; write zeros where there is no edge")
-        n_out, n_in = dense.shape
-        return cls(n_in, n_out, *csr_from_cells(n_in, n_out, np.flatnonzero(dense)))
+        n_in, n_out, cells = find_cells(mask)
+        return cls(n_in, n_out, *csr_from_cells(n_in, n_out, cells))
 
     @property
     def n_edges(self) -> int:

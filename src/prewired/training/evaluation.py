@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from .data import Data
+from .named_data import compare_names
 
 _EVALUATION_BATCH = 2048
 
@@ -38,7 +39,18 @@ def evaluate(net: nn.Module, data: Data, x: torch.Tensor, y: torch.Tensor) -> tu
 
 @torch.inference_mode()
 def check_fit(net: nn.Module, data: Data) -> None:
-    """Raise a ValueError unless the network maps rows of the data set to one output per target."""
+    """Raise a ValueError unless the network maps rows of the data set to one output per target, in the order of names.
+
+    Raises:
+        TypeError: if `data` is no Data.
+        ValueError: if the network gives another number of outputs, or names its units in another order than the data.
+    """
+    if not isinstance(data, Data):
+        raise TypeError(
+            f"expected data as prewired.data.load returns it, got {type(data).__name__}; write arrays with "
+            "numpy.savez('mine.npz', x=x, y=y), or a frame with frame.to_csv('mine.csv', index=False), and load that"
+        )
+    compare_names(net, data)
     net.eval()
     shape = tuple(net(data.x_train[:2]).shape)
     if shape != (2, data.n_outputs):

@@ -60,8 +60,8 @@ def train(
         >>> len(run.tracked["stable_rank"]), len(run.tracked["stable_rank"][0])
         (4, 2)
     """
-    loss_function = loss_of(data.task)
     check_fit(net, data)
+    loss_function = loss_of(data.task)
     tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
     layers = find_tracked_layers(net, tracked) if tracked else []
     record_metrics(tracked, layers)

@@ -220,7 +220,7 @@ def test_pointing_shows_a_graph_and_a_click_keeps_it(visit):
 
 def test_choices_change_the_plot_as_python_does(drawn_page, demo):
     rows, pictures, recipes = demo["demo"]()
-    wanted = demo["figures"].score_by_metric(rows, pictures, recipes)
+    wanted = demo["figures"].draw_score_by_metric(rows, pictures, recipes)
     figure = drawn_page.locator(EXPLORER)
     chosen = {"Metric": "algebraic connectivity", "Density": "20 %", "Setting": "fashion_mnist, permuted"}
     for label, option in chosen.items():

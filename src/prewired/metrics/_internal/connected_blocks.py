@@ -48,7 +48,9 @@ def split_into_blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iter
         by_row, by_column = np.zeros(count), np.zeros(count)
         np.maximum.at(by_row, labels[k + 1], m.sum(axis=1))
         np.maximum.at(by_column, labels[k], m.sum(axis=0))
-        bounds *= np.sqrt(by_row) * np.sqrt(by_column)
+        # A sum of k numbers >= 0 has a relative error of at most k eps; a bound that is rounded down would be none.
+        longest = max(int(np.diff(m.indptr).max(initial=0)), int(np.bincount(m.indices, minlength=1).max()))
+        bounds *= np.sqrt(by_row) * np.sqrt(by_column) * (1 + (longest + 4) * np.finfo(float).eps)
     start = live[0].astype(float) if guess is None else np.where(live[0], guess, 0.0)
     if len(numbers) == 1:
         yield Block(list(matrices), start, float(bounds[numbers[0]]))

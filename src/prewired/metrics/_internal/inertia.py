@@ -24,7 +24,7 @@ _RESTARTS = 20
 _CLOSE = 1e-7
 _DISTANCE = 1e-11  # count eigenvalues this far above and below a value, relative to the largest
 _SOLVED = 1e-9  # tolerance for eigenvalues of the inverse; solving adds rounding errors of about this size
-_EPSILON = np.finfo(float).eps
+_EPSILON = float(np.finfo(float).eps)
 _UNIT = _EPSILON / 2
 _SYMMETRIC: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
 
@@ -91,10 +91,13 @@ def find_largest(band: Band, above: float, k: int) -> tuple[np.ndarray, np.ndarr
         k: the number of eigenvalues.
 
     Returns:
-        Values and vectors, or None if the iteration does not converge.
+        Values and vectors, or None if the factorisation fails or the iteration does not converge.
     """
     n = band.matrix.shape[0]
-    factors = splu(_subtract_shift(band.matrix, above), permc_spec="NATURAL", **_SYMMETRIC)
+    try:
+        factors = splu(_subtract_shift(band.matrix, above), permc_spec="NATURAL", **_SYMMETRIC)
+    except RuntimeError:  # a pivot is zero: the shift is an eigenvalue of a leading part
+        return None
     solve: Any = eigsh  # the stubs of SciPy allow integer tolerances only
     inverse: Any = LinearOperator((n, n), matvec=factors.solve, dtype=np.float64)  # pyright: ignore
     start = np.cos(np.arange(n) * 0.61803) + 0.5
@@ -195,19 +198,40 @@ def prove_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) ->
         (proven, error): if proven, all eigenvalues except the largest are below s + error.
     """
     n = len(top)
-    largest = float(np.abs(matrix).max()) + weight
+    forming = _bound_forming(top, float(np.abs(matrix).max()) + weight)
     np.negative(matrix, out=matrix)
     matrix += np.outer(weight * top, top)
     matrix[np.diag_indices(n)] += s
     trace = float(np.trace(matrix))
     g = (n + 1) * _UNIT
     # The first term is that of step 3, the second the rounding of forming the matrix.
-    error = g / (1 - g) * trace + 4 * n * _UNIT * largest * float(np.abs(top).max() ** 2 * n + 1)
+    error = g / (1 - g) * trace + forming
     try:
         scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
         return False, error
     return True, error
+
+
+def bound_safe_margin(top: np.ndarray, scale: float) -> float:
+    """How far s must be above the eigenvalues in `prove_below` so that rounding cannot make Cholesky fail.
+
+    Cholesky's factorisation succeeds if the smallest eigenvalue is above n g / (1 - g) times the largest diagonal entry
+    (Demmel, "On floating point errors in Cholesky", LAPACK Working Note 14, 1989). So a failure is a refutation.
+
+    Args:
+        top: (n,), as in `prove_below`.
+        scale: all entries of M, s and the weight are at most this.
+    """
+    n = len(top)
+    g = (n + 1) * _UNIT
+    return 2 * n * g / (1 - g) * scale + _bound_forming(top, 2 * scale)
+
+
+def _bound_forming(top: np.ndarray, largest: float) -> float:
+    """The rounding errors of forming s I - M + weight top top^T from entries up to `largest`."""
+    n = len(top)
+    return 4 * n * _UNIT * largest * float(np.abs(top).max() ** 2 * n + 1)
 
 
 def _subtract_shift(matrix: Any, s: float) -> Any:

@@ -20,9 +20,26 @@ without any part along the largest eigenvector would never find it. The bound us
 4. P_k grows above its largest root. So all eigenvalues are below the x at which P_k(x) = 1/e, except with that
    probability. After convergence this x is about residual / probability above the Ritz value.
 
-The start is drawn from a fixed seed, independently of any graph. So measuring the same graph again gives the same
-result and no additional evidence. (Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13, 1992, have probabilistic
-bounds from the number of steps alone; the bound here uses the coefficients of the run itself.)
+What the probability means. It is over the start, with A fixed, that the one event |c| <= e occurs for the largest
+eigenvalue. This event does not depend on the step at which the iteration ends, so the checks add nothing to it.
+(Kuczynski and Wozniakowski, "Estimating the largest eigenvalue by the power and Lanczos algorithms with a random
+start", SIAM J. Matrix Anal. Appl. 13, 1992, have such bounds from the number of steps alone; the bound here uses the
+coefficients of the run itself.)
+
+Therefore A must not depend on the start. If A is a matrix without the vector t that an earlier run found, t is a
+function of the earlier start: if two largest eigenvalues are almost equal, t lies along the part of that start in the
+plane of both eigenvectors. The same start then has nothing left in this plane, and a second run would miss the second
+eigenvalue with certainty. So each run on the same matrix has a stream of random numbers of its own. Given t, the part
+of an independent start that is orthogonal to t is uniform on the sphere of that space.
+
+Rounding. A rounding error f_k in step k changes c to c - z, where z sums the parts of all f_k along the eigenvector
+with falling weights. The density of c is largest at 0, so P(|c - z| <= e) <= P(|c| <= e) for every z that does not
+depend on c: errors that are unrelated to c make no failure more probable. _SAFETY covers that the computed q_k do not
+have length 1 exactly. An invariant space is an exception: there beta_k q_(k+1) is nothing but rounding errors, so
+beta_k is raised by their length.
+
+The streams are fixed and independent of any graph. So measuring the same graph again gives the same result and no
+additional evidence.
 """
 
 import math
@@ -42,7 +59,7 @@ TOLERANCE = 1e-8
 MAX_STEPS = 40_000
 _SAFETY = 10.0  # rounding errors must not make a lucky start look improbable
 _DISTANCES = np.logspace(-15, 1, 241)  # above the Ritz value, relative to the scale: candidates for the upper bound
-_EPSILON = np.finfo(float).eps
+_EPSILON = float(np.finfo(float).eps)
 _FIRST_CHECK = 12
 _BETWEEN_CHECKS = 1.12
 
@@ -74,6 +91,7 @@ def find_largest_eigenvalue(
     *,
     rounding: float = 16 * float(np.finfo(float).eps),
     without: np.ndarray | None = None,
+    stream: int = 0,
     vector: bool = False,
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
@@ -86,6 +104,7 @@ def find_largest_eigenvalue(
         scale: the approximate largest absolute eigenvalue of the map, above 0.
         rounding: the length of the error of apply(x) for an x of length 1, relative to the scale.
         without: (n,), of length 1; only vectors orthogonal to it count.
+        stream: the number of the random stream of the start. Runs on one matrix need different streams, see above.
         vector: also compute the eigenvector, by running the iteration a second time.
         tolerance: end once the upper bound is this close to the value, relative to the value.
         progress: called with the steps done and an estimate of the steps in all.
@@ -99,9 +118,9 @@ def find_largest_eigenvalue(
         (4.0, True)
     """
     project = _make_projection(without)
-    start = project(_draw_gaussian(n))
+    start = project(_draw_gaussian(n, stream))
     diagonal, beside = np.empty(MAX_STEPS), np.empty(MAX_STEPS)
-    steps, ritz = 0, None
+    steps, ritz, noise = 0, None, rounding * scale
     check, history = _FIRST_CHECK, []
     for _, alpha, beta in _iterate(apply, start, project):
         diagonal[steps], beside[steps] = alpha, beta
@@ -110,14 +129,12 @@ def find_largest_eigenvalue(
         is_invariant = beta <= 4 * _EPSILON * scale * math.sqrt(steps)
         # The eigenvalues of T cost O(steps), so checks are spaced geometrically and cost less than the products.
         if is_invariant or steps >= check or steps in (n, MAX_STEPS):
-            # Rounding errors of independent steps add up like their square root; no bound can be closer than that.
-            floor = rounding * scale * math.sqrt(steps)
-            ritz = _bound_largest(diagonal[:steps], beside[:steps], n, scale, floor)
+            ritz = _bound_largest(diagonal[:steps], beside[:steps], n, scale, noise)
             excess = (ritz.upper - ritz.value) / max(abs(ritz.value), _EPSILON * scale)
             history.append((steps, math.log(max(excess, 1e-300))))
             if progress is not None:
                 progress(steps, _predict_steps(history, math.log(tolerance)))
-            if is_invariant or excess <= tolerance or ritz.upper - ritz.value <= 2 * floor:
+            if is_invariant or excess <= tolerance or ritz.upper - ritz.value <= 2 * _bound_noise(noise, steps):
                 break
             if steps == MAX_STEPS:
                 raise RuntimeError(
@@ -165,29 +182,36 @@ def _make_projection(without: np.ndarray | None) -> Map:
     return project
 
 
-def _draw_gaussian(n: int) -> np.ndarray:
+def _draw_gaussian(n: int, stream: int) -> np.ndarray:
     """n normal numbers, whose direction is uniform on the sphere (Box and Muller, 1958)."""
-    bits = RandomBits(0, "lanczos start")
+    bits = RandomBits(stream, "lanczos start")
     radius = np.sqrt(-2.0 * np.log1p(-bits.fractions(n)))
     return radius * np.cos(2.0 * np.pi * bits.fractions(n))
 
 
-def _bound_largest(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float, floor: float) -> Ritz:
+def _bound_largest(diagonal: np.ndarray, beside: np.ndarray, n: int, scale: float, noise: float) -> Ritz:
     """The largest Ritz value of T and the upper bound of the largest eigenvalue of A, see the head of this file.
 
     Args:
         diagonal, beside: (steps,), alpha and beta.
         n: the dimension of A.
         scale: the approximate largest absolute eigenvalue of A.
-        floor: the least distance of the upper bound from the value, for rounding errors.
+        noise: the length of the rounding error of a product with A.
     """
     steps = len(diagonal)
     value, weights = _solve_tridiagonal(diagonal, beside)
     # e = FAILURE / sqrt(2n/pi) makes the probability of step 3 equal to FAILURE.
     limit = _SAFETY * math.sqrt(2 * n / math.pi) / FAILURE
-    upper = value + max(_find_bound_distance(diagonal, beside, value, scale, limit), floor)
+    # No bound can be closer than the rounding errors; farther away, beta raised by the noise only lowers P_k.
+    distances = np.maximum(scale * _DISTANCES, _bound_noise(noise, steps))
+    upper = value + _find_bound_distance(diagonal, beside + noise, value, distances, limit)
     # |A x - value x| = beta_last |last entry of the eigenvector of T|: only the last q_k leaves the space spanned.
     return Ritz(value, upper, float(beside[-1] * abs(weights[-1])), steps, None)
+
+
+def _bound_noise(noise: float, steps: int) -> float:
+    """The error of a Ritz value: rounding errors of independent steps add up like their square root."""
+    return noise * max(2.0, math.sqrt(steps))
 
 
 def _solve_tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, np.ndarray]:
@@ -200,17 +224,24 @@ def _solve_tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float,
     return float(values[0]), vectors[:, 0]
 
 
-def _find_bound_distance(diagonal: np.ndarray, beside: np.ndarray, value: float, scale: float, limit: float) -> float:
-    """The least distance above the Ritz value at which some polynomial P_k exceeds a limit; infinite if none does.
+def _find_bound_distance(
+    diagonal: np.ndarray, beside: np.ndarray, value: float, distances: np.ndarray, limit: float
+) -> float:
+    """The least of some distances above the Ritz value at which some P_k exceeds a limit; infinite if none does.
 
     The recurrence of the vectors is also that of the polynomials: beta_k P_(k+1)(x) = (x - alpha_k) P_k(x) -
-    beta_(k-1) P_(k-1)(x). It runs on 241 distances at once.
+    beta_(k-1) P_(k-1)(x). It runs on all distances at once.
+
+    Args:
+        diagonal, beside: (steps,), alpha and beta.
+        value: the largest Ritz value.
+        distances: (m,), ascending.
+        limit: the limit.
     """
-    distances = scale * _DISTANCES
     x, is_above = value + distances, np.zeros(len(distances), bool)
     before, p, beta = np.zeros_like(x), np.ones_like(x), 0.0
     for alpha, next_beta in zip(diagonal.tolist(), beside.tolist(), strict=True):
-        before, p = p, ((x - alpha) * p - beta * before) / max(next_beta, _EPSILON * scale)
+        before, p = p, ((x - alpha) * p - beta * before) / next_beta
         beta = next_beta
         beyond = p > limit
         if beyond.any():

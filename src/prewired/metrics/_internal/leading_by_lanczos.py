@@ -9,12 +9,12 @@ import numpy as np
 from ..measurement import Measurement, Progress
 from . import inertia
 from .connected_blocks import Block, count_dense_cells
-from .lanczos import FAILURE, Ritz, find_largest_eigenvalue
-from .leading_pair import CHOLESKY, EPSILON, PERRON, RANDOM_START, LeadingPair, root_or_zero
-from .operators import Operator, make_gram
+from .lanczos import Ritz, find_largest_eigenvalue
+from .leading_pair import RESIDUAL, LeadingPair, root_or_zero
+from .next_eigenvalue import TOP_STREAM, find_next_eigenvalue
+from .operators import Operator, bound_rounding, make_gram
 
 _PRODUCTS = 1e9  # form B^T B by a sparse product up to this many multiplications; a dense product is faster beyond
-_MARGIN = 1e-10  # relative to sigma1^2: with less, rounding hides from Cholesky that a matrix is positive definite
 _EXACT = 1e-12  # accept a guess as the vector of sigma1 if its relative residual is below this
 
 
@@ -30,75 +30,81 @@ def solve_by_lanczos(f: Operator, block: Block, certify: bool, vectors: bool, pr
     """
     # Step 1: the smaller of the two Gram matrices has the same nonzero eigenvalues and shorter vectors.
     n, apply, on_inputs = make_gram(f)
-    rounding_unit = _bound_rounding(block.matrices)
+    rounding_unit = bound_rounding(block.matrices)
 
     # Step 2: the vector of sigma1. Where degrees are constant the guess is that vector, which its residual shows.
     # Elsewhere an iteration finds it; the Perron vector is positive, so absolute values only remove rounding errors.
+    # No bound below rests on this run: if it missed sigma1, `top` would be a bad vector and the bounds wide.
     top = block.guess if on_inputs else f.apply(block.guess)
-    top, square, residual, image = _compute_rayleigh(apply, top)
+    top, square, residual = _compute_rayleigh(apply, top)
     method = "known vector"
     if residual > _EXACT * square:
-        ritz = find_largest_eigenvalue(apply, n, block.bound**2, rounding=rounding_unit, vector=True, progress=progress)
+        ritz = find_largest_eigenvalue(
+            apply, n, block.bound**2, rounding=rounding_unit, stream=TOP_STREAM, vector=True, progress=progress
+        )
         assert ritz.vector is not None
-        top, square, residual, image = _compute_rayleigh(apply, np.abs(ritz.vector))
+        top, square, residual = _compute_rayleigh(apply, np.abs(ritz.vector))
         method = f"Lanczos, {ritz.steps} steps"
+    residual += rounding_unit * square
 
     # Step 3: sigma2^2 is the largest eigenvalue on the space orthogonal to that vector.
-    second = find_largest_eigenvalue(
-        apply, n, square, rounding=rounding_unit, without=top, vector=vectors, progress=progress
+    second, high, certificate, confidence = find_next_eigenvalue(
+        apply,
+        top,
+        square,
+        residual=residual,
+        rounding=rounding_unit,
+        limit=block.bound**2 * (1 + rounding_unit),
+        form_dense=(lambda: _form_dense_gram(block.matrices, on_inputs)) if certify else None,
+        vector=vectors,
+        progress=progress,
     )
     rounding = rounding_unit * square * math.sqrt(second.steps)
 
-    # Step 4: bounds of sigma2, although `top` is only an approximate eigenvector. From above: the largest eigenvalue of
-    # G on the space orthogonal to any vector is at least sigma2^2 (Cauchy's interlacing), so the upper bound of the
-    # iteration holds for sigma2^2 too. From below: by the minimax principle sigma2^2 is at least the smaller eigenvalue
-    # of G on the plane of `top` and the vector v of step 3. There G is [[square, c], [c, value]] with |c| <= residual,
-    # and the smaller eigenvalue of this matrix is at least value - leak.
-    apart = square - second.value
-    leak = math.hypot(apart / 2, residual) - apart / 2
-    low, high, certificate, confidence = second.value - leak - rounding, second.upper, RANDOM_START, 1 - FAILURE
-    # With `certify` a factorisation replaces the probability: first at a number just above the value, which gives the
-    # tightest bound, then at the probable upper bound.
-    close = second.value + _MARGIN * square
-    for above in (close, max(close, second.upper)) if certify and n <= inertia.MOST_DENSE_ROWS else ():
-        matrix = _form_dense_gram(block.matrices, on_inputs)
-        if matrix is None:
-            break
-        proven, error = inertia.prove_below(matrix, above, top, square)
-        if proven:
-            high, certificate, confidence = above + error + rounding, CHOLESKY, 1.0
-            break
+    # Step 4: the lower bound of sigma2, although `top` is only an approximate eigenvector. By the minimax principle
+    # sigma2^2 is at least the smaller eigenvalue of G on the plane of `top` and the vector v of step 3. There G is
+    # [[square, c], [c, value]] with |c| <= residual, and the smaller eigenvalue of this matrix is at least value -
+    # leak, with the leak of the two numbers. This also holds where sigma1 and sigma2 are almost equal.
     value = max(second.value, 0.0)
+    low = second.value - _compute_leak(square - second.value, residual) - rounding
     sigma2 = Measurement(
         math.sqrt(value),
         root_or_zero(low),
-        root_or_zero(high),
+        max(root_or_zero(high), math.sqrt(value)),
         f"Lanczos, {second.steps} steps",
         certificate,
         confidence,
     )
 
-    # Step 5: bounds of sigma1. A Rayleigh quotient is never above sigma1^2. From above sigma1^2 is bounded by
-    # max (G x)_i / x_i for a positive x (Collatz and Wielandt; units without an edge are left out), and by
-    # square + residual^2 / (square - sigma2^2) (Kato and Temple); the smaller one counts.
-    live = (top > 0) | (image > 0)
-    with np.errstate(divide="ignore"):
-        quotient = float((image[live] / top[live]).max())
-    excess = residual**2 / (square - high) if square > high else math.inf
-    above = min(quotient, square + excess) + rounding
-    sigma1 = Measurement(math.sqrt(square), root_or_zero(square - rounding), root_or_zero(above), method, PERRON)
+    # Step 5: bounds of sigma1. A Rayleigh quotient is never above sigma1^2. From above: `high` bounds u'Gu for all unit
+    # vectors u orthogonal to `top`. So at a unit vector a top + b u the quadratic form is at most a^2 square + 2 a b
+    # residual + b^2 high, and sigma1^2 is at most the larger eigenvalue of [[square, residual], [residual, high]].
+    above = square + _compute_leak(square - high, residual) + rounding
+    sigma1 = Measurement(
+        math.sqrt(square),
+        root_or_zero(square - rounding),
+        root_or_zero(above),
+        method,
+        f"{RESIDUAL}; {certificate}",
+        confidence,
+    )
     if second.vector is None:
         return LeadingPair(sigma1, sigma2)
     left, right = _complete_vectors(f, second, on_inputs)
     return LeadingPair(sigma1, sigma2, left, right)
 
 
-def _compute_rayleigh(apply: Any, x: np.ndarray) -> tuple[np.ndarray, float, float, np.ndarray]:
-    """x scaled to length 1, its Rayleigh quotient x'Gx, the residual |Gx - (x'Gx) x|, and Gx."""
+def _compute_rayleigh(apply: Any, x: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """x scaled to length 1, its Rayleigh quotient x'Gx, and the residual |Gx - (x'Gx) x|."""
     x = x / np.linalg.norm(x)
     image = apply(x)
     value = float(x @ image)
-    return x, value, float(np.linalg.norm(image - value * x)), image
+    return x, value, float(np.linalg.norm(image - value * x))
+
+
+def _compute_leak(apart: float, residual: float) -> float:
+    """The larger eigenvalue of [[p, residual], [residual, p - apart]] minus p, which is p - apart minus the smaller."""
+    return math.hypot(apart / 2, residual) - apart / 2
 
 
 def _complete_vectors(f: Operator, ritz: Ritz, on_inputs: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -122,12 +128,3 @@ def _form_dense_gram(matrices: Sequence[Any], on_inputs: bool) -> np.ndarray | N
     for m in matrices[1:]:
         product = m @ product
     return product.T @ product if on_inputs else product @ product.T
-
-
-def _bound_rounding(matrices: Sequence[Any]) -> float:
-    """The rounding error of x -> Gx for |x| = 1, relative to sigma1^2.
-
-    The error of a sum grows with the number of terms. All entries are >= 0, so no cancellation makes it larger.
-    """
-    longest = sum(int(np.diff(m.indptr).max()) + int(np.bincount(m.indices).max()) for m in matrices)
-    return (16 + longest / 2) * EPSILON

@@ -14,8 +14,9 @@ LAPACK = "backward error of LAPACK's SVD"
 SYMMETRY = "closed form, symmetry checked on every edge"
 FACTORISED = "inertia by sparse factorisation"
 CHOLESKY = "inertia by dense Cholesky factorisation"
-PERRON = "Perron-Frobenius: a positive vector and its residual"
+RESIDUAL = "residual of a vector, and the upper bound of sigma2"
 RANDOM_START = f"random start: a larger value is missed with a probability below {FAILURE:g}"
+NORM = "largest row sums and column sums, as a factorisation refuted the bound of every start"
 
 
 class LeadingPair(NamedTuple):

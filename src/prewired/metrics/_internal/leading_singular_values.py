@@ -66,23 +66,39 @@ def find_leading_pair(
         return _solve_complete(matrices[0])
     if single and (spectrum := find_symmetric_spectrum(matrices[0])) is not None:
         # A Fourier transform of length n has a relative error of a few eps log2(n).
-        error = 8 * EPSILON * math.log2(2 * max(matrices[0].shape)) * float(spectrum.values[0])
+        # The SVD of a small matrix adds at most its side times eps; no small matrix has more than n_orbits rows.
+        n_orbits = max(matrices[0].shape) // spectrum.order
+        error = (8 * math.log2(2 * max(matrices[0].shape)) + n_orbits) * EPSILON * float(spectrum.values[0])
         return enclose_pair(spectrum.values, error, f"closed form: {spectrum.symmetry}", SYMMETRY)
     first = second = zero
     left = right = None
-    confidence = 1.0
+    doubts: list[Measurement] = []
     for block in split_into_blocks(matrices, guess):
         # Blocks come with falling bounds of sigma1. Once the bound is below sigma2, no later block changes the result,
         # except that the upper bounds must cover the blocks that were not computed.
         if block.bound <= second.value * (1 + 1e-12):
-            first, second = (m._replace(high=max(m.high, block.bound * (1 + 1e-15))) for m in (first, second))
+            first, second = (m._replace(high=max(m.high, block.bound)) for m in (first, second))
             break
         pair = _solve_block(block, certify, vectors, progress)
         left, right = pair.left, pair.right
-        # The result fails if any block fails, so the probabilities of failure add up (union bound).
-        confidence -= 1.0 - pair.second.confidence
+        if pair.second.confidence < 1.0:
+            doubts.append(pair.second)
         first, second = _select_largest_two([pair.first, pair.second, first, second])
-    return LeadingPair(first._replace(confidence=confidence), second._replace(confidence=confidence), left, right)
+    first, second = (_share_doubts(m, doubts) for m in (first, second))
+    return LeadingPair(first, second, left, right)
+
+
+def _share_doubts(m: Measurement, doubts: list[Measurement]) -> Measurement:
+    """The same with the certificate and the confidence of all blocks whose bounds may fail.
+
+    The bounds come from all blocks. They fail if any block fails, so the probabilities add up (union bound).
+    """
+    certificates = dict.fromkeys(
+        [m.certificate, *(d.certificate for d in doubts if d.certificate not in m.certificate)]
+    )
+    return m._replace(
+        certificate="; ".join(certificates), confidence=1.0 - sum(1.0 - d.confidence for d in doubts) if doubts else 1.0
+    )
 
 
 def _select_largest_two(values: list[Measurement]) -> list[Measurement]:
@@ -133,8 +149,8 @@ def _is_complete(m: Any) -> bool:
 
 
 def _solve_complete(m: Any) -> LeadingPair:
-    """sigma1 of a complete block, a matrix of rank one: its Frobenius norm."""
-    value = float(np.linalg.norm(m.data))
+    """sigma1 of a complete block, a matrix of rank one with nnz equal entries: its Frobenius norm."""
+    value = float(m.data[0]) * math.sqrt(m.nnz)
     return enclose_pair([value], 4 * EPSILON * value, "closed form: complete", COMPLETE)
 
 

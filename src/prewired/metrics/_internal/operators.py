@@ -83,6 +83,16 @@ def make_gram(f: Operator) -> tuple[int, Map, bool]:
     return f.n_out, lambda y: f.apply(f.apply_transpose(y)), False
 
 
+def bound_rounding(matrices: Sequence[Any]) -> float:
+    """The rounding error of x -> Gx for |x| = 1, with G the Gram map of a chain of matrices.
+
+    The error of a sum grows with the number of its terms. So the error is at most this number times the squared norm of
+    the product of the absolute values; if all entries are >= 0, this is sigma1^2.
+    """
+    longest = sum(int(np.diff(m.indptr).max()) + int(np.bincount(m.indices).max()) for m in matrices)
+    return (16 + longest / 2) * float(np.finfo(float).eps)
+
+
 def _make_product(matrix: Any) -> Map:
     """The map x -> matrix @ x for a CSR array."""
     library = _load_library()

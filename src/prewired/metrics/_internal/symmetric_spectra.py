@@ -30,10 +30,12 @@ class Spectrum(NamedTuple):
     Attributes:
         values: (min(n_in, n_out),), descending.
         symmetry: such as "ring of 512".
+        order: the number of places.
     """
 
     values: np.ndarray
     symmetry: str
+    order: int
 
 
 class _Symmetry(NamedTuple):
@@ -77,7 +79,7 @@ def find_symmetric_spectrum(matrix: Any) -> Spectrum | None:
     for symmetry in _list_symmetries(*matrix.shape):
         if _is_plausible(matrix, symmetry) and (blocks := _fold(matrix, symmetry)) is not None:
             values = _decompose(blocks, symmetry.group == "hypercube")
-            return Spectrum(values, f"{symmetry.group} of {symmetry.order}")
+            return Spectrum(values, f"{symmetry.group} of {symmetry.order}", symmetry.order)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ... import metrics
-from ...nn import count_parameters, mlp
+from ...nn import SparseModule, count_parameters, mlp
 from ...ops.machine import processor
 from ...random_bits import RandomBits
 from ...topology import Topology
@@ -129,9 +129,10 @@ def describe_machine() -> str:
 
 
 def count_bytes(module: torch.nn.Module) -> int:
-    """Count the bytes of a module: weights, biases and the index arrays in its buffers."""
+    """Count the bytes of a module: weights, biases, buffers and index tensors."""
     tensors = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    index_bytes = sum(layer.index_bytes for layer in module.modules() if isinstance(layer, SparseModule))
+    return index_bytes + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _measure_graphs(task: GraphTask, config: StudyConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Load a data set, published or a user's own: read, split and standardise it."""
 
 import os
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 
 from .csv_file import read_csv
-from .data_set import Data, Task
+from .data_set import Data, Task, number_features
 from .npz_file import read_npz
 from .preparation import one_hot, split, standardise
 from .published_sets import DATASETS
 from .raw_data import RawData, list_names
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 MAX_CLASSES = 20
 MIN_ROWS = 10
 MIN_ROWS_PER_CLASS = 3
@@ -26,15 +28,19 @@ def load(
     root: str | os.PathLike | None = None,
     target: str | None = None,
     task: str | None = None,
+    decimal: str = ".",
+    categorical: Collection[str] = (),
     seed: int = 0,
 ) -> Data:
     """Load a data set by name, or a user's own file by path, ready to train on.
 
     Names: digits, mnist, fashion_mnist, cifar10, adult. Files: `.npz` with x (rows, features) or (rows, ...) and
-    y (rows,), optionally x_test and y_test (other arrays are ignored); `.csv` with a header, UTF-8, commas.
+    y (rows,), optionally x_test and y_test (other arrays are ignored); tables in text, `.csv`, `.tsv` or `.txt`, with
+    a header, cells between commas, semicolons or tabs, also compressed with gzip (`.csv.gz`).
 
-    Columns: a CSV column is numeric if at least half of its cells are numbers. In any other column, each word of the
-    training part becomes a 0/1 feature; a row with another word has zeros in all of them.
+    Columns: a column of a table is numeric if at least half of its cells are numbers. In any other column, each word
+    of the training part becomes a 0/1 feature; a row with another word has zeros in all of them. A column of numbers
+    in another dress (1,234 or 5 % or 2024-01-31) is refused, so that they are not taken for words.
 
     Task, if not given: classification if the target has words, booleans or at most 20 different integers; regression
     if the target has fractions, or more than 20 different floats. With more than 20 different integers, or at most 20
@@ -48,11 +54,13 @@ def load(
     the training part becomes 0 everywhere. 0/1 features of categories stay 0/1.
 
     Args:
-        name: a name from above, or the path of an `.npz` or `.csv` file.
+        name: a name from above, or the path of an `.npz` file or of a table.
         root: folder that holds the folders of the published sets (mnist, fashion-mnist, cifar10, adult). Default:
             the environment variable PREWIRED_DATA, else the sets are fetched once into the per-user cache.
-        target: name of the column to predict; for `.csv` only, and required there.
+        target: name of the column to predict; for tables only, and required there.
         task: "classification" or "regression", if the target does not determine it.
+        decimal: the sign before the fraction of a number in a table, "." or ",".
+        categorical: columns of a table whose cells are words even if they look like numbers, such as codes.
         seed: determines the split.
 
     Returns:
@@ -69,7 +77,7 @@ def load(
         >>> data.x_train.shape, data.n_outputs, data.image_shape
         (torch.Size([1079, 64]), 10, (1, 8, 8))
     """
-    raw = _read_raw_data(name, root, target)
+    raw = _read_raw_data(name, root, target, decimal, categorical)
     where = str(name)
     y, classes = _encode_targets(raw, where, task)
     n_own = len(y) - raw.n_test
@@ -89,7 +97,7 @@ def load(
         x, names, numeric = one_hot(raw.x, train, where)
     else:
         x, numeric = raw.x, np.ones(raw.x.shape[1], dtype=bool)
-        names = tuple(f"{'pixel' if raw.image_shape else 'x'}{i}" for i in range(x.shape[1]))
+        names = number_features("pixel" if raw.image_shape else "x", range(x.shape[1]))
     groups = raw.groups or x.shape[1]
     xs = standardise(x, parts, groups=groups, numeric=numeric, names=names, where=where)
     if classes:
@@ -109,21 +117,41 @@ def load(
     )
 
 
-def _read_raw_data(name: str | os.PathLike, root: str | os.PathLike | None, target: str | None) -> RawData:
-    suffix = Path(name).suffix.lower()
-    if str(name) not in DATASETS and suffix not in (".npz", ".csv"):
-        raise ValueError(
-            f"expected one of the data sets {', '.join(DATASETS)}, or the path of an .npz or .csv file, "
-            f"got {str(name)!r}; {_suggest_remedy(str(name))}"
+def _read_raw_data(
+    name: str | os.PathLike,
+    root: str | os.PathLike | None,
+    target: str | None,
+    decimal: str,
+    categorical: Collection[str],
+) -> RawData:
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(
+            f"expected the name of a data set or the path of a file, got {type(name).__name__}; write arrays with "
+            "numpy.savez('mine.npz', x=x, y=y), or a frame with frame.to_csv('mine.csv', index=False)"
         )
-    if target is not None and suffix != ".csv":
-        raise ValueError(f"expected target= only with a .csv file, got target={target!r} with {name}; leave it out")
+    path = Path(name)
+    suffix = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    is_table = suffix in TABLE_SUFFIXES
+    if str(name) not in DATASETS and not is_table and path.suffix.lower() != ".npz":
+        raise ValueError(
+            f"expected one of the data sets {', '.join(DATASETS)}, or the path of an .npz file or of a table "
+            f"({', '.join(TABLE_SUFFIXES)}, also .gz), got {str(name)!r}; {_suggest_remedy(str(name))}"
+        )
+    if not is_table and (target is not None or decimal != "." or categorical):
+        options = {"target": target, "decimal": None if decimal == "." else decimal, "categorical": categorical}
+        wrong = ", ".join(f"{option}={value!r}" for option, value in options.items() if value)
+        raise ValueError(f"expected {wrong} only with a table such as a .csv file, got {name}; leave it out")
     if str(name) in DATASETS:
         return DATASETS[str(name)](root)
-    path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(f"expected a file at {path}, got none there; correct the path")
-    return read_csv(path, target) if suffix == ".csv" else read_npz(path)
+    if not is_table:
+        return read_npz(path)
+    if decimal not in (".", ","):
+        raise ValueError(f"expected decimal= '.' or ',', got {decimal!r}")
+    if isinstance(categorical, str):
+        raise ValueError(f"expected categorical= as a list of columns, got the text {categorical!r}; write a list")
+    return read_csv(path, target, decimal=decimal, categorical=categorical)
 
 
 def _suggest_remedy(name: str) -> str:
@@ -161,7 +189,23 @@ def _encode_targets(raw: RawData, where: str, task: str | None) -> tuple[np.ndar
             f"{where}: expected in the test targets only the classes of training, {list_names(values)}, "
             f"got also {list_names(unseen)}; correct or leave out those rows"
         )
-    return np.searchsorted(values, raw.y), tuple(str(value) for value in values)
+    return np.searchsorted(values, raw.y), _name_classes(raw, values, where)
+
+
+def _name_classes(raw: RawData, values: np.ndarray, where: str) -> tuple[str, ...]:
+    """Return the name of each class, as written in the file; raises ValueError if a class is written in two ways."""
+    if raw.y_texts is None:
+        return tuple(str(value) for value in values)
+    names = []
+    for value in values:
+        texts = np.unique(raw.y_texts[raw.y == value])
+        if len(texts) > 1:
+            raise ValueError(
+                f"{where}: expected one way to write each class, got {list_names(texts)} for one number; write them "
+                "alike, or make the column one of words with categorical= (--categorical)"
+            )
+        names.append(str(texts[0]))
+    return tuple(names)
 
 
 def _check_size(strata: np.ndarray, classes: tuple[str, ...], where: str) -> None:

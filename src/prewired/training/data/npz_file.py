@@ -1,27 +1,56 @@
 """Read a user's NPZ file into `RawData`; an error names the file, the array and the row."""
 
+import lzma
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from ...io.claimed_sizes import check_memory
 from .raw_data import RawData, is_missing, list_names
 
+DAMAGE = (
+    *(ValueError, TypeError, KeyError, IndexError, EOFError, OSError, OverflowError, MemoryError, RecursionError),
+    *(SyntaxError, RuntimeError, NotImplementedError, struct.error, zlib.error, lzma.LZMAError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
+"""What NumPy's and Python's readers raise on damaged or hostile archives."""
 
-def _read_array(archive, key: str, path: Path) -> np.ndarray:
+
+def _read_array(archive: zipfile.ZipFile, key: str, path: Path) -> np.ndarray:
     try:
-        array = archive[key]
-    except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        array = _read_member(archive, f"{key}.npy")
+    except DAMAGE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"{path}: expected {key} to be a plain array of numbers (or, for y, words), got {error}; "
-            "convert it to such an array and save again"
+            f"{path}: expected {key} to be a plain array of numbers (or, for y, words), got {reason}; convert it to "
+            "such an array and save again"
         ) from None
     kinds = "biuf" if key.startswith("x") else "biufUS"
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
-        description = getattr(array, "dtype", type(array).__name__)
-        raise ValueError(f"{path}: expected numbers in {key}, got {description}; convert the array and save again")
+    if array.dtype.kind not in kinds:
+        raise ValueError(f"{path}: expected numbers in {key}, got {array.dtype}; convert the array and save again")
     return array
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array; a header that claims more bytes than the archive or the machine has is refused first."""
+    n_stored = archive.getinfo(name).file_size
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"an array of format {version}")
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if n_bytes > n_stored:
+            raise ValueError(f"a header that claims {n_bytes:,} bytes in a member of {n_stored:,}")
+    check_memory(f"the array {name}", n_bytes)
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _read_features(archive, key: str, path: Path) -> np.ndarray:
@@ -61,19 +90,24 @@ def _read_targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
 
 def read_npz(path: Path) -> RawData:
     """Read an NPZ file with x (rows, features) or (rows, ...), y (rows,), and optionally x_test and y_test."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: expected an .npz archive, got another format; write it with numpy.savez")
-    with np.load(path, allow_pickle=False) as archive:
-        required = ("x", "y", "x_test", "y_test") if {"x_test", "y_test"} & set(archive.files) else ("x", "y")
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGE:
+        raise ValueError(
+            f"{path}: expected an .npz archive, got another format or a damaged file; write it with numpy.savez"
+        ) from None
+    with archive:
+        keys = [name.removesuffix(".npy") for name in archive.namelist()]
+        required = ("x", "y", "x_test", "y_test") if {"x_test", "y_test"} & set(keys) else ("x", "y")
         for key in required:
-            if key not in archive.files:
+            if key not in keys:
                 raise ValueError(
                     f"{path}: expected the arrays {', '.join(required)}, "
-                    f"got {list_names(archive.files) or 'none'}; save {key} under that name"
+                    f"got {list_names(keys) or 'none'}; save {key} under that name"
                 )
         x = _read_features(archive, "x", path)
         y = _read_targets(archive, "y", len(x), path)
-        if "x_test" not in archive.files:
+        if "x_test" not in keys:
             x_test, y_test = x[:0], y[:0]
         else:
             x_test = _read_features(archive, "x_test", path)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .csv_file import decode_utf8, parse_columns, parse_csv
+from ...io.text_file import decode_text
+from ...io.text_table import parse_table
+from .csv_file import parse_columns
 from .raw_data import RawData
 from .source_files import Root, data_root, fetch_file, find_file, read_file
 
@@ -171,11 +173,9 @@ def adult(root: Root) -> RawData:
     parts = []
     for stem, checksum in ADULT_SHA256.items():
         path = find_file(base, "adult", stem) if base else fetch_file(ADULT_URL + stem, f"sha256:{checksum}", "adult")
-        text = decode_utf8(read_file(path), path)
-        text = "\n".join("" if line.startswith("|") else line for line in text.splitlines())
-        header, rows, lines = parse_csv(text, path, ADULT_COLUMNS)
-        rows = [[*row[:-1], row[-1].rstrip(".")] for row in rows]
-        parts.append(parse_columns(header, rows, path, lines))
+        table = parse_table(decode_text(read_file(path), path), path, comment="|")
+        rows = [[*row[:-1], row[-1].rstrip(".")] for row in table.rows]
+        parts.append(parse_columns(ADULT_COLUMNS, rows, path, table.lines))
     train, test = parts
     for name in ADULT_COLUMNS:
         if train[name].dtype.kind != test[name].dtype.kind:

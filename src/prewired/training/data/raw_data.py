@@ -17,6 +17,7 @@ class RawData:
         classes: names of the classes if the publisher fixed them, else empty.
         image_shape: (channels, height, width), or None.
         groups: number of equal slices of the features that share one mean and sd; None if each feature has its own.
+        y_texts: (n,) the targets as written in the file, or None if the file has no texts.
         note: a remark to print with every figure made from these data, or "".
     """
 
@@ -27,6 +28,7 @@ class RawData:
     classes: tuple[str, ...] = ()
     image_shape: tuple[int, ...] | None = None
     groups: int | None = None
+    y_texts: np.ndarray | None = None
     note: str = ""
 
 
