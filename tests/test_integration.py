@@ -21,10 +21,15 @@ MODULES = {f"a {kernel} layer": lambda kernel=kernel: layer(kernel) for kernel i
     "a sparse mlp": lambda: small_mlp("sparse"),
     "a dense mlp": lambda: small_mlp("dense"),
 }
+TYPICAL = ("a sparse layer", "a dense layer", "an auto mlp")
 # Dynamo itself instantiates torch.autograd.Function when it traces one.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")
 STATM = Path("/proc/self/statm")
+SLOW = pytest.mark.slow
 each_module = pytest.mark.parametrize("name", MODULES)
+typical_modules = pytest.mark.parametrize(
+    "name", [name if name in TYPICAL else pytest.param(name, marks=SLOW) for name in MODULES]
+)
 each_network = pytest.mark.parametrize("name", ["a full layer", "an auto mlp", "a sparse mlp", "a dense mlp"])
 
 
@@ -53,8 +58,8 @@ def results(call, module, x):
     return y.detach(), *torch.autograd.grad(y.square().sum(), [x, *module.parameters()])
 
 
-@each_module
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@typical_modules
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=SLOW)])
 def test_compiled_whole_modules_compute_the_same(name, backend):
     module = MODULES[name]()
     compiled = torch.compile(module, backend=backend, fullgraph=True)
@@ -88,7 +93,7 @@ def test_a_training_step_can_be_compiled_whole(name):
     torch.testing.assert_close(steps[1][1], steps[0][1])
 
 
-@each_module
+@typical_modules
 @pytest.mark.parametrize(("strict", "used"), [(False, False), (True, True)])
 def test_exported_modules_take_any_batch_and_leave_the_module_as_it_was(name, strict, used):
     module = MODULES[name]()
@@ -121,7 +126,7 @@ def resident():
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize("name", ["a dense layer", "a sparse mlp"])
+@pytest.mark.parametrize("name", [pytest.param("a dense layer", marks=SLOW), "a sparse mlp"])
 def test_memory_does_not_grow_over_ten_thousand_steps(name):
     module = MODULES[name]()
     x, g = torch.randn(32, 24), torch.randn(32, 10)

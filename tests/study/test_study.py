@@ -417,7 +417,7 @@ def test_steps_move_within_a_task_and_the_estimate_is_of_the_whole_study(monkeyp
 
 
 def start(folder):
-    command = "study --data digits --family biregular rotating --density 0.1 0.3 --hidden 24 20 --epochs 10"
+    command = "study --data digits --family biregular rotating --density 0.1 0.3 --hidden 24 20 --epochs 4"
     words = [sys.executable, "-m", "prewired", *command.split(), "--graph-seeds", "2"]
     words += ["--workers", "1", "--no-timing", "-o", str(folder)]
     return subprocess.Popen(
@@ -442,16 +442,18 @@ def wait_for_runs(folder, n, process):
     pytest.fail(f"no {n} runs in time: {process.stderr.read()}")
 
 
-def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done):
+@pytest.mark.parametrize("is_killed_first", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done, is_killed_first):
     tmp_path, _ = done
     with sqlite3.connect(tmp_path / database.DATABASE_NAME) as connection:
         connection.execute("DELETE FROM runs")  # the graphs are there
-    killed = start(tmp_path)
-    wait_for_runs(tmp_path, 2, killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    if is_killed_first:
+        killed = start(tmp_path)
+        wait_for_runs(tmp_path, 2, killed)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
     after_kill = stored(tmp_path)
-    assert 2 <= len(after_kill) < N_RUNS
+    assert 2 * is_killed_first <= len(after_kill) < N_RUNS
 
     interrupted = start(tmp_path)
     wait_for_runs(tmp_path, len(after_kill) + 2, interrupted)
@@ -462,7 +464,7 @@ def test_killed_and_interrupted_studies_go_on_without_repeating_a_run(done):
     line = f"interrupted: {len(after_interruption)} of {N_RUNS} runs are stored; run the same command again to go on"
     assert errors.splitlines()[-1] == line
 
-    assert len(run(replace(CONFIG, epochs=10), tmp_path).rows) == N_RUNS
+    assert len(run(replace(CONFIG, epochs=4), tmp_path).rows) == N_RUNS
     everything = stored(tmp_path)
     assert everything[: len(after_kill)] == after_kill
     assert everything[: len(after_interruption)] == after_interruption

@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,12 @@ def browser():
         running.close()
 
 
-@pytest.fixture
-def visit(browser, url):
+@contextmanager
+def watch(browser, url):
     """Opens the page; at the end nothing may have been said on the console and nothing but the file been asked for."""
     contexts, said, asked = [], [], []
 
-    def opened(viewport=DESKTOP, *, draw=True, **options):
+    def opened(viewport=DESKTOP, *, n_figures=None, **options):
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
         page = context.new_page()
@@ -55,11 +56,10 @@ def visit(browser, url):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)
-        if draw:
-            for figure in page.locator("figure.card").all():
-                figure.scroll_into_view_if_needed()
-                figure.locator(".main-svg").first.wait_for()
-            page.evaluate("scrollTo(0, 0)")
+        for figure in page.locator("figure.card").all()[:n_figures]:
+            figure.scroll_into_view_if_needed()
+            figure.locator(".main-svg").first.wait_for()
+        page.evaluate("scrollTo(0, 0)")
         return page
 
     yield opened
@@ -69,22 +69,41 @@ def visit(browser, url):
     assert {address for address in asked if not address.startswith(("data:", "blob:"))} <= {url}
 
 
+@pytest.fixture
+def visit(browser, url):
+    with watch(browser, url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def drawn_page(browser, url):
+    """One page for all tests that leave its figures as they are."""
+    with watch(browser, url) as opened:
+        yield opened()
+
+
+@pytest.fixture(scope="module")
+def undrawn_page(browser, url):
+    """One page for all tests that look at no figure."""
+    with watch(browser, url) as opened:
+        yield opened(n_figures=0)
+
+
 def column(page, table, k):
     return page.locator(table).first.locator(f"tbody tr > :nth-child({k})").all_inner_texts()
 
 
-def test_every_plot_has_its_points(visit):
-    page = visit()
-    counts = page.locator("figure.card .plot").evaluate_all(
+def test_every_plot_has_its_points(drawn_page):
+    counts = drawn_page.locator("figure.card .plot").evaluate_all(
         "plots => plots.map(p => p.querySelectorAll('.point').length)"
     )
     assert len(counts) == 5
     assert min(counts) >= 30
-    assert page.locator("figure.card .plot .js-line").count() >= 3 * 12
+    assert drawn_page.locator("figure.card .plot .js-line").count() >= 3 * 12
 
 
-def test_a_table_sorts_by_mouse_and_by_keyboard(visit):
-    page = visit(draw=False)
+def test_a_table_sorts_by_mouse_and_by_keyboard(undrawn_page):
+    page = undrawn_page
     head = page.locator("table.sortable").first.locator("thead th")
     before = column(page, "table.sortable", 1)
     head.nth(2).locator("button").click()
@@ -107,7 +126,7 @@ def test_a_table_sorts_by_mouse_and_by_keyboard(visit):
 
 @pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 def test_the_theme_follows_the_system_and_the_button(visit, scheme):
-    page = visit(color_scheme=scheme)
+    page = visit(n_figures=1, color_scheme=scheme)
 
     def lightness():
         red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
@@ -134,7 +153,7 @@ def test_nothing_is_wider_than_the_screen(visit, width):
 
 
 def test_the_keyboard_reaches_the_skip_link_first_and_then_the_rest(visit):
-    page = visit(draw=False)
+    page = visit(n_figures=0)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the text"
     assert page.locator(".skip").bounding_box()["y"] >= 0
@@ -199,11 +218,10 @@ def test_pointing_shows_a_graph_and_a_click_keeps_it(visit):
     assert pinned.count() == 0
 
 
-def test_choices_change_the_plot_as_python_does(visit, demo):
+def test_choices_change_the_plot_as_python_does(drawn_page, demo):
     rows, pictures, recipes = demo["demo"]()
     wanted = demo["figures"].draw_score_by_metric(rows, pictures, recipes)
-    page = visit()
-    figure = page.locator(EXPLORER)
+    figure = drawn_page.locator(EXPLORER)
     chosen = {"Metric": "algebraic connectivity", "Density": "20 %", "Setting": "fashion_mnist, permuted"}
     for label, option in chosen.items():
         figure.get_by_label(label, exact=True).select_option(option)
@@ -216,6 +234,8 @@ def test_choices_change_the_plot_as_python_does(visit, demo):
     title = figure.locator(".xtitle").text_content()
     assert title == "algebraic connectivity" == plain["layout"]["xaxis"]["title"]["text"]
     assert "20 %" in figure.locator(".graph").inner_text()
+    for label in chosen:
+        figure.get_by_label(label, exact=True).select_option(index=0)
 
 
 @pytest.mark.slow
@@ -239,8 +259,8 @@ def test_a_metric_without_values_and_hidden_families_leave_an_empty_plot(visit):
     assert figure.locator(".plot .point").count() == 30
 
 
-def test_hostile_names_stay_texts(visit, demo):
-    page = visit()
+def test_hostile_names_stay_texts(drawn_page, demo):
+    page = drawn_page
     figure = page.locator(EXPLORER)
     assert figure.get_by_role("button", name=demo["HOSTILE"], exact=True).count() == 1
     points = figure.locator(".plot").evaluate("(p, name) => p.data.findIndex(t => t.name === name)", demo["HOSTILE"])
@@ -282,7 +302,7 @@ def test_without_script_text_and_numbers_are_there(browser, url):
 
 
 def test_code_is_copied(visit):
-    page = visit(draw=False, permissions=["clipboard-read", "clipboard-write"])
+    page = visit(n_figures=0, permissions=["clipboard-read", "clipboard-write"])
     page.bring_to_front()  # a page without focus may not write to the clipboard
     page.clock.install()  # so that "Copied" stays, however slow the machine is
     page.get_by_role("button", name="Copy").click()
@@ -290,15 +310,14 @@ def test_code_is_copied(visit):
     assert page.evaluate("navigator.clipboard.readText()").startswith("prewired study --data fashion_mnist")
 
 
-def test_it_is_there_at_once(visit):
-    page = visit(draw=False)
-    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+def test_it_is_there_at_once(undrawn_page):
+    first = undrawn_page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert first < 1500
 
 
 @pytest.mark.slow
 def test_printing_draws_every_plot_and_opens_every_table(visit):
-    page = visit(draw=False)
+    page = visit(n_figures=0)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.wait_for_function("() => document.querySelectorAll('.plot .main-svg').length >= 5")
     assert page.locator("main details:not([open])").count() == 0

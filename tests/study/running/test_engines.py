@@ -33,7 +33,7 @@ from prewired.study import StudyConfig, processes, run
 
 if __name__ == "__main__":
     try:
-        run(StudyConfig.from_dict({config}), sys.argv[1], engine=partial(processes, workers=2))
+        run(StudyConfig.from_dict({config}), sys.argv[1], engine=partial(processes, workers=int(sys.argv[2])))
     except KeyboardInterrupt as interruption:
         sys.exit(f"interrupted: {{interruption}}")
 """
@@ -54,7 +54,7 @@ def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "linear.npz"
     np.savez(path, x=x, y=(x[:, :3].sum(1) > 0).astype(int))
     return StudyConfig(
-        str(path), ["biregular"], [0.2], graph_seeds=2, hidden=[20, 20], epochs=10, batch_size=4, timing=False
+        str(path), ["biregular"], [0.2], graph_seeds=2, hidden=[20, 20], epochs=6, batch_size=4, timing=False
     )
 
 
@@ -121,7 +121,11 @@ def ignore_epoch(task, epoch):
     pass
 
 
-def test_killed_workers_are_replaced_and_nothing_shows_of_it(config, begun, undisturbed, monkeypatch):
+each_number_of_workers = pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+
+
+@each_number_of_workers
+def test_killed_workers_are_replaced_and_nothing_shows_of_it(config, begun, undisturbed, monkeypatch, n_workers):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     steps, killed, environments = [], [], []
 
@@ -133,12 +137,12 @@ def test_killed_workers_are_replaced_and_nothing_shows_of_it(config, begun, undi
                 environments.append(Path(f"/proc/{process.pid}/environ").read_text().split("\0"))
                 os.kill(process.pid, signal.SIGKILL)
 
-    found = run(config, begun, engine=partial(processes, workers=2), progress=progress)
+    found = run(config, begun, engine=partial(processes, workers=n_workers), progress=progress)
     assert steps.count((killed[0], 1)) == 2  # begun again
     assert stored(begun) == stored(undisturbed)
     assert len(found.rows) == N_RUNS
     assert multiprocessing.active_children() == []
-    assert len(environments) == 2
+    assert len(environments) == n_workers
     assert all("OMP_NUM_THREADS=1" in variables for variables in environments)
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert all(row.machine.endswith(", 1 thread") for row in found.rows)
@@ -198,7 +202,10 @@ def test_an_impossible_cell_is_named_and_nothing_runs_on(config, tmp_path):
 
 @pytest.mark.parametrize(
     ("trouble", "message"),
-    [("PRAGMA max_page_count = 1", "disk is full; choose a folder"), ("PRAGMA query_only = 1", "readonly")],
+    [
+        ("PRAGMA max_page_count = 1", "disk is full; choose a folder"),
+        pytest.param("PRAGMA query_only = 1", "readonly", marks=pytest.mark.slow),
+    ],
 )
 def test_a_disk_that_can_no_longer_be_written_to_stops_a_study(config, begun, monkeypatch, trouble, message):
     connections, open_store = [], database.open_store
@@ -229,8 +236,8 @@ def start():
     started = []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
-    def start(script, folder):
-        command = [sys.executable, script, folder]
+    def start(script, folder, *arguments):
+        command = [sys.executable, script, folder, *arguments]
         process = subprocess.Popen(
             command,
             stderr=subprocess.PIPE,
@@ -282,25 +289,28 @@ def wait_until(true, seconds=60.0):
         time.sleep(0.02)
 
 
+@each_number_of_workers
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_interrupted_and_killed_studies_leave_no_process_and_go_on(start, config, begun, undisturbed, tmp_path):
+def test_interrupted_and_killed_studies_leave_no_process_and_go_on(
+    start, config, begun, undisturbed, tmp_path, n_workers
+):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(config=config.to_dict()))
 
-    interrupted = start(script, begun)
-    wait_until(lambda: len(children(interrupted.pid)) >= 3)  # two workers, starting, and a tracker of resources
+    interrupted = start(script, begun, str(n_workers))
+    wait_until(lambda: len(children(interrupted.pid)) > n_workers)  # workers, starting, and a tracker of resources
     workers = children(interrupted.pid)
-    assert [hears(pid, signal.SIGINT) for pid in workers if "spawn_main" in command(pid)] == [False, False]
+    assert [hears(pid, signal.SIGINT) for pid in workers if "spawn_main" in command(pid)] == [False] * n_workers
     os.killpg(interrupted.pid, signal.SIGINT)
     assert interrupted.communicate(timeout=20)[1] == (
         "interrupted: 0 of 4 runs are stored; run the same command again to go on\n"
     )
     wait_until(lambda: gone(workers), 5)
 
-    killed = start(script, begun)
+    killed = start(script, begun, str(n_workers))
     wait_until(lambda: len(stored(begun)) >= 1)
     workers = children(killed.pid)
-    assert len(workers) >= 3
+    assert len(workers) > n_workers
     killed.kill()
     assert killed.communicate(timeout=20)[1] == ""
     wait_until(lambda: gone(workers), 5)
