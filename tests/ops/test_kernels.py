@@ -514,8 +514,13 @@ def test_fingerprints_tell_apart_values_that_differ_in_one_place_two_or_all(chan
         kernels.fingerprint(values[::2])
 
 
+QUICK_BATTERY = "(ragged and float32) or 131 or chains"
+WHOLE_BATTERY = "ragged or columns or shuffled or panels or chains or far or without"
+
+
+@pytest.mark.parametrize("part", [QUICK_BATTERY, pytest.param(WHOLE_BATTERY, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("wish", [s for s in kernels.INSTRUCTION_SETS if s != kernels.instruction_set()])
-def test_the_battery_on_another_instruction_set(wish):
+def test_the_battery_on_another_instruction_set(wish, part):
     environment = {**os.environ, "PREWIRED_ISA": wish}
     probe = [sys.executable, "-c", "from prewired.ops import kernels; print(kernels.instruction_set())"]
     started = subprocess.run(probe, env=environment, capture_output=True, text=True, check=False)
@@ -531,8 +536,7 @@ def test_the_battery_on_another_instruction_set(wish):
         "-p",
         "no:cacheprovider",
         "-k",
-        "battery and not reference and not another and not asked and "
-        "(ragged or columns or shuffled or panels or chains or far or without)",
+        f"battery and not reference and not another and not asked and ({part})",
         __file__,
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

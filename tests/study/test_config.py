@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prewired.study import StudyConfig, read_toml
 from prewired.study.config import parse_families, parse_family
-from prewired.study.reporting.html_page import _toml
+from prewired.study.reporting.html_page import _format_toml
 
 CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1)
 
@@ -233,7 +233,7 @@ def test_configurations_go_through_dicts_json_and_toml(cells, given):
     assert set(values) <= {field.name for field in fields(config)}
     assert StudyConfig.from_dict(values) == config
     assert StudyConfig.from_dict(json.loads(json.dumps(values))) == config
-    text = "\n".join(f"{name} = {_toml(value)}" for name, value in values.items())
+    text = "\n".join(f"{name} = {_format_toml(value)}" for name, value in values.items())
     assert StudyConfig.from_dict(tomllib.loads(text)) == config
     for name, value in values.items():
         assert name in NEEDED or value != next(field.default for field in fields(config) if field.name == name)

@@ -17,11 +17,11 @@ from prewired import generators
 from prewired.random_bits import RandomBits
 from prewired.study.reporting import page
 from prewired.study.reporting.page import figures, row_groups
-from prewired.study.reporting.page.cost_figure import pareto
-from prewired.study.reporting.page.family_styles import looks, order
-from prewired.study.reporting.page.figure_spec import check, embedded
-from prewired.study.reporting.page.table_cells import numeric_columns, sort_value
-from prewired.study.reporting.page.thumbnails import png
+from prewired.study.reporting.page.cost_figure import find_pareto_front
+from prewired.study.reporting.page.family_styles import choose_styles, order_families
+from prewired.study.reporting.page.figure_spec import check, embed
+from prewired.study.reporting.page.table_cells import find_numeric_columns, find_sort_value
+from prewired.study.reporting.page.thumbnails import encode_png
 from prewired.study.statistics import Row
 from prewired.training.loop import Run, TrainConfig
 
@@ -98,7 +98,7 @@ def demo(families=tuple(FAMILIES), densities=DENSITIES, controls=("", "permuted"
                     gap = 0.2 + 0.05 * place + 0.05 * next(noise)
                     metrics = dict(zip(METRICS, (gap, 9 * gap**2, next(noise) + 0.5, math.nan), strict=True))
                     for t in net:
-                        pictures[t.digest] = page.thumbnail(t)
+                        pictures[t.digest] = page.draw_thumbnail(t)
                         recipes[t.digest] = str(t.recipe)
                     better = 0.85 + 0.02 * gap + 0.02 * math.log10(density / 0.01) - 0.01 * bool(control)
                     for s in range(seeds):
@@ -121,19 +121,19 @@ def demo_page():
         page.Bullets((f"The dense net has the best score; {HOSTILE}.", "The `normalized_spectral_gap` goes with it.")),
         page.Heading("Results"),
         page.Table("Scores", ("family", "accuracy\n(mean)", "size"), (*lines, ("absent", "-", "1.5 MB")), ("A note.",)),
-        figures.score_by_density(rows),
+        figures.draw_score_by_density(rows),
         page.Heading("Graphs and scores"),
         page.Paragraph("Graphs are compared only inside a density and a setting."),
-        figures.score_by_metric(rows, pictures, recipes),
+        figures.draw_score_by_metric(rows, pictures, recipes),
         page.Heading("Speed and cost"),
-        figures.training_curves(rows),
-        figures.speed_by_density(rows),
-        figures.cost_frontier(rows),
+        figures.draw_training_curves(rows),
+        figures.draw_speed_by_density(rows),
+        figures.draw_cost_frontier(rows),
         page.Heading(f"How to repeat it {HOSTILE}"),
         page.Heading("The command", 3),
         page.Code("prewired study --data fashion_mnist --family biregular --density 0.02 0.05 0.2 --seeds 3 -o study/"),
     ]
-    return page.html("Wiring before training: a demonstration", blocks)
+    return page.write_document("Wiring before training: a demonstration", blocks)
 
 
 @pytest.fixture(scope="module")
@@ -213,13 +213,13 @@ def test_nothing_is_loaded_and_everything_is_forbidden(text):
 def test_a_page_of_text_needs_no_plotly(monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     blocks = [page.Heading("a"), page.Table("t", ("x",), (("1",),)), page.Code("a < b")]
-    made = page.html("<Title>", blocks)
+    made = page.write_document("<Title>", blocks)
     Reader(made)
     assert len(made) < 60_000
     assert "&lt;Title&gt;" in made
     figure = page.Figure("f", "d", {"data": []}, blocks[1])
     with pytest.raises(ModuleNotFoundError, match="pip install"):
-        page.html("t", [figure])
+        page.write_document("t", [figure])
 
 
 def test_blocks_are_checked():
@@ -249,12 +249,12 @@ def test_blocks_are_checked():
     ],
 )
 def test_columns_of_numbers_are_recognised(texts, numeric):
-    assert numeric_columns(tuple((text,) for text in texts)) == [numeric]
+    assert find_numeric_columns(tuple((text,) for text in texts)) == [numeric]
 
 
 def test_units_count_when_sorting():
     sizes = ["2 GB", "900 kB", "1.2 MB", "12", "-3e-2", "\u22124", "1.5 h", "2 min", "1 s", "3 ms"]
-    assert sorted(sizes, key=lambda text: sort_value(text) or 0.0) == [
+    assert sorted(sizes, key=lambda text: find_sort_value(text) or 0.0) == [
         "\u22124",
         "-3e-2",
         "3 ms",
@@ -269,7 +269,7 @@ def test_units_count_when_sorting():
 
 def test_numbers_in_scripts_are_short_and_finite():
     value = {"a": np.array([1 / 3, np.inf]), "b": np.float32(0.1), "c": (np.int64(7), True, None), "d": "</script><!--"}
-    text = embedded(value)
+    text = embed(value)
     assert json.loads(text) == {"a": [0.333333, None], "b": 0.1, "c": [7, True, None], "d": "</script><!--"}
     assert "<" not in text
 
@@ -306,13 +306,13 @@ def test_a_picture_shows_the_edges(n_in, n_out):
         if n_in == 200
         else generators.rotating(n_in, n_out, fan_in=3)
     )
-    levels = page.thumbnail(topology)
+    levels = page.draw_thumbnail(topology)
     assert levels.shape == (min(64, n_out), min(64, n_in))
-    np.testing.assert_array_equal(read_png(png(levels)), 15 - np.round(levels / 17))
+    np.testing.assert_array_equal(read_png(encode_png(levels)), 15 - np.round(levels / 17))
     if n_in < 64:
         np.testing.assert_array_equal(levels, 255 * topology.biadjacency().toarray())
-    with pytest.raises(ValueError, match="use thumbnail"):
-        png(levels.astype(float))
+    with pytest.raises(ValueError, match="use draw_thumbnail"):
+        encode_png(levels.astype(float))
 
 
 def test_every_family_has_its_own_look():
@@ -320,17 +320,20 @@ def test_every_family_has_its_own_look():
     ladder = [f"swap_ladder:swaps={x:g}" for x in (0, 0.001, 0.01, 0.1, 1, 10)]
     windows = [f"window2d:size={k}" for k in (3, 5, 7)]
     mixtures = [f"window2d+{name}" for name in names[:20]]
-    found = looks([*names[:60], *ladder, *windows, *mixtures])
+    found = choose_styles([*names[:60], *ladder, *windows, *mixtures])
     assert len(set(found.values())) == len(found)
-    assert looks(["biregular", "rotating"])["biregular"].colour == looks(reversed([*names[:60]]))["biregular"].colour
-    assert order(ladder[::-1]) == ladder
+    assert (
+        choose_styles(["biregular", "rotating"])["biregular"].colour
+        == choose_styles(reversed([*names[:60]]))["biregular"].colour
+    )
+    assert order_families(ladder[::-1]) == ladder
     assert len({found[text].symbol for text in ladder}) == 1
 
 
 def test_pareto_keeps_what_nothing_beats():
     bits = RandomBits(0, "points")
     costs, scores = (bits.integers(12, 40).tolist() for _ in range(2))
-    front = pareto(costs, scores)
+    front = find_pareto_front(costs, scores)
 
     def beaten(k):
         return any(
@@ -339,7 +342,7 @@ def test_pareto_keeps_what_nothing_beats():
         )
 
     assert {(costs[k], scores[k]) for k in front} == {(costs[k], scores[k]) for k in range(40) if not beaten(k)}
-    assert pareto([1, math.nan, 2], [1, 5, math.nan]) == [0]
+    assert find_pareto_front([1, math.nan, 2], [1, 5, math.nan]) == [0]
 
 
 def small_rows():
@@ -360,7 +363,7 @@ def traces(figure, **chosen):
 
 
 def test_scores_by_metric_are_those_of_graphs():
-    figure = figures.score_by_metric(small_rows(), {}, {"d1": "a recipe"})
+    figure = figures.draw_score_by_metric(small_rows(), {}, {"d1": "a recipe"})
     assert [(choice.label, choice.options) for choice in figure.choices] == [
         ("Metric", ("normalized spectral gap", "a metric"))
     ]
@@ -381,10 +384,10 @@ def test_scores_by_metric_are_those_of_graphs():
 
 def test_equal_layers_are_stored_once():
     rows, pictures, recipes = demo(seeds=2, densities=(0.05,), controls=("",))
-    figure = figures.score_by_metric(rows, pictures, recipes)
+    figure = figures.draw_score_by_metric(rows, pictures, recipes)
     assert figure.cards is not None
     assert len(figure.cards.store) == len(pictures)
-    both = page.html("t", [figure, figures.score_by_metric(rows, pictures, recipes)])
+    both = page.write_document("t", [figure, figures.draw_score_by_metric(rows, pictures, recipes)])
     (store,) = [
         json.loads(data)
         for of, data in Reader(both).data
@@ -394,7 +397,7 @@ def test_equal_layers_are_stored_once():
 
 
 def test_scores_by_density_are_means_over_graphs():
-    drawn = traces(figures.score_by_density(small_rows()))
+    drawn = traces(figures.draw_score_by_density(small_rows()))
     np.testing.assert_allclose(drawn["biregular"]["y"], [86.5])
     np.testing.assert_allclose(drawn["biregular"]["error_y"]["array"], [2**0.5])
     np.testing.assert_allclose(drawn["dense narrow"]["y"], [80])
@@ -403,7 +406,7 @@ def test_scores_by_density_are_means_over_graphs():
 
 def test_speed_counts_epochs_and_seconds_until_95_percent():
     rows = small_rows()
-    figure = figures.speed_by_density(rows)
+    figure = figures.draw_speed_by_density(rows)
     final = np.mean([row.run.val_score[-1] for row in rows if row.family == "dense"])
     sparse = [row.run for row in rows if row.family == "biregular"]
     epochs = [next((k for k, v in enumerate(run.val_score, 1) if v >= 0.95 * final), np.nan) for run in sparse]
@@ -416,7 +419,7 @@ def test_speed_counts_epochs_and_seconds_until_95_percent():
 
 def test_training_curves_are_means_over_runs():
     rows = small_rows()
-    figure = figures.training_curves(rows)
+    figure = figures.draw_training_curves(rows)
     curves = [row.run.val_score for row in rows if row.family == "biregular"]
     drawn = traces(figure)["biregular"]
     np.testing.assert_allclose(drawn["y"], 100 * np.mean(curves, axis=0))
@@ -428,7 +431,7 @@ def test_training_curves_are_means_over_runs():
 def test_a_run_that_stopped_early_keeps_its_score():
     long, short = [row for row in small_rows() if row.family == "biregular"][:2]
     run = replace(short.run, val_score=(0.5, 0.7, 0.6), seconds=(1.0, 1.0, 1.0), chosen_epoch=2)
-    figure = figures.training_curves([long, replace(short, run=run)])
+    figure = figures.draw_training_curves([long, replace(short, run=run)])
     wanted = 100 * np.mean([long.run.val_score, (0.5, 0.7, 0.6, *[0.7] * 9)], axis=0)
     np.testing.assert_allclose(traces(figure)["biregular"]["y"], wanted)
     seconds = traces(figure, **{"Horizontal axis": "seconds of training"})["biregular"]["x"]
@@ -436,7 +439,7 @@ def test_a_run_that_stopped_early_keeps_its_score():
 
 
 def test_the_front_is_of_the_chosen_cost():
-    figure = figures.cost_frontier(small_rows())
+    figure = figures.draw_cost_frontier(small_rows())
     front = traces(figure)["Pareto front"]
     assert front["x"] == [10, 100]
     np.testing.assert_allclose(front["y"], [86.5, 91])
@@ -452,18 +455,20 @@ def test_settings_are_kept_apart_and_a_control_has_its_own_dense_net():
     permuted = [replace(row, control="permuted") for row in rows if row.family != "dense narrow"]
     ablation = [replace(row, init="n_in") for row in rows if row.digests]
     everything = [*rows, *other, *permuted, *ablation]
-    figure = figures.score_by_density(everything)
+    figure = figures.draw_score_by_density(everything)
     (choice,) = figure.choices
     assert choice.options == ("digits", "fashion_mnist", "fashion_mnist, permuted", "fashion_mnist, init n_in")
-    assert all(row_groups.references(everything, inside) for inside in row_groups.sparse_settings(everything).values())
-    dense = row_groups.references(everything, permuted[2:])
+    assert all(
+        row_groups.select_references(everything, inside) for inside in row_groups.group_sparse_rows(everything).values()
+    )
+    dense = row_groups.select_references(everything, permuted[2:])
     assert {row.control for row in dense} == {"permuted"}
-    assert len(row_groups.references(everything, ablation)) == 3
+    assert len(row_groups.select_references(everything, ablation)) == 3
 
 
 def test_r2_is_not_a_percentage():
     rows = [replace(row, run=replace(row.run, score_name="r2")) for row in small_rows()]
-    figure = figures.score_by_density(rows)
+    figure = figures.draw_score_by_density(rows)
     np.testing.assert_allclose(traces(figure)["biregular"]["y"], [0.865])
     assert figure.spec["layout"]["yaxis"]["title"]["text"] == "test R²"
 
@@ -471,15 +476,20 @@ def test_r2_is_not_a_percentage():
 def test_odd_studies_still_make_a_page():
     rows = small_rows()
     lone = [row for row in rows if row.family == "biregular"][:1]  # no dense net, one run
-    makers = (figures.score_by_density, figures.speed_by_density, figures.training_curves, figures.cost_frontier)
+    makers = (
+        figures.draw_score_by_density,
+        figures.draw_speed_by_density,
+        figures.draw_training_curves,
+        figures.draw_cost_frontier,
+    )
     made = [maker(lone) for maker in makers]
-    Reader(page.html("t", [*made, figures.score_by_metric(lone, {}, {})]))
+    Reader(page.write_document("t", [*made, figures.draw_score_by_metric(lone, {}, {})]))
     assert traces(made[0])["biregular"]["y"] == [85]
     assert math.isnan(traces(made[1])["biregular"]["y"][0])
-    hostile = figures.score_by_density([*rows, *(replace(row, data=HOSTILE) for row in rows)])
-    assert HOSTILE in Reader(page.html("t", [hostile])).attributes("option", "value")
+    hostile = figures.draw_score_by_density([*rows, *(replace(row, data=HOSTILE) for row in rows)])
+    assert HOSTILE in Reader(page.write_document("t", [hostile])).attributes("option", "value")
     for maker in makers:
         with pytest.raises(ValueError, match="sparse families"):
             maker([row for row in rows if row.family == "dense"])
     with pytest.raises(ValueError, match="with metrics"):
-        figures.score_by_metric([replace(row, metrics={}) for row in rows], {}, {})
+        figures.draw_score_by_metric([replace(row, metrics={}) for row in rows], {}, {})

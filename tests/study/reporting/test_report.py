@@ -184,11 +184,11 @@ def test_sparse_and_dense_nets_are_compared_by_graphs_and_trainings(made):
     again = [replace(row, train_seed=1, run=replace(row.run, test_score=row.run.test_score + 0.004)) for row in ROWS]
     rows = [*ROWS, *again]
     biregular, rotating, dense = ([row for row in rows if row.family == f] for f in ("biregular", "rotating", "dense"))
-    found = dense_comparison.against(biregular, dense, made)
+    found = dense_comparison.compare_with_dense(biregular, dense, made)
     expected = stats.ttest_ind([0.902, 0.922, 0.942], [0.95, 0.954], equal_var=False)
     assert found.difference == pytest.approx(0.922 - 0.952)
     np.testing.assert_allclose([found.low, found.high], expected.confidence_interval(0.9))
-    found = dense_comparison.against(rotating, dense, made)
+    found = dense_comparison.compare_with_dense(rotating, dense, made)
     expected = stats.ttest_ind([0.8, 0.804], [0.95, 0.954], equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([found.low, found.high], expected)
     assert found.verdict == "different"

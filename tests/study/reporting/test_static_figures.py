@@ -70,11 +70,11 @@ def test_pictures_of_a_study(tmp_path, families, densities, score_name):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda rows: figures.score_by_metric(rows, {}, {}),
-        figures.score_by_density,
-        figures.training_curves,
-        figures.speed_by_density,
-        figures.cost_frontier,
+        lambda rows: figures.draw_score_by_metric(rows, {}, {}),
+        figures.draw_score_by_density,
+        figures.draw_training_curves,
+        figures.draw_speed_by_density,
+        figures.draw_cost_frontier,
     ],
 )
 def test_what_is_drawn_is_what_the_figure_describes(make):
@@ -104,10 +104,10 @@ def test_what_is_drawn_is_what_the_figure_describes(make):
 
 def test_the_dense_net_has_a_band_of_its_spread():
     rows = make_rows(["biregular"], [0.1])
-    (patch,) = draw_views.__wrapped__(figures.score_by_density(rows), {"": {}}).axes[0].patches
+    (patch,) = draw_views.__wrapped__(figures.draw_score_by_density(rows), {"": {}}).axes[0].patches
     low, high = sorted(set(np.round(patch.get_xy()[:, 1], 9)))
     assert (low, high) == (pytest.approx(98.5 - 2**-0.5), pytest.approx(98.5 + 2**-0.5))
-    alone = figures.score_by_density(rows[1:])
+    alone = figures.draw_score_by_density(rows[1:])
     assert len(draw_views.__wrapped__(alone, {"": {}}).axes[0].patches) == 0
 
 
@@ -125,7 +125,7 @@ def test_hollow_markers_are_hollow():
         ],
         "layout": {"xaxis": {"title": {"text": "x"}}, "yaxis": {"title": {"text": "y"}}},
     }
-    figure = replace(figures.cost_frontier(make_rows(["biregular"], [0.1])), spec=spec)
+    figure = replace(figures.draw_cost_frontier(make_rows(["biregular"], [0.1])), spec=spec)
     (line,) = [container.lines[0] for container in draw_views.__wrapped__(figure, {"": {}}).axes[0].containers]
     assert (line.get_markerfacecolor(), line.get_markeredgecolor()) == ("none", "#0072B2")
 

@@ -34,16 +34,16 @@ def build_tables(report: Report) -> list[Table]:
 def build_tuning_table(report: Report) -> Table:
     """The choice of learning rates: validation scores of each, per net."""
     tuned = report.study.rate_choices
-    rates = sorted({rate for one in tuned for rate in one.scores})
+    rates = sorted({rate for item in tuned for rate in item.scores})
     lines = tuple(
         (
-            str(one.net),
-            f"{one.chosen:g}",
-            *(format_score(one.scores.get(rate, math.nan), report.is_accuracy, unit=False) for rate in rates),
+            str(item.net),
+            f"{item.chosen:g}",
+            *(format_score(item.scores.get(rate, math.nan), report.is_accuracy, unit=False) for rate in rates),
         )
-        for one in tuned
+        for item in tuned
     )
-    edge = sum(one.at_the_edge for one in tuned)
+    edge = sum(item.at_the_edge for item in tuned)
     note = (
         f"Validation {report.score_name} of trainings with seeds, and random graphs, used nowhere else, "
         f"{format_count(report.study.config.tune_seeds, 'training')} for each rate. "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..statistics import Equivalence, Row, compare_means, mean_and_sd, percent
 from ..statistics.study_rows import group_by
-from .dense_comparison import units
+from .dense_comparison import list_scores_of_units
 from .number_format import describe_setting, format_difference, format_equivalence
 from .report_data import Report
 from .table import Table
@@ -17,8 +17,8 @@ def build_control_table(report: Report) -> Table:
     """A line per family and cell: its mean score as it is minus that with the control, with interval and verdict."""
     lines = []
     for control, init in report.settings[1:]:
-        for family, rows, others in _pairs(report, control, init):
-            result = compare_means(units(rows), units(others), report.analysis.margin)
+        for family, rows, others in _match_pairs(report, control, init):
+            result = compare_means(list_scores_of_units(rows), list_scores_of_units(others), report.analysis.margin)
             density = percent(rows[0].density or 0.0)
             cells = (family, rows[0].data, density, describe_setting(control, init).removeprefix("with "))
             lines.append((*cells, _format_effect(result, report.is_accuracy), result.verdict))
@@ -37,8 +37,10 @@ def describe_controls(report: Report) -> list[str]:
     texts = []
     for control, init in report.settings[1:]:
         lost = {}
-        for family, rows, others in _pairs(report, control, init):
-            lost.setdefault(family, []).append(mean_and_sd(units(others))[0] - mean_and_sd(units(rows))[0])
+        for family, rows, others in _match_pairs(report, control, init):
+            lost.setdefault(family, []).append(
+                mean_and_sd(list_scores_of_units(others))[0] - mean_and_sd(list_scores_of_units(rows))[0]
+            )
         means = sorted((mean_and_sd(values)[0], family) for family, values in lost.items())
         if not means:
             continue
@@ -55,7 +57,7 @@ def describe_controls(report: Report) -> list[str]:
     return texts
 
 
-def _pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[Row], Sequence[Row]]]:
+def _match_pairs(report: Report, control: str, init: str) -> list[tuple[str, Sequence[Row], Sequence[Row]]]:
     """(family, its rows as it is, its rows with the variant) in every cell that has both."""
     sparse = [row for row in report.study.rows if row.digests]
     result = []

@@ -20,35 +20,39 @@ from .table import Table
 
 def build_pooled_table(report: Report, control: str, init: str) -> Table:
     """A line per metric: what it says over all cells of one setting."""
-    result = [one for one in report.analysis.pooled if (one.control, one.init) == (control, init) and one.n_cells]
+    result = [
+        finding
+        for finding in report.analysis.pooled
+        if (finding.control, finding.init) == (control, init) and finding.n_cells
+    ]
     generalisation = {
         metric: [
-            one.generalisation.r2_beyond_density
-            for one in report.analysis.generalisation
-            if (one.metric, one.control, one.init) == (metric, control, init)
+            finding.generalisation.r2_beyond_density
+            for finding in report.analysis.generalisation
+            if (finding.metric, finding.control, finding.init) == (metric, control, init)
         ]
-        for metric in (one.metric for one in result)
+        for metric in (finding.metric for finding in result)
     }
     slopes = {
-        one.metric: [
+        finding.metric: [
             cell.slope.verdict
             for cell in report.analysis.cells
-            if (cell.metric, cell.cell.control, cell.cell.init) == (one.metric, control, init)
+            if (cell.metric, cell.cell.control, cell.cell.init) == (finding.metric, control, init)
         ]
-        for one in result
+        for finding in result
     }
     lines = tuple(
         (
-            one.metric,
-            str(one.n_cells),
-            format_pooled(one.rho),
-            f"{format_p(one.rho.p_value)} ({format_p(one.holm_p)}){' *' if one.holm_p < LEVEL else ''}",
-            f"{format_interval(one.by_family.rho, math.nan, math.nan)}, p {format_p(one.by_family.p_value)}",
-            format_pooled(one.partial),
-            " / ".join(str(slopes[one.metric].count(v)) for v in ("equivalent", "different", "undecided")),
-            ", ".join(map(_r2, generalisation[one.metric])),
+            finding.metric,
+            str(finding.n_cells),
+            format_pooled(finding.rho),
+            f"{format_p(finding.rho.p_value)} ({format_p(finding.holm_p)}){' *' if finding.holm_p < LEVEL else ''}",
+            f"{format_interval(finding.by_family.rho, math.nan, math.nan)}, p {format_p(finding.by_family.p_value)}",
+            format_pooled(finding.partial),
+            " / ".join(str(slopes[finding.metric].count(v)) for v in ("equivalent", "different", "undecided")),
+            ", ".join(map(_format_r2, generalisation[finding.metric])),
         )
-        for one in result
+        for finding in result
     )
     header = ("metric", "cells", "pooled rho", "p (Holm)", "of family means", "partial rho", "slope")
     header += ("R2 beyond density",)
@@ -68,15 +72,17 @@ def build_pooled_table(report: Report, control: str, init: str) -> Table:
 
 def build_correlation_table(report: Report, control: str, init: str) -> Table:
     """Spearman's rho of the test score with each metric that varies, a column per cell."""
-    findings = [one for one in report.analysis.cells if (one.cell.control, one.cell.init) == (control, init)]
-    cells = list(dict.fromkeys(one.cell for one in findings))
-    metrics = list(dict.fromkeys(one.metric for one in findings))
-    known = {(one.metric, one.cell): one for one in findings}
+    findings = [
+        finding for finding in report.analysis.cells if (finding.cell.control, finding.cell.init) == (control, init)
+    ]
+    cells = list(dict.fromkeys(finding.cell for finding in findings))
+    metrics = list(dict.fromkeys(finding.metric for finding in findings))
+    known = {(finding.metric, finding.cell): finding for finding in findings}
     n = {cell: max(known[metric, cell].correlation.n for metric in metrics) for cell in cells}
     varying = [metric for metric in metrics if any(is_test(known[metric, cell]) for cell in cells)]
     left_out = [metric for metric in metrics if metric not in varying]
-    lines = tuple((metric, *(_finding(known[metric, cell], n[cell]) for cell in cells)) for metric in varying)
-    n_tests = sum(not math.isnan(one.interval.p_value) for one in findings)
+    lines = tuple((metric, *(_format_finding(known[metric, cell], n[cell]) for cell in cells)) for metric in varying)
+    n_tests = sum(not math.isnan(finding.interval.p_value) for finding in findings)
     notes = [
         "rho over graphs [95 % interval by resampling families], p of it (adjusted by Holm for "
         f"{format_count(n_tests, 'test')}); * where the adjusted p is below {LEVEL:g}. Without an interval there "
@@ -93,7 +99,7 @@ def build_correlation_table(report: Report, control: str, init: str) -> Table:
     return Table(title, header, lines, tuple(notes) if lines else ())
 
 
-def _r2(value: float) -> str:
+def _format_r2(value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:+.2f}" if value >= -1 else "<-1"
@@ -104,7 +110,7 @@ def is_test(finding: CellFinding) -> bool:
     return not math.isnan(finding.correlation.p_value)
 
 
-def _finding(finding: CellFinding, n: int) -> str:
+def _format_finding(finding: CellFinding, n: int) -> str:
     if not is_test(finding):
         return "-"
     result, spread = finding.correlation, finding.interval
@@ -121,15 +127,15 @@ def build_contrast_table(report: Report) -> Table:
     contrasts, accuracy = report.analysis.contrasts, report.is_accuracy
     lines = tuple(
         (
-            one.family,
-            str(one.cell),
-            one.reference,
-            format_equivalence(one.equivalence, accuracy),
-            one.equivalence.verdict,
-            f"{format_p(one.equivalence.p_zero)} ({format_p(one.holm_p)})",
+            finding.family,
+            str(finding.cell),
+            finding.reference,
+            format_equivalence(finding.equivalence, accuracy),
+            finding.equivalence.verdict,
+            f"{format_p(finding.equivalence.p_zero)} ({format_p(finding.holm_p)})",
         )
-        for one in contrasts
-        if not math.isnan(one.equivalence.difference)
+        for finding in contrasts
+        if not math.isnan(finding.equivalence.difference)
     )
     unit = " [points]" if accuracy else ""
     header = ("family", "cell", "against", f"difference{unit}", "verdict", "p (Holm)")

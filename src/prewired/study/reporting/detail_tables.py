@@ -16,23 +16,23 @@ from .table import Table
 
 def build_primary_table(report: Report) -> Table:
     """A line per cell: everything that is computed of the primary metric, and the reliability of the scores."""
-    reliable = {one.cell: one for one in report.analysis.reliability}
+    reliable = {finding.cell: finding for finding in report.analysis.reliability}
     lines = []
-    for one in (finding for primary in report.analysis.primary for finding in primary.cells):
-        about = reliable[one.cell]
+    for finding in (finding for primary in report.analysis.primary for finding in primary.cells):
+        about, quadratic, by_family = reliable[finding.cell], finding.quadratic, finding.by_family
         lines.append(
             (
-                str(one.cell),
-                str(one.correlation.n),
-                format_interval(one.correlation.rho, one.interval.low, one.interval.high),
-                f"{format_interval(one.by_family.rho, math.nan, math.nan)}, p {format_p(one.by_family.p_value)}",
-                format_interval(one.partial.rho, one.partial_interval.low, one.partial_interval.high),
-                _slope(one, report.is_accuracy),
-                f"{format_difference(one.quadratic.square, report.is_accuracy)}, p {format_p(one.quadratic.p_value)}",
-                format_metric(one.quadratic.turning_point) if one.quadratic.inside else "-",
-                _share(about.overall.mean, about.overall.low, about.overall.high),
-                _share(about.within_families.mean, math.nan, math.nan),
-                format_interval(one.disattenuated, math.nan, math.nan),
+                str(finding.cell),
+                str(finding.correlation.n),
+                format_interval(finding.correlation.rho, finding.interval.low, finding.interval.high),
+                f"{format_interval(by_family.rho, math.nan, math.nan)}, p {format_p(by_family.p_value)}",
+                format_interval(finding.partial.rho, finding.partial_interval.low, finding.partial_interval.high),
+                _format_slope(finding, report.is_accuracy),
+                f"{format_difference(quadratic.square, report.is_accuracy)}, p {format_p(quadratic.p_value)}",
+                format_metric(quadratic.turning_point) if quadratic.inside else "-",
+                _format_share(about.overall.mean, about.overall.low, about.overall.high),
+                _format_share(about.within_families.mean, math.nan, math.nan),
+                format_interval(finding.disattenuated, math.nan, math.nan),
             )
         )
     header = ("cell", "graphs", "rho", "of family means", "partial rho", "change", "square", "turning point")
@@ -71,11 +71,11 @@ def build_signals_table(report: Report) -> Table:
     return Table("Signals before training", header, tuple(lines), (note,) if lines else ())
 
 
-def _slope(one: CellFinding, is_accuracy: bool) -> str:
-    return f"{format_equivalence(one.slope, is_accuracy)}, {one.slope.verdict}"
+def _format_slope(finding: CellFinding, is_accuracy: bool) -> str:
+    return f"{format_equivalence(finding.slope, is_accuracy)}, {finding.slope.verdict}"
 
 
-def _share(value: float, low: float, high: float) -> str:
+def _format_share(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"

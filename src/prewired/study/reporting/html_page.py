@@ -36,13 +36,13 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
         The path of the page.
     """
     path = Path(folder) / PAGE_NAME
-    drawn = draw_thumbnails(report, progress)
+    thumbnails = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
-    path.write_text(page.html(title, list(build_blocks(report, drawn, str(folder)))), encoding="utf-8")
+    path.write_text(page.write_document(title, list(build_blocks(report, thumbnails, str(folder)))), encoding="utf-8")
     return path
 
 
-def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
+def build_blocks(report: Report, thumbnails: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
     """What the page consists of, in order."""
     study = report.study
     rows = study.rows
@@ -52,16 +52,16 @@ def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -
     yield Heading("The answer")
     yield Bullets(tuple(texts[:n_answers]))
     yield Heading("What was asked")
-    yield from (Paragraph(text) for text in _asked(report))
+    yield from (Paragraph(text) for text in _describe_question(report))
     yield Heading("What else was found")
     yield Bullets(tuple(texts[n_answers:]))
     yield Heading("Figures")
     if any(map(is_sparse, rows)):
-        yield figures.score_by_metric(rows, drawn, recipes)
-        yield figures.score_by_density(rows)
-        yield figures.training_curves(rows)
-        yield figures.speed_by_density(rows)
-        yield figures.cost_frontier(rows)
+        yield figures.draw_score_by_metric(rows, thumbnails, recipes)
+        yield figures.draw_score_by_density(rows)
+        yield figures.draw_training_curves(rows)
+        yield figures.draw_speed_by_density(rows)
+        yield figures.draw_cost_frontier(rows)
     else:
         yield Paragraph(
             "No run of a sparse network is finished yet, so there is nothing to draw beside the dense networks."
@@ -77,7 +77,7 @@ def build_blocks(report: Report, drawn: Mapping[str, np.ndarray], folder: str) -
 def format_command(report: Report, folder: str) -> str:
     """The lines that reproduce a study: its file, and what to do with it."""
     name = Path(folder).resolve().name
-    lines = [f"{field} = {_toml(value)}" for field, value in report.study.config.to_dict().items()]
+    lines = [f"{field} = {_format_toml(value)}" for field, value in report.study.config.to_dict().items()]
     text = "\n".join(lines)
     where = shlex.quote(name)
     return f"cat > {where}.toml <<'END'\n{text}\nEND\nprewired study {where}.toml -o {where}\nprewired report {where}"
@@ -86,23 +86,23 @@ def format_command(report: Report, folder: str) -> str:
 def draw_thumbnails(report: Report, progress: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
     """Thumbnails of the graphs of a study, by digest."""
     sparse = [row for row in report.study.rows if row.digests]
-    digests = _digests(sparse)
+    digests = _list_digests(sparse)
     if len(digests) > MOST_PICTURES:
-        digests = _digests([row for row in sparse if not row.graph_seed])
-    wanted = [digest for digest in digests if digest in report.study.recipes]
-    drawn = {}
-    for done, digest in enumerate(wanted, 1):
-        drawn[digest] = page.thumbnail(from_recipe(Recipe.from_json(report.study.recipes[digest])))
+        digests = _list_digests([row for row in sparse if not row.graph_seed])
+    known_digests = [digest for digest in digests if digest in report.study.recipes]
+    thumbnails = {}
+    for done, digest in enumerate(known_digests, 1):
+        thumbnails[digest] = page.draw_thumbnail(from_recipe(Recipe.from_json(report.study.recipes[digest])))
         if progress is not None:
-            progress(done, len(wanted))
-    return drawn
+            progress(done, len(known_digests))
+    return thumbnails
 
 
-def _digests(rows: list[Row]) -> list[str]:
+def _list_digests(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(digest for row in rows for digest in row.digests))
 
 
-def _asked(report: Report) -> Iterator[str]:
+def _describe_question(report: Report) -> Iterator[str]:
     config = report.study.config
     cells = (
         f"{len(config.edges)} numbers of edges"
@@ -129,9 +129,9 @@ def _asked(report: Report) -> Iterator[str]:
         yield f"Controls: {'; '.join(variants)}."
 
 
-def _toml(value: object) -> str:
+def _format_toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(_format_toml, value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)  # the same escapes as TOML's

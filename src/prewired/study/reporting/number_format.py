@@ -124,11 +124,11 @@ def describe_setting(control: str, init: str) -> str:
     ]
 
 
-def in_words(metric: str) -> str:
+def spell_metric(metric: str) -> str:
     """Return the name of a metric as people read it.
 
     Example:
-        >>> in_words("fan_in_cv")
+        >>> spell_metric("fan_in_cv")
         'fan in cv'
     """
     return metric.replace("_", " ")

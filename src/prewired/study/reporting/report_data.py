@@ -64,7 +64,7 @@ def analyse_study(study: Study) -> Report:
         raise ValueError("expected finished runs, got none yet; wait for the study, or run it")
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
     margin = MARGINS[study.rows[0].run.score_name]
-    summaries = sorted(summarise(study.rows), key=_place(study))
+    summaries = sorted(summarise(study.rows), key=_find_place(study))
     analysis = analyse_graphs(
         collect_graphs(study.rows),
         TESTED,
@@ -75,7 +75,7 @@ def analyse_study(study: Study) -> Report:
     return Report(study, targets, tuple(summaries), analysis)
 
 
-def densities_of_data(study: Study) -> dict[str, list[float]]:
+def list_densities_of_data(study: Study) -> dict[str, list[float]]:
     """The densities of each data set, ascending."""
     return {name: sorted(list_densities(study.config, list_widths(study, name))) for name in study.config.data}
 
@@ -86,7 +86,7 @@ def list_widths(study: Study, data: str) -> tuple[int, ...]:
     return (facts.n_features, *study.config.hidden, facts.n_outputs)
 
 
-def machines(rows: Sequence[Row]) -> list[str]:
+def list_machines(rows: Sequence[Row]) -> list[str]:
     """The machines that the runs were made on."""
     return list(dict.fromkeys(row.machine for row in rows))
 
@@ -96,6 +96,6 @@ def list_versions(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.versions for row in rows))
 
 
-def _place(study: Study):
+def _find_place(study: Study):
     order = {name: place for place, name in enumerate(study.config.data)}
     return lambda summary: (order[summary.data], summary.density or 0.0)

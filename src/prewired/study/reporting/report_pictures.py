@@ -9,11 +9,11 @@ from ... import plots
 from ...generators import from_recipe
 from ...topology import Recipe, Topology
 from ..statistics import REFERENCES, Cell, Row, percent
-from .number_format import in_words
+from .number_format import spell_metric
 from .page import figures, row_groups
 from .page.metric_figure import METRIC
 from .page.row_groups import DENSITY, SETTING
-from .report_data import PRIMARY_METRIC, Report, densities_of_data
+from .report_data import PRIMARY_METRIC, Report, list_densities_of_data
 from .static_figures import draw_views
 
 PICTURE_METRICS = (PRIMARY_METRIC, "algebraic_connectivity")
@@ -27,50 +27,53 @@ def draw_pictures(report: Report, folder: str | Path) -> list[Path]:
     """
     folder, rows, paths = Path(folder), report.study.rows, []
     if any(map(row_groups.is_sparse, rows)):
-        by_density, curves = figures.score_by_density(rows), figures.training_curves(rows)
-        by_metric = figures.score_by_metric(rows, {}, {})
-        for name, inside in row_groups.sparse_settings(rows).items():
-            end = _file_ending(report, inside[0])
-            densities = row_groups.densities(inside)
+        by_density, curves = figures.draw_score_by_density(rows), figures.draw_training_curves(rows)
+        by_metric = figures.draw_score_by_metric(rows, {}, {})
+        for name, setting_rows in row_groups.group_sparse_rows(rows).items():
+            end = _format_ending(report, setting_rows[0])
+            densities = row_groups.list_densities_of_rows(setting_rows)
             setting = {SETTING: name}
             views = {f"density {percent(d)}": {**setting, DENSITY: percent(d)} for d in densities}
             paths.append(draw_views(by_density, {"": setting}, name, path=folder / f"score_by_density{end}"))
-            for metric in (metric for metric in PICTURE_METRICS if any(metric in row.metrics for row in inside)):
+            for metric in (metric for metric in PICTURE_METRICS if any(metric in row.metrics for row in setting_rows)):
                 of_metric = {
-                    f"{title}\n{_correlation(report, inside[0], metric, density)}": {**view, METRIC: in_words(metric)}
+                    f"{title}\n{_format_correlation(report, setting_rows[0], metric, density)}": {
+                        **view,
+                        METRIC: spell_metric(metric),
+                    }
                     for (title, view), density in zip(views.items(), densities, strict=True)
                 }
                 path = folder / f"score_by_{metric}{end}"
                 paths.append(draw_views(by_metric, of_metric, name, False, REFERENCES, path=path))
             paths.append(draw_views(curves, views, name, True, path=folder / f"training_curves{end}"))
-    first = _first_layers(report)
+    first = _list_first_layers(report)
     if first:
-        paths.append(plots.biadjacency(first, _title(first), path=folder / "biadjacency.png"))
+        paths.append(plots.biadjacency(first, _format_title(first), path=folder / "biadjacency.png"))
     return paths
 
 
-def _file_ending(report: Report, row: Row) -> str:
+def _format_ending(report: Report, row: Row) -> str:
     """Return the end of the file names of a setting: its data set where there are several, its control or weights."""
     parts = [row.data] if len(report.study.config.data) > 1 else []
     parts += [part for part in (row.control, row.init) if part not in ("", "fan_in")]
     return "".join(f"_{Path(part).stem}" for part in parts) + ".png"
 
 
-def _correlation(report: Report, row: Row, metric: str, density: float) -> str:
+def _format_correlation(report: Report, row: Row, metric: str, density: float) -> str:
     """Return Spearman's rho of one metric in the cell of this setting and density, as a text."""
     cell = Cell(row.data, density, row.control, row.init)
     rho, n = next(
-        (one.correlation.rho, one.correlation.n)
-        for one in report.analysis.cells
-        if (one.metric, one.cell) == (metric, cell)
+        (finding.correlation.rho, finding.correlation.n)
+        for finding in report.analysis.cells
+        if (finding.metric, finding.cell) == (metric, cell)
     )
     return ("no ranking possible" if math.isnan(rho) else f"$\\rho$ = {rho:+.2f}") + f", n = {n}"
 
 
-def _first_layers(report: Report) -> dict[str, Topology]:
+def _list_first_layers(report: Report) -> dict[str, Topology]:
     """The first layer of each family, as it is, at the middle density of the first data set."""
     data = report.study.config.data[0]
-    middle = densities_of_data(report.study)[data]
+    middle = list_densities_of_data(report.study)[data]
     density = middle[len(middle) // 2]
     result: dict[str, Topology] = {}
     for row in report.study.rows:
@@ -81,7 +84,7 @@ def _first_layers(report: Report) -> dict[str, Topology]:
     return result
 
 
-def _title(first_layers: dict[str, Topology]) -> str:
+def _format_title(first_layers: dict[str, Topology]) -> str:
     first = next(iter(first_layers.values()))
     size = f"{first.n_in} inputs, {first.n_out} outputs"
     return f"First sparse layer: {size}\ndensity {percent(first.density)}"

@@ -8,7 +8,7 @@ from itertools import pairwise
 from ..nets import compute_fan_ins
 from ..statistics import REFERENCES, Summary, find_coinciding_families, percent
 from .number_format import format_bytes, format_count, format_metric, format_score
-from .report_data import PRIMARY_METRIC, Report, list_versions, list_widths, machines
+from .report_data import PRIMARY_METRIC, Report, list_machines, list_versions, list_widths
 from .table import Table
 
 NOTICEABLE = 0.005  # a realised density this much off the requested one, relative to it, is told
@@ -25,12 +25,12 @@ def build_result_table(report: Report, data: str) -> Table:
     header += ("params", "bytes", "epochs\nto 95 %", "area", "rate", "s/epoch", "vs\ndense")
     header += ("norm.\ngap", "alg.\nconn.", "product\ngap")
     breaks = [i for i, (a, b) in enumerate(pairwise(summaries)) if a.density != b.density]
-    lines = tuple(_results_line(report, summary, several_seeds) for summary in summaries)
+    lines = tuple(_build_line(report, summary, several_seeds) for summary in summaries)
     title = f"Results on {report.study.facts[data].name}"
-    return Table(title, header, lines, tuple(_results_notes(report, data)), tuple(breaks))
+    return Table(title, header, lines, tuple(_list_notes(report, data)), tuple(breaks))
 
 
-def _results_line(report: Report, summary: Summary, several_seeds: bool) -> tuple[str, ...]:
+def _build_line(report: Report, summary: Summary, several_seeds: bool) -> tuple[str, ...]:
     accuracy = report.is_accuracy
     return (
         summary.label,
@@ -57,7 +57,7 @@ def _format_epochs(summary: Summary, n_epochs: int) -> str:
     return f"{summary.epochs_to_target:.1f}{share}"
 
 
-def _results_notes(report: Report, data: str) -> list[str]:
+def _list_notes(report: Report, data: str) -> list[str]:
     study, config, name = report.study, report.study.config, report.score_name
     rows = [row for row in study.rows if row.data == data]
     target = report.targets[data]
@@ -95,10 +95,8 @@ def _results_notes(report: Report, data: str) -> list[str]:
     ]
     notes += [f"Left out, for there is no such graph: {why}." for why in study.impossible]
     notes += [f"Failed, and in no mean: {line}." for line in study.failed]
-    if len(machines(rows)) > 1:
-        notes.append(
-            f"Seconds come from {len(machines(rows))} machines or numbers of threads: {'; '.join(machines(rows))}."
-        )
+    if len(machines := list_machines(rows)) > 1:
+        notes.append(f"Seconds come from {len(machines)} machines or numbers of threads: {'; '.join(machines)}.")
     if len(list_versions(rows)) > 1:
         notes.append(f"Runs come from {len(list_versions(rows))} versions: {'; '.join(list_versions(rows))}.")
     if study.facts[data].note:

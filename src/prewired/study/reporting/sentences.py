@@ -15,9 +15,9 @@ from .number_format import (
     format_p,
     format_pooled,
     format_score,
-    in_words,
+    spell_metric,
 )
-from .report_data import LEVEL, PRIMARY_METRIC, Report, densities_of_data
+from .report_data import LEVEL, PRIMARY_METRIC, Report, list_densities_of_data
 from .speed_sentences import describe_speed
 
 WIDE = 0.6  # an interval of rho that reaches so far on either side says nothing
@@ -27,54 +27,54 @@ def describe_findings(report: Report) -> list[str]:
     """The whole report in sentences: the answer first, then scores, speed, and what the figures rest on."""
     result = [describe_answer(report, primary) for primary in report.analysis.primary]
     result += describe_controls(report)
-    result += [line for control, init in report.settings if (line := _others(report, control, init))]
-    result += [_best(report, data) for data in report.study.config.data]
-    return [*result, describe_speed(report), _reliability(report), _caveat(report)]
+    result += [line for control, init in report.settings if (line := _describe_others(report, control, init))]
+    result += [_describe_best(report, data) for data in report.study.config.data]
+    return [*result, describe_speed(report), _describe_reliability(report), _describe_caveat(report)]
 
 
 def describe_answer(report: Report, primary: Primary) -> str:
     """What the metric chosen beforehand says in one setting."""
     where = f"Families {describe_setting(primary.control, primary.init)}"
-    tests = [one for one in primary.cells if is_test(one)]
+    tests = [finding for finding in primary.cells if is_test(finding)]
     if not tests:
         return f"{where}: no correlation can be computed: fewer than 3 graphs in each cell, or nothing varies."
     name, rho = report.score_name, primary.pooled.rho
     single = tests[0]
     if math.isnan(rho.effect):
         return (
-            f"{where}: there are too few families to say whether {name} goes with the {in_words(primary.metric)}, the "
-            f"metric chosen beforehand. Over the {format_count(single.correlation.n, 'graph')} of {single.cell} "
+            f"{where}: there are too few families to say whether {name} goes with the {spell_metric(primary.metric)}, "
+            f"the metric chosen beforehand. Over the {format_count(single.correlation.n, 'graph')} of {single.cell} "
             f"Spearman's rho is {single.correlation.rho:+.2f} (p {format_p(single.correlation.p_value)} if they were "
             "independent)."
         )
-    metric = in_words(primary.metric)
-    n_families = max(one.interval.n_families for one in tests)
+    metric = spell_metric(primary.metric)
+    n_families = max(finding.interval.n_families for finding in tests)
     claim = (
-        _unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
+        _describe_unclear(f"{name} and the {metric}", rho.low, rho.high, n_families)
         if math.isnan(rho.p_value) or rho.p_value >= LEVEL
         else f"{name} {'rises' if rho.effect > 0 else 'falls'} with the {metric}"
     )
     text = (
         f"{where}: {claim} (it is the metric chosen beforehand; Spearman's rho over graphs {format_pooled(rho)}, "
-        f"pooled over {format_count(rho.n, 'cell')}, p {format_p(rho.p_value)}). {_effect(report, primary)}"
+        f"pooled over {format_count(rho.n, 'cell')}, p {format_p(rho.p_value)}). {_describe_effect(report, primary)}"
     )
     partial = primary.pooled.partial
     if math.isnan(partial.effect):
         return text
-    controls = ", ".join(map(in_words, report.analysis.controls_for))
+    controls = ", ".join(map(spell_metric, report.analysis.controls_for))
     return f"{text} With {controls} held fixed rho is {format_pooled(partial)} (p {format_p(partial.p_value)})."
 
 
-def _unclear(both: str, low: float, high: float, n_families: int) -> str:
+def _describe_unclear(both: str, low: float, high: float, n_families: int) -> str:
     """What an interval around nothing allows to say: a wide one is no null."""
     if not (low > -WIDE and high < WIDE):
         return f"whether {both} go together cannot be told from {format_count(n_families, 'kind')} of graphs"
     return f"{both} show no clear relation"
 
 
-def _effect(report: Report, primary: Primary) -> str:
+def _describe_effect(report: Report, primary: Primary) -> str:
     """How much the score changes from graphs with a low to graphs with a high value of the metric."""
-    slopes = [one.slope for one in primary.cells if not math.isnan(one.slope.difference)]
+    slopes = [finding.slope for finding in primary.cells if not math.isnan(finding.slope.difference)]
     changes, verdicts = sorted(slope.difference for slope in slopes), [slope.verdict for slope in slopes]
     unit = " points" if report.is_accuracy else ""
     low, high = (format_difference(value, report.is_accuracy) for value in (changes[0], changes[-1]))
@@ -88,44 +88,44 @@ def _effect(report: Report, primary: Primary) -> str:
     )
 
 
-def _others(report: Report, control: str, init: str) -> str:
+def _describe_others(report: Report, control: str, init: str) -> str:
     """The other metrics that pass Holm's adjustment, in one setting."""
     tests = [
-        one
-        for one in report.analysis.pooled
-        if (one.control, one.init) == (control, init) and not math.isnan(one.holm_p)
+        finding
+        for finding in report.analysis.pooled
+        if (finding.control, finding.init) == (control, init) and not math.isnan(finding.holm_p)
     ]
-    claims = [one for one in tests if one.holm_p < LEVEL and one.metric != PRIMARY_METRIC]
+    claims = [finding for finding in tests if finding.holm_p < LEVEL and finding.metric != PRIMARY_METRIC]
     if not tests:
         return ""
     where = f"families {describe_setting(control, init)}"
     if not claims:
         return f"Of the other {format_count(len(tests) - 1, 'metric')}, {where}, none passes Holm's adjustment."
     metrics = [
-        f"{in_words(claim.metric)} ({format_pooled(claim.rho)}, p {format_p(claim.holm_p)})"
+        f"{spell_metric(claim.metric)} ({format_pooled(claim.rho)}, p {format_p(claim.holm_p)})"
         for claim in sorted(claims, key=lambda claim: claim.holm_p)
     ]
     n_metrics = format_count(len(tests), "metric")
     return f"After Holm's adjustment for {n_metrics} {report.score_name}, {where}, goes with {', '.join(metrics)}."
 
 
-def _best(report: Report, data: str) -> str:
+def _describe_best(report: Report, data: str) -> str:
     accuracy = report.is_accuracy
     summaries = [summary for summary in report.summaries if summary.data == data]
     dense = [summary for summary in summaries if summary.label == DENSE]
     parts = []
-    for density in densities_of_data(report.study)[data]:
+    for density in list_densities_of_data(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
         sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
         if sparse:
             behind = f", dense narrow {format_score(narrow[0].score, accuracy)}" if narrow else ""
-            parts.append(f"at {percent(density)} {_ranking(sparse, accuracy)}{behind}")
+            parts.append(f"at {percent(density)} {_describe_ranking(sparse, accuracy)}{behind}")
     first = f"dense {format_score(dense[0].score, accuracy)}; " if dense else ""
     return f"Test {report.score_name} on {report.study.facts[data].name}: {first}{'; '.join(parts)}."
 
 
-def _ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
+def _describe_ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
     """The families of a density, best first, in words that the spread of their scores allows."""
 
     def describe(summary: Summary) -> str:
@@ -142,25 +142,23 @@ def _ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
     return f"{first.label} has the highest mean, {describe(first)}, {last.label} the lowest, {describe(last)}"
 
 
-def _reliability(report: Report) -> str:
-    known = [one for one in report.analysis.reliability if not math.isnan(one.overall.mean)]
+def _describe_reliability(report: Report) -> str:
+    known = [finding for finding in report.analysis.reliability if not math.isnan(finding.overall.mean)]
     if not known:
         return "With one training seed per graph, differences between graphs include the noise of training."
-    overall = sorted(one.overall.mean for one in known)
-    within = sorted(one.within_families.mean for one in known if not math.isnan(one.within_families.mean))
-    text = (
-        f"The graph accounts for {_range(overall)} of the variance of graphs' mean scores, the noise of training for "
-    )
-    text += "the rest"
-    return f"{text}; among graphs of one family for {_range(within)}." if within else f"{text}."
+    overall = sorted(finding.overall.mean for finding in known)
+    within = sorted(finding.within_families.mean for finding in known if not math.isnan(finding.within_families.mean))
+    text = f"The graph accounts for {_format_range(overall)} of the variance of graphs' mean scores, "
+    text += "the noise of training for the rest"
+    return f"{text}; among graphs of one family for {_format_range(within)}." if within else f"{text}."
 
 
-def _range(shares: Sequence[float]) -> str:
+def _format_range(shares: Sequence[float]) -> str:
     low, high = (percent(max(0.0, share)) for share in (shares[0], shares[-1]))
     return low if low == high else f"{low} to {high}"
 
 
-def _caveat(report: Report) -> str:
+def _describe_caveat(report: Report) -> str:
     n = len(set(map(base_family, report.study.config.families)))
     kinds = f"{n} families" if n > 1 else "one family"
     text = f"The graphs come from {kinds}; those of one family resemble each other and count for less than their number"

@@ -12,13 +12,13 @@ from .report_data import Report
 from .speed_tables import (
     Summaries,
     all_reach_target,
-    family_timings,
+    collect_family_timings,
+    find_seconds_of_dense,
+    find_seconds_to_target,
     find_summary,
     format_ratio,
+    group_summaries,
     group_timings,
-    seconds_of_dense,
-    seconds_to_target,
-    summaries_by_net,
 )
 
 _FEW = 3  # families that a sentence names
@@ -28,15 +28,15 @@ def describe_speed(report: Report) -> str:
     """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
     result = group_timings(report.study.timings)
     if not result:
-        return _speed_of_runs(report)
+        return _describe_speed_of_runs(report)
     several = len(report.study.config.data) > 1
-    summaries = summaries_by_net(report)
+    summaries = group_summaries(report)
     parts, reached = [], []
     for (data, density), timed in result.items():
         where = f"at {percent(density)}{f' on {data}' if several else ''}"
-        if family_timings(timed):
-            parts.append(f"{where} {_as_fast(timed)}{_beside(timed)}")
-            reached += _reached(summaries, timed, where)
+        if collect_family_timings(timed):
+            parts.append(f"{where} {_format_speed(timed)}{_describe_beside(timed)}")
+            reached += _describe_reached(summaries, timed, where)
     text = f"Timed by itself, a training step is, against one of the dense net of equal width, {'; '.join(parts)}."
     if not reached:
         return text
@@ -44,19 +44,19 @@ def describe_speed(report: Report) -> str:
     return f"{text} To {goal}, less time than by the dense net is taken by {'; by '.join(reached)}."
 
 
-def _as_fast(timed: Mapping[str, StepTiming]) -> str:
+def _format_speed(timed: Mapping[str, StepTiming]) -> str:
     """How many times as fast as the dense net the families are, and which cannot be told from it."""
-    dense, sparse = timed[DENSE], family_timings(timed)
-    same = [one.what for one in sparse if one.ms[0] <= dense.ms[2] and dense.ms[0] <= one.ms[2]]
+    dense, sparse = timed[DENSE], collect_family_timings(timed)
+    same = [timing.what for timing in sparse if timing.ms[0] <= dense.ms[2] and dense.ms[0] <= timing.ms[2]]
     if len(same) == len(sparse):
         return "about as fast"
-    ratios = sorted(dense.ms[1] / one.ms[1] for one in sparse)
+    ratios = sorted(dense.ms[1] / timing.ms[1] for timing in sparse)
     text = " to ".join(dict.fromkeys(format_ratio(ratio) for ratio in (ratios[0], ratios[-1]))) + " as fast"
     names = ", ".join(same) if len(same) <= _FEW else f"{len(same)} families"
     return f"{text}, not told apart: {names}" if same else text
 
 
-def _beside(timed: Mapping[str, StepTiming]) -> str:
+def _describe_beside(timed: Mapping[str, StepTiming]) -> str:
     """The dense net of equal parameters and the comparators, in brackets."""
     dense = timed[DENSE].ms[1]
     named = [what for what in (DENSE_NARROW, *COMPARATORS) if what in timed and not timed[what].problem]
@@ -64,23 +64,25 @@ def _beside(timed: Mapping[str, StepTiming]) -> str:
     return f" ({', '.join(texts)})" if texts else ""
 
 
-def _reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) -> list[str]:
+def _describe_reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) -> list[str]:
     """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
-    dense = seconds_of_dense(summaries, timed)
-    ran = [one.what for one in family_timings(timed) if find_summary(summaries, one) is not None]
+    dense = find_seconds_of_dense(summaries, timed)
+    ran = [timing.what for timing in collect_family_timings(timed) if find_summary(summaries, timing) is not None]
     if math.isnan(dense) or not ran:
         return []
     there = [
-        what for what in ran if (one := find_summary(summaries, timed[what])) is not None and all_reach_target(one)
+        what
+        for what in ran
+        if (summary := find_summary(summaries, timed[what])) is not None and all_reach_target(summary)
     ]
-    seconds = {what: seconds_to_target(summaries, timed[what]) for what in there}
+    seconds = {what: find_seconds_to_target(summaries, timed[what]) for what in there}
     sooner = sum(value < dense for value in seconds.values())
     usual = choose_carrier(ran)
     times_of_usual = f" ({usual} {format_ratio(seconds[usual] / dense)} of its time)" if usual in seconds else ""
     return [f"{sooner} of {len(ran)} families {where}{times_of_usual}"]
 
 
-def _speed_of_runs(report: Report) -> str:
+def _describe_speed_of_runs(report: Report) -> str:
     """From the seconds of the runs' epochs, which may have shared the machine."""
     timed = [s for s in report.summaries if s.label not in REFERENCES and not math.isnan(s.ratio)]
     if not timed:

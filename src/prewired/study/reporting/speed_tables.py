@@ -23,33 +23,33 @@ def build_speed_table(report: Report) -> Table:
     result = group_timings(report.study.timings)
     usual = choose_carrier(report.study.config.families)
     others = (usual, DENSE_NARROW, *COMPARATORS)
-    lines = tuple(_speed_line(data, density, timed, others) for (data, density), timed in result.items())
+    lines = tuple(_build_line(data, density, timed, others) for (data, density), timed in result.items())
     header = ("cell", "dense\n[ms]", "slowest\nfamily", "median\nfamily", "fastest\nfamily")
     header += tuple(name.replace(" ", "\n") for name in others)
-    return Table("Time of a training step", header, lines, tuple(_speed_notes(report, result)))
+    return Table("Time of a training step", header, lines, tuple(_list_notes(report, result)))
 
 
 def build_time_to_target_table(report: Report) -> Table:
     """A line per net: epochs to 95 % of the dense net's validation score, at the speed of its steps in seconds."""
-    summaries = summaries_by_net(report)
+    summaries = group_summaries(report)
     lines, places = [], []
     for (data, density), timed in group_timings(report.study.timings).items():
         for what in (what for what in timed if what not in COMPARATORS):
-            one, timing = find_summary(summaries, timed[what]), timed[what]
-            if one is None:
+            summary, timing = find_summary(summaries, timed[what]), timed[what]
+            if summary is None:
                 continue
-            mine, dense = seconds_to_target(summaries, timing), seconds_of_dense(summaries, timed)
+            mine, dense = find_seconds_to_target(summaries, timing), find_seconds_of_dense(summaries, timed)
             places.append((data, density))
             lines.append(
                 (
                     what,
                     f"{data}, {percent(density)}",
                     timing.kernel or "-",
-                    _format_epochs(one),
+                    _format_epochs(summary),
                     f"{timing.steps_per_epoch:,}",
                     f"{timing.ms[1]:.3g}",
-                    f"{mine:.3g}" if one.n_reached else "-",
-                    format_ratio(dense / mine) if all_reach_target(one) else "-",
+                    f"{mine:.3g}" if summary.n_reached else "-",
+                    format_ratio(dense / mine) if all_reach_target(summary) else "-",
                 )
             )
     header = ("net", "cell", "kernel", "epochs\nto 95 %", "steps\nper epoch", "ms\nper step", "seconds\nto 95 %")
@@ -75,31 +75,35 @@ def group_timings(timings: Sequence[StepTiming]) -> TimedCells:
     return result
 
 
-def family_timings(timed: Mapping[str, StepTiming]) -> list[StepTiming]:
+def collect_family_timings(timed: Mapping[str, StepTiming]) -> list[StepTiming]:
     """The timings of the study's families among those of a cell."""
     return [timing for what, timing in timed.items() if what not in (*REFERENCES, *COMPARATORS)]
 
 
-def seconds_to_target(summaries: Summaries, timing: StepTiming) -> float:
+def find_seconds_to_target(summaries: Summaries, timing: StepTiming) -> float:
     """Seconds of training until 95 % of the dense net's validation score; NaN where no run gets there.
 
     Args:
         summaries: by data, density and label.
         timing: of the net's steps.
     """
-    one = find_summary(summaries, timing)
-    return math.nan if one is None else one.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
+    summary = find_summary(summaries, timing)
+    return math.nan if summary is None else summary.epochs_to_target * timing.steps_per_epoch * timing.ms[1] / 1e3
 
 
-def seconds_of_dense(summaries: Summaries, timed: Mapping[str, StepTiming]) -> float:
+def find_seconds_of_dense(summaries: Summaries, timed: Mapping[str, StepTiming]) -> float:
     """Those of the dense net beside which a cell was timed; NaN where not all of its runs get there."""
-    one = find_summary(summaries, timed[DENSE])
-    return math.nan if one is None or not all_reach_target(one) else seconds_to_target(summaries, timed[DENSE])
+    summary = find_summary(summaries, timed[DENSE])
+    return (
+        math.nan
+        if summary is None or not all_reach_target(summary)
+        else find_seconds_to_target(summaries, timed[DENSE])
+    )
 
 
-def summaries_by_net(report: Report) -> Summaries:
+def group_summaries(report: Report) -> Summaries:
     """The summaries by data, density and label."""
-    return {(one.data, one.density, one.label): one for one in report.summaries}
+    return {(summary.data, summary.density, summary.label): summary for summary in report.summaries}
 
 
 def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
@@ -108,20 +112,22 @@ def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
     return summaries.get((timing.data, density, timing.what))
 
 
-def all_reach_target(one: Summary) -> bool:
+def all_reach_target(summary: Summary) -> bool:
     """Whether all runs of a net come to the target."""
-    return one.n_reached == one.n_runs
+    return summary.n_reached == summary.n_runs
 
 
-def _format_epochs(one: Summary) -> str:
-    if not one.n_reached:
+def _format_epochs(summary: Summary) -> str:
+    if not summary.n_reached:
         return "-"
-    return f"{one.epochs_to_target:.1f}" + ("" if all_reach_target(one) else f" ({one.n_reached}/{one.n_runs})")
+    return f"{summary.epochs_to_target:.1f}" + (
+        "" if all_reach_target(summary) else f" ({summary.n_reached}/{summary.n_runs})"
+    )
 
 
-def _speed_line(data: str, density: float, timed: Mapping[str, StepTiming], others: Sequence[str]) -> tuple[str, ...]:
+def _build_line(data: str, density: float, timed: Mapping[str, StepTiming], others: Sequence[str]) -> tuple[str, ...]:
     dense = timed[DENSE].ms[1]
-    ms = [timing.ms[1] for timing in family_timings(timed)] or [math.nan]
+    ms = [timing.ms[1] for timing in collect_family_timings(timed)] or [math.nan]
 
     def format_time(value: float) -> str:
         return "-" if math.isnan(value) else f"{value:.3g} ({format_ratio(dense / value)})"
@@ -131,16 +137,16 @@ def _speed_line(data: str, density: float, timed: Mapping[str, StepTiming], othe
     return f"{data}, {percent(density)}", f"{dense:.3g}", *spread, *beside
 
 
-def _speed_notes(report: Report, result: TimedCells) -> list[str]:
+def _list_notes(report: Report, result: TimedCells) -> list[str]:
     timings = [timing for timed in result.values() for timing in timed.values() if not timing.problem]
     if not timings:
         return []
     config = report.study.config
     spread = float(np.median([(timing.ms[2] - timing.ms[0]) / timing.ms[1] for timing in timings]))
     graphs = dict.fromkeys(
-        choose_carrier([one.what for one in family_timings(timed)])
+        choose_carrier([summary.what for summary in collect_family_timings(timed)])
         for timed in result.values()
-        if family_timings(timed)
+        if collect_family_timings(timed)
     )
     notes = [
         f"Milliseconds of a whole training step (rows drawn, forward, loss, backward, fused {config.optimizer}; batch "

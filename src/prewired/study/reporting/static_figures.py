@@ -64,9 +64,9 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
     """Draw a trace of Plotly's type "scatter": a band, or a line, markers and their error bars."""
     line, marker, mode = trace.get("line", {}), trace.get("marker", {}), trace["mode"]
     if trace.get("fill") == "toself":
-        axis.fill(trace["x"], trace["y"], color=_colour(trace["fillcolor"]), alpha=trace["opacity"], lw=0)
+        axis.fill(trace["x"], trace["y"], color=_choose_colour(trace["fillcolor"]), alpha=trace["opacity"], lw=0)
         return
-    colour, bars = _colour(marker.get("color") or line["color"]), trace.get("error_y")
+    colour, bars = _choose_colour(marker.get("color") or line["color"]), trace.get("error_y")
     look = {
         "color": colour,
         "linestyle": DASHES[line.get("dash", "solid")] if "lines" in mode else "",
@@ -81,7 +81,7 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
             "marker": STATIC_MARKERS[symbol],
             "ms": POINTS * marker["size"],
             "mfc": "none" if hollow else colour,
-            "mec": colour if hollow else _colour(edge["color"]),
+            "mec": colour if hollow else _choose_colour(edge["color"]),
             "mew": 1.0 if hollow else edge["width"] / 2,
             "markevery": (place % every, every),  # markers of neighbouring curves do not cover each other
         }
@@ -110,6 +110,6 @@ def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Coll
         axis.set_xlim(left=0)
 
 
-def _colour(name: str) -> str:
+def _choose_colour(name: str) -> str:
     """Return the colour on paper of one of the page's names of colours, or the colour itself."""
     return STATIC_COLOURS.get(name, name)

@@ -12,7 +12,7 @@ from typing import Any
 from ..running.database import replace_non_finite
 from ..statistics import TARGET_SHARE, Row, compute_quartiles
 from .all_tables import build_tables
-from .report_data import Report, list_versions, machines
+from .report_data import Report, list_machines, list_versions
 from .sentences import describe_findings
 from .table import Table
 
@@ -32,7 +32,7 @@ def write_tables(report: Report, folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     (folder / "table.md").write_text(format_markdown(report), encoding="utf-8")
-    lines = [_line(report, row) for row in report.study.rows]
+    lines = [_build_line(report, row) for row in report.study.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
     with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
@@ -40,7 +40,7 @@ def write_tables(report: Report, folder: str | Path) -> list[Path]:
         writer.writerows(lines)
     written = [folder / "table.md", folder / "results.csv", folder / "summary.json"]
     (folder / "summary.json").write_text(
-        json.dumps(replace_non_finite(_summary(report)), indent=1) + "\n", encoding="utf-8"
+        json.dumps(replace_non_finite(_build_summary(report)), indent=1) + "\n", encoding="utf-8"
     )
     if find_spec("pyarrow") is not None:
         import pyarrow
@@ -59,7 +59,7 @@ def format_markdown(report: Report) -> str:
     parts = [f"# Study on {names}", "\n".join(describe_setup(report))]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in describe_findings(report))]
     for table in build_tables(report):
-        parts += [f"## {table.title}", _markdown(table), *table.notes]
+        parts += [f"## {table.title}", _format_tables(table), *table.notes]
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,19 +78,19 @@ def describe_setup(report: Report) -> list[str]:
         f"Hidden layers {hidden}, at most {config.epochs} epochs{stop}, batch {config.batch_size}, "
         f"{config.optimizer}, {rates}{rows}; graph seeds: {config.graph_seeds}, training seeds: {config.train_seeds}"
         + (f", of dense nets {config.reference_seeds}." if config.reference_seeds else "."),
-        f"Machine: {'; '.join(machines(study.rows))}. Versions: {'; '.join(list_versions(study.rows))}.",
+        f"Machine: {'; '.join(list_machines(study.rows))}. Versions: {'; '.join(list_versions(study.rows))}.",
         f"{len(study.rows)} of {study.n_runs} runs. Digest of the results: {study.digest[:16]}.",
     ]
 
 
-def _markdown(table: Table) -> str:
+def _format_tables(table: Table) -> str:
     rule = ["---", *["---:"] * (len(table.header) - 1)]
     lines = ([cell.replace("|", "\\|").replace("\n", " ") for cell in cells] for cells in (table.header, *table.lines))
     first, *others = ("| " + " | ".join(cells) + " |" for cells in lines)
     return "\n".join([first, "| " + " | ".join(rule) + " |", *others])
 
 
-def _summary(report: Report) -> dict[str, Any]:
+def _build_summary(report: Report) -> dict[str, Any]:
     study, analysis = report.study, report.analysis
     return {
         "config": study.config.to_dict(),
@@ -100,24 +100,24 @@ def _summary(report: Report) -> dict[str, Any]:
         "failed": study.failed,
         "impossible": study.impossible,
         "score": study.rows[0].run.score_name,
-        "machines": machines(study.rows),
+        "machines": list_machines(study.rows),
         "versions": list_versions(study.rows),
         "findings": describe_findings(report),
         "table": [asdict(summary) for summary in report.summaries],
-        "pooled": [asdict(one) for one in analysis.pooled],
-        "cells": [asdict(one) for one in analysis.cells],
-        "generalisation": [asdict(one) for one in analysis.generalisation],
-        "reliability": [asdict(one) for one in analysis.reliability],
-        "contrasts": [asdict(one) for one in analysis.contrasts],
-        "timings": [asdict(one) for one in study.timings],
+        "pooled": [asdict(item) for item in analysis.pooled],
+        "cells": [asdict(item) for item in analysis.cells],
+        "generalisation": [asdict(item) for item in analysis.generalisation],
+        "reliability": [asdict(item) for item in analysis.reliability],
+        "contrasts": [asdict(item) for item in analysis.contrasts],
+        "timings": [asdict(item) for item in study.timings],
         "learning_rates": [
-            {"net": str(one.net), "chosen": one.chosen, "scores": {f"{r:g}": s for r, s in one.scores.items()}}
-            for one in study.rate_choices
+            {"net": str(item.net), "chosen": item.chosen, "scores": {f"{r:g}": s for r, s in item.scores.items()}}
+            for item in study.rate_choices
         ],
     }
 
 
-def _line(report: Report, row: Row) -> dict[str, Any]:
+def _build_line(report: Report, row: Row) -> dict[str, Any]:
     """A run as a line of results.csv."""
     run = row.run
     dense = report.targets[row.data] / TARGET_SHARE

@@ -30,7 +30,7 @@ def print_report(report: Report, console: Console) -> None:
         for place, line in enumerate(table.lines):
             rich_table.add_row(*line, end_section=place in table.breaks)
         console.print(table.title, style="bold", highlight=False)
-        _print_whole(rich_table, console)
+        _print_wide_table(rich_table, console)
         for note in table.notes:
             console.print(note, style="dim", highlight=False)
         console.print()
@@ -38,7 +38,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"- {sentence}", highlight=False)
 
 
-def _print_whole(rich_table: Any, console: Console) -> None:
+def _print_wide_table(rich_table: Any, console: Console) -> None:
     """Print a table at its full width: a narrow terminal then wraps its lines, but no digit is cut off."""
     width = console.width
     console.width = max(width, console.measure(rich_table, options=console.options.update(width=1000)).maximum)

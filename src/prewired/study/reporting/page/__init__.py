@@ -3,9 +3,9 @@
 from ..table import Table
 from . import figures
 from .blocks import Block, Bullets, Cards, Choice, Code, Figure, Heading, LayerPicture, Paragraph
-from .document import html
+from .document import write_document
 from .figure_spec import pick, resolve
-from .thumbnails import thumbnail
+from .thumbnails import draw_thumbnail
 
 __all__ = [
     "Block",
@@ -18,9 +18,9 @@ __all__ = [
     "LayerPicture",
     "Paragraph",
     "Table",
+    "draw_thumbnail",
     "figures",
-    "html",
     "pick",
     "resolve",
-    "thumbnail",
+    "write_document",
 ]

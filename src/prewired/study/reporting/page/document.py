@@ -10,7 +10,7 @@ from pathlib import Path
 from ..table import Table
 from . import block_html
 from .blocks import Block, Bullets, Code, Figure, Heading, LayerPicture, Paragraph
-from .figure_spec import embedded
+from .figure_spec import embed
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 _NO_SCRIPT = "The plots need JavaScript; the numbers of each are in the table below it."
@@ -46,7 +46,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def html(title: str, blocks: Sequence[Block]) -> str:
+def write_document(title: str, blocks: Sequence[Block]) -> str:
     """A page that opens offline, in any browser, on any screen.
 
     It has a table of contents, a light and a dark theme, tables that sort, and plots that answer to choices; a policy
@@ -63,27 +63,27 @@ def html(title: str, blocks: Sequence[Block]) -> str:
         ModuleNotFoundError: for a figure without plotly installed.
 
     Example:
-        >>> text = html("A study", [Heading("Results"), Paragraph("Nothing was found, at `n < 3`.")])
+        >>> text = write_document("A study", [Heading("Results"), Paragraph("Nothing was found, at `n < 3`.")])
         >>> text.startswith("<!DOCTYPE html>"), "<code>n &lt; 3</code>" in text
         (True, True)
     """
     figures = [block for block in blocks if isinstance(block, Figure)]
-    scripts = [_own("page.js")]
+    scripts = [_read_own("page.js")]
     if figures:
-        scripts += [plotly_js(), _own("cards.js"), _own("plots.js")]
+        scripts += [read_plotly(), _read_own("cards.js"), _read_own("plots.js")]
     return _PAGE.format(
         policy=POLICY,
         title=escape(title),
-        style=_own("style.css"),
-        contents=_contents(blocks),
+        style=_read_own("style.css"),
+        contents=_write_contents(blocks),
         no_script=f'<noscript><p class="note">{_NO_SCRIPT}</p></noscript>' if figures else "",
         hint=_HINT if figures else "",
-        body="\n".join(_body(blocks)),
-        scripts="\n".join([*_layers(figures), *(f"<script>\n{script}\n</script>" for script in scripts)]),
+        body="\n".join(_write_body(blocks)),
+        scripts="\n".join([*_collect_layers(figures), *(f"<script>\n{script}\n</script>" for script in scripts)]),
     )
 
 
-def plotly_js() -> str:
+def read_plotly() -> str:
     """The text of Plotly's script, from the plotly package."""
     try:
         from plotly.offline import get_plotlyjs
@@ -92,13 +92,13 @@ def plotly_js() -> str:
     return get_plotlyjs()
 
 
-def _own(name: str) -> str:
+def _read_own(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _contents(blocks: Sequence[Block]) -> str:
+def _write_contents(blocks: Sequence[Block]) -> str:
     entries = "\n".join(
-        f'<li class="l{block.level}"><a href="#b{place}">{block_html.inline_html(block.text)}</a></li>'
+        f'<li class="l{block.level}"><a href="#b{place}">{block_html.write_inline(block.text)}</a></li>'
         for place, block in enumerate(blocks)
         if isinstance(block, Heading) and block.level <= 3
     )
@@ -107,7 +107,7 @@ def _contents(blocks: Sequence[Block]) -> str:
     return f'<nav aria-label="Contents"><details open><summary>Contents</summary><ul>\n{entries}\n</ul></details></nav>'
 
 
-def _body(blocks: Sequence[Block]) -> Iterator[str]:
+def _write_body(blocks: Sequence[Block]) -> Iterator[str]:
     level, is_open = 1, False
     for place, block in enumerate(blocks):
         name = f"b{place}"
@@ -116,31 +116,31 @@ def _body(blocks: Sequence[Block]) -> Iterator[str]:
             if level == 2:
                 yield f'{"</section>" if is_open else ""}<section aria-labelledby="{name}">'
                 is_open = True
-        yield _block(block, name, level)
+        yield _write_block(block, name, level)
     if is_open:
         yield "</section>"
 
 
-def _block(block: Block, name: str, level: int) -> str:
+def _write_block(block: Block, name: str, level: int) -> str:
     match block:
         case Heading():
-            return block_html.heading(block, name)
+            return block_html.write_heading(block, name)
         case Paragraph():
-            return block_html.paragraph(block, name)
+            return block_html.write_paragraph(block, name)
         case Bullets():
-            return block_html.bullets(block, name)
+            return block_html.write_bullets(block, name)
         case Code():
-            return block_html.code(block, name)
+            return block_html.write_code(block, name)
         case Table():
-            return block_html.table(block, name)
+            return block_html.write_table(block, name)
         case Figure():
-            return block_html.figure(block, name, min(level + 1, 6))
+            return block_html.write_figure(block, name, min(level + 1, 6))
 
 
-def _layers(figures: Sequence[Figure]) -> list[str]:
+def _collect_layers(figures: Sequence[Figure]) -> list[str]:
     """The layers of all cards as one script element of data, each once."""
     store: dict[str, LayerPicture] = {}
     for figure in figures:
         store |= figure.cards.store if figure.cards else {}
     entries = {key: [b64encode(layer.png).decode("ascii"), layer.caption] for key, layer in store.items()}
-    return [f'<script type="application/json" id="layers">{embedded(entries)}</script>'] if entries else []
+    return [f'<script type="application/json" id="layers">{embed(entries)}</script>'] if entries else []

@@ -32,7 +32,7 @@ class Look:
     symbol: str
 
 
-def looks(families: Iterable[str]) -> dict[str, Look]:
+def choose_styles(families: Iterable[str]) -> dict[str, Look]:
     """The look of each family, the same whatever their order.
 
     A family that is there with several parameters, such as "swap_ladder:swaps=0.1" and others, has one symbol and a
@@ -45,54 +45,54 @@ def looks(families: Iterable[str]) -> dict[str, Look]:
         Family -> look; no two are alike as long as there are fewer than 145.
 
     Example:
-        >>> looks(["biregular", "swap_ladder:swaps=0", "swap_ladder:swaps=1"])["swap_ladder:swaps=0"].colour
+        >>> choose_styles(["biregular", "swap_ladder:swaps=0", "swap_ladder:swaps=1"])["swap_ladder:swaps=0"].colour
         '#2B4C9B'
     """
-    texts = sorted(set(families), key=_in_order)
+    texts = sorted(set(families), key=_compute_sort_key)
     variants: dict[str, list[str]] = {}
     for text in texts:
         variants.setdefault(base_family(text), []).append(text)
     result: dict[str, Look] = {}
     for name, of_name in variants.items():
         if len(of_name) == 1:
-            result[of_name[0]] = _free(name, set(result.values()))
+            result[of_name[0]] = _find_free(name, set(result.values()))
         else:
-            result |= _ladder(name, of_name, set(result.values()))
+            result |= _space_shades(name, of_name, set(result.values()))
     return result
 
 
-def order(families: Iterable[str]) -> list[str]:
+def order_families(families: Iterable[str]) -> list[str]:
     """Each family once, by name, its numbers by value.
 
     Example:
-        >>> order(["swap_ladder:swaps=10", "swap_ladder:swaps=2.5", "biregular"])
+        >>> order_families(["swap_ladder:swaps=10", "swap_ladder:swaps=2.5", "biregular"])
         ['biregular', 'swap_ladder:swaps=2.5', 'swap_ladder:swaps=10']
     """
-    return sorted(set(families), key=_in_order)
+    return sorted(set(families), key=_compute_sort_key)
 
 
-def _in_order(text: str) -> list[tuple[int, float, str]]:
+def _compute_sort_key(text: str) -> list[tuple[int, float, str]]:
     parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)", text)
     return [(1, float(part), "") if place % 2 else (0, 0.0, part) for place, part in enumerate(parts)]
 
 
-def _symbols(name: str) -> list[str]:
+def _choose_symbols(name: str) -> list[str]:
     """The family's own symbol and then the others."""
     own = SYMBOLS[style(name)[1]]
     return [own, *(symbol for symbol in SYMBOLS.values() if symbol != own)]
 
 
-def _ladder(name: str, texts: list[str], taken: set[Look]) -> dict[str, Look]:
+def _space_shades(name: str, texts: list[str], taken: set[Look]) -> dict[str, Look]:
     """A colour for each rung, with the first symbol that no other ladder has in these colours."""
     colours = [_blend(place / (len(texts) - 1)) for place in range(len(texts))]
-    ladders = ([Look(colour, symbol) for colour in colours] for symbol in _symbols(name))
+    ladders = ([Look(colour, symbol) for colour in colours] for symbol in _choose_symbols(name))
     rungs = next((rungs for rungs in ladders if not taken & set(rungs)), [Look(c, "circle-open") for c in colours])
     return dict(zip(texts, rungs, strict=True))
 
 
-def _free(name: str, taken: set[Look]) -> Look:
+def _find_free(name: str, taken: set[Look]) -> Look:
     """The family's own look, or the next that nobody has: another symbol, then another colour, then hollow ones."""
-    colour, symbols = style(name)[0], _symbols(name)
+    colour, symbols = style(name)[0], _choose_symbols(name)
     colours = [colour, *(other for other in COLOURS if other != colour)]
     solid = product(colours, symbols)
     hollow = ((c, f"{symbol}-open") for c, symbol in product(colours, symbols))

@@ -77,24 +77,24 @@ def check(value: Any, options: Mapping[str, tuple[str, ...]]) -> None:
                 check(item, options)
 
 
-def embedded(value: Any) -> str:
+def embed(value: Any) -> str:
     """JSON that is safe inside a script element: numbers in 6 digits, null for those that are not finite.
 
     Example:
-        >>> embedded({"y": [1 / 3, float("nan")], "name": "</script>"})
+        >>> embed({"y": [1 / 3, float("nan")], "name": "</script>"})
         '{"y":[0.333333,null],"name":"\\\\u003c/script>"}'
     """
-    text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_to_plain(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): _to_plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

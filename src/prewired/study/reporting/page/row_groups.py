@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 SETTING, DENSITY = "Setting", "Density"
 
 
-def setting(row: Row) -> str:
+def describe_row_setting(row: Row) -> str:
     """Where a row belongs: its data set, its control and its initialisation, which are never compared with others.
 
     Example:
         >>> from types import SimpleNamespace
-        >>> setting(SimpleNamespace(data="mnist", control="permuted", init="n_in"))
+        >>> describe_row_setting(SimpleNamespace(data="mnist", control="permuted", init="n_in"))
         'mnist, permuted, init n_in'
     """
     parts = [row.data, row.control, "" if row.init == "fan_in" else f"init {row.init}"]
@@ -32,7 +32,7 @@ def is_sparse(row: Row) -> bool:
     return row.family not in REFERENCES
 
 
-def sparse_settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def group_sparse_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The sparse rows of each setting, those without a control first.
 
     Raises:
@@ -41,32 +41,32 @@ def sparse_settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
     sparse = sorted((row for row in rows if is_sparse(row)), key=lambda row: (row.data, row.init, row.control))
     if not sparse:
         raise ValueError("expected rows of sparse families, got none; run a study first")
-    return group_by(sparse, setting)
+    return group_by(sparse, describe_row_setting)
 
 
-def references(rows: Sequence[Row], inside: Sequence[Row]) -> list[Row]:
+def select_references(rows: Sequence[Row], setting_rows: Sequence[Row]) -> list[Row]:
     """The dense rows to compare a setting with: those of its data and control, or of its data where it has none."""
-    first = inside[0]
+    first = setting_rows[0]
     dense = [row for row in rows if not is_sparse(row) and row.data == first.data]
     return [row for row in dense if row.control == first.control] or [row for row in dense if not row.control]
 
 
-def densities(rows: Iterable[Row]) -> list[float]:
+def list_densities_of_rows(rows: Iterable[Row]) -> list[float]:
     """The densities of the rows, ascending."""
     return sorted({row.density for row in rows if row.density is not None})
 
 
-def graph_of(row: Row) -> tuple[Any, ...]:
+def identify_graph(row: Row) -> tuple[Any, ...]:
     """What the rows of one graph, trained with several seeds, have in common."""
     return row.family, row.density, row.graph_seed, row.digests
 
 
-def mean_of_known(values: Iterable[float | None]) -> float:
+def average_known(values: Iterable[float | None]) -> float:
     """Return the mean of the values that are neither None nor NaN; NaN without any."""
     return mean_and_sd(_leave_out_unknown(values))[0]
 
 
-def sd_of_known(values: Iterable[float | None]) -> float:
+def compute_sd_of_known(values: Iterable[float | None]) -> float:
     """Return the standard deviation, with n - 1, of the values that are neither None nor NaN; NaN for fewer than 2."""
     return mean_and_sd(_leave_out_unknown(values))[1]
 
@@ -80,11 +80,11 @@ def is_accuracy(rows: Sequence[Row]) -> bool:
     return rows[0].run.score_name == "accuracy"
 
 
-def scale(rows: Sequence[Row]) -> float:
+def choose_scale(rows: Sequence[Row]) -> float:
     """What scores are multiplied with to be shown: 100 for accuracies."""
     return 100.0 if is_accuracy(rows) else 1.0
 
 
-def score_label(rows: Sequence[Row], split: str) -> str:
+def label_score(rows: Sequence[Row], split: str) -> str:
     """The title of an axis of scores."""
     return f"{split} accuracy [%]" if is_accuracy(rows) else f"{split} R²"

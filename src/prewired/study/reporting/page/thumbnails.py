@@ -17,7 +17,7 @@ SIDE = 64
 GREYS = 16
 
 
-def thumbnail(topology: Topology) -> np.ndarray:
+def draw_thumbnail(topology: Topology) -> np.ndarray:
     """The share of edges in each of at most 64 x 64 blocks of the biadjacency, as a part of the largest share.
 
     Args:
@@ -28,16 +28,16 @@ def thumbnail(topology: Topology) -> np.ndarray:
 
     Example:
         >>> from prewired.generators import grouped
-        >>> thumbnail(grouped(4, 4, fan_in=2)).tolist()
+        >>> draw_thumbnail(grouped(4, 4, fan_in=2)).tolist()
         [[255, 255, 0, 0], [255, 255, 0, 0], [0, 0, 255, 255], [0, 0, 255, 255]]
-        >>> thumbnail(grouped(1000, 500, fan_in=20)).shape
+        >>> draw_thumbnail(grouped(1000, 500, fan_in=20)).shape
         (64, 64)
     """
     shares = block_shares(topology, resolution=SIDE)
     return np.round(255 * shares / max(shares.max(initial=0), 1e-300)).astype(np.uint8)
 
 
-def png(levels: np.ndarray) -> bytes:
+def encode_png(levels: np.ndarray) -> bytes:
     """A thumbnail as a PNG file in 16 greys, edges dark on white.
 
     Args:
@@ -50,13 +50,13 @@ def png(levels: np.ndarray) -> bytes:
         ValueError: for another type or number of axes.
 
     Example:
-        >>> png(np.zeros((64, 64), np.uint8))[1:4]
+        >>> encode_png(np.zeros((64, 64), np.uint8))[1:4]
         b'PNG'
 
     Source: Portable Network Graphics (PNG) Specification, W3C, 2003.
     """
     if levels.ndim != 2 or levels.dtype != np.uint8 or not levels.size:
-        raise ValueError(f"expected a uint8 matrix, got {levels.dtype} {levels.shape}; use thumbnail(topology)")
+        raise ValueError(f"expected a uint8 matrix, got {levels.dtype} {levels.shape}; use draw_thumbnail(topology)")
     height, width = levels.shape
     greys = np.zeros((height, width + width % 2), np.uint8)
     greys[:, :width] = (GREYS - 1) - np.round(levels.astype(float) * (GREYS - 1) / 255).astype(np.uint8)
@@ -64,8 +64,8 @@ def png(levels: np.ndarray) -> bytes:
     lines = np.concatenate([np.zeros((height, 1), np.uint8), packed], axis=1)  # a 0 before each line: unfiltered
     header = struct.pack(">IIBBBBB", width, height, 4, 0, 0, 0, 0)  # 4 bits of grey
     parts = (b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_encode_chunk(kind, data) for kind, data in parts)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def _encode_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
