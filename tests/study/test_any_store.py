@@ -169,7 +169,7 @@ def write_store(folder, seed):
     def train(tasks, wanted):
         for place, task in enumerate(tasks):
             plan = table.plan
-            graphs = {} if is_reference(task.net) else table._graphs.get(plan.find_graph_key(task.net, task.graph_seed))
+            graphs = {} if is_reference(task.net) or task.tuning else table._graphs.get(plan.find_graph_key(task.net, task.graph_seed))
             if graphs is not None and random.random() < wanted and not leave_out(task.net):
                 table.add(task, stamp(draw_run(random, place, task, config, kind, draws, graphs)))
 

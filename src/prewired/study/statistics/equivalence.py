@@ -62,8 +62,8 @@ def compare_means(a: Values, b: Values, margin: float) -> Equivalence:
     scores, scale = scale_values(np.concatenate([scores_a, scores_b]))
     scores_a, scores_b = scores[: len(scores_a)], scores[len(scores_a) :]
     difference = float(scores_a.mean() - scores_b.mean()) if len(scores_a) and len(scores_b) else math.nan
-    spreads = [float(np.ptp(group)) if len(group) > 1 else math.nan for group in (scores_a, scores_b)]
-    if not max(spreads) > TINY:  # without any spread there is no standard error to judge by
+    # Without any spread there is no standard error to judge by.
+    if min(len(scores_a), len(scores_b)) < 2 or max(np.ptp(scores_a), np.ptp(scores_b)) <= TINY:
         return _judge(difference, math.nan, math.nan, margin, scale)
     welch: Any = CompareMeans.from_data(scores_a, scores_b)
     return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin, scale)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .bootstrap_intervals import compute_fisher_z
-from .magnitude import keep_finite
+from .magnitude import keep_finite, scale_values
 from .rank_correlations import Correlation, Values, rank_values, select_complete_cases, spearman
 
 _LEAST = 1e-4  # no variance of a z is smaller: that would take 10,000 graphs
@@ -141,7 +141,7 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
         cell_families, family = np.unique(names[cell == cell_index], return_inverse=True)
         size = np.bincount(family)
         u, v = (
-            rank_values(np.bincount(family, column[cell == cell_index]) / size) / (len(cell_families) + 1)
+            rank_values(np.bincount(family, scale_values(column[cell == cell_index])[0]) / size) / (len(cell_families) + 1)
             for column in (a, b)
         )
         for name, point in zip(cell_families, zip(u, v, strict=True), strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
-from .magnitude import TINY
+from .magnitude import TINY, scale_values
 
 EXACT = 8  # with at most this many pairs, all pairings are counted
 N_PAIRINGS = 40_320  # = 8!, the number of random pairings if there are more pairs
@@ -125,7 +125,7 @@ def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlatio
     a, b, names = select_complete_cases(x, y, families)
     _, family = np.unique(names, return_inverse=True)
     size = np.bincount(family)
-    return spearman(np.bincount(family, a) / size, np.bincount(family, b) / size)
+    return spearman(*(np.bincount(family, scale_values(column)[0]) / size for column in (a, b)))
 
 
 def select_complete_cases(*columns: Any) -> list[np.ndarray]:
