@@ -8,8 +8,9 @@ import csv
 import json
 import math
 import re
-import warnings
+import sqlite3
 from dataclasses import asdict
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -48,9 +49,9 @@ DRAWS = {  # how numbers are drawn: (random generator, place) -> a number; None 
 }
 
 
-def draw_config(random):
+def draw_config(random, large):
     """A config of a small study, with a task for its data sets."""
-    n_data, n_families = int(random.choice([1, 1, 2])), int(random.choice([1, 1, 2, 3, 4, 7]))
+    n_data, n_families = int(random.choice([1, 1, 2])), int(random.choice([1, 1, 2, 3, *((4, 7) if large else (3,))]))
     more = {}
     if random.random() < 0.3:
         more["controls"] = ("permuted", "shuffled")[: random.integers(1, 3)]
@@ -66,8 +67,8 @@ def draw_config(random):
     return StudyConfig(
         ("=mine", "yours")[:n_data],
         tuple(random.choice(FAMILIES, n_families, replace=False).tolist()),
-        () if sizes else (0.25, 0.5, 0.75)[: random.integers(1, 4)],
-        graph_seeds=int(random.integers(1, 4)),
+        () if sizes else (0.25, 0.5, 0.75)[: random.integers(1, 4 if large else 3)],
+        graph_seeds=int(random.integers(1, 4 if large else 3)),
         train_seeds=int(random.integers(1, 4)),
         hidden=tuple(random.integers(8, 12, random.integers(1, 4)).tolist()),
         epochs=int(random.integers(1, 5)),
@@ -116,10 +117,16 @@ def draw_run(random, place, task, config, kind, draws, graphs):
     training = config.training(task.train_seed, task.learning_rate, tuning=task.tuning)
     epochs = int(random.integers(1, training.epochs + 1)) if config.patience else training.epochs
     curves = {name: tuple(draws[name](random, place) for _ in range(epochs)) for name in CURVES}
-    score = draws["score"](random, place)
+    curves["val_score"] = tuple(bound_score(score, kind) for score in curves["val_score"])
+    score = bound_score(draws["score"](random, place), kind)
     ends = {"test_loss": score, "test_score": score, "chosen_epoch": int(random.integers(1, epochs + 1))}
     run = Run(training, "accuracy" if kind == "classification" else "r2", 100, **curves, **ends)
     return {**payload, "run": run.to_dict()}
+
+
+def bound_score(score, kind):
+    """The nearest possible score."""
+    return None if score is None else min(max(score, 0.0) if kind == "classification" else score, 1.0)
 
 
 SIGNALS = ("activation_rms", "gradient_norm")
@@ -139,10 +146,10 @@ def draw_timings(random, plan, draws):
     return {"key": step_timing.build_timing_key(plan), "where": "here", "timings": timings}
 
 
-def write_store(folder, seed):
+def write_store(folder, seed, large=True):
     """Write a random store into the folder, and return how its scores were drawn."""
     random = np.random.default_rng(seed)
-    config, kind = draw_config(random)
+    config, kind = draw_config(random, large)
     names = list(DRAWS)
     facts = {
         name: Facts(name, "a note" if random.random() < 0.5 else "", int(random.integers(6, 12)), 2, {"task": kind})
@@ -198,3 +205,157 @@ def write_store(folder, seed):
 def stamp(payload):
     times = {"started": "2026-01-01T00:00:00.000+00:00", "finished": "2026-01-01T00:00:01.000+00:00"}
     return {**payload, "versions": {"prewired": "1", "torch": "2"}, **times}
+
+
+# The report
+
+NOT_A_NUMBER = re.compile(r"(?<![\w/])[-+]?((?i:nan|inf|infinity)|None)\b")
+NO_REPORT = re.compile("got none of .* yet|with every learning rate the loss stopped")
+WITHOUT_SPREAD = ("constant", "rounding", "zero")
+
+
+def refuse_constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def check_outputs(report, folder, pictures):
+    """Write every output, and check that none of them shows a NaN."""
+    console = Console(file=StringIO(), width=120)
+    reporting.print_report(report, console)
+    paths = {path.name: path for path in reporting.write_tables(report, folder)}
+    page = reporting.write_page(report, folder).read_text(encoding="utf-8")
+    html = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    for text in (console.file.getvalue(), paths["table.md"].read_text(encoding="utf-8"), re.sub("<[^>]*>", " ", html)):
+        shown = NOT_A_NUMBER.search(text)
+        assert shown is None, text[max(0, shown.start() - 200) : shown.end() + 50]
+    json.loads(paths["summary.json"].read_text(encoding="utf-8"), parse_constant=refuse_constant)
+    for part in re.findall(r'<script type="application/json">(.*?)</script>', page, flags=re.DOTALL):
+        json.loads(part, parse_constant=refuse_constant)
+    with paths["results.csv"].open(newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(report.study.rows)
+    if pictures:
+        assert all(path.stat().st_size for path in reporting.draw_pictures(report, folder))
+
+
+def check_claims(report, score):
+    """Check that scores without spread allow no claim, and that every p-value and share is one."""
+    analysis = report.analysis
+    equivalences = [finding.slope for finding in analysis.cells] + [one.equivalence for one in analysis.contrasts]
+    if score in WITHOUT_SPREAD:
+        assert {equivalence.verdict for equivalence in equivalences} <= {"undecided"}
+        assert all(math.isnan(finding.correlation.rho) for finding in analysis.cells)
+        assert all(math.isnan(finding.quadratic.p_value) for finding in analysis.cells)
+        assert all(math.isnan(finding.overall.mean) for finding in analysis.reliability)
+    p_values = [p for one in equivalences for p in (one.p_value, one.p_zero)]
+    p_values += [p for one in analysis.cells for p in (one.correlation.p_value, one.interval.p_value, one.holm_p)]
+    p_values += [p for one in analysis.pooled for p in (one.rho.p_value, one.by_family.p_value, one.holm_p)]
+    assert all(math.isnan(p) or 0 <= p <= 1 for p in p_values)
+
+
+def check_report(folder, seed, *, large, pictures):
+    score = write_store(folder, seed, large)
+    assert describe_status(status(folder))
+    try:
+        report = reporting.analyse_study(load(folder))
+    except (RuntimeError, ValueError) as error:
+        assert NO_REPORT.search(str(error)), error
+        return False
+    check_claims(report, score)
+    check_outputs(report, folder, pictures)
+    return True
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_runs_have_a_report(seed, tmp_path):
+    check_report(tmp_path, seed, large=False, pictures=seed % 5 == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [range(start, start + 20) for start in range(1000, 1320, 20)], ids=lambda s: s.start)
+def test_any_of_many_runs_have_a_report(seeds, tmp_path):
+    """320 stores, of which most have finished runs."""
+    reported = [check_report(tmp_path / str(seed), seed, large=True, pictures=True) for seed in seeds]
+    assert sum(reported) > len(seeds) / 3
+
+
+# The command line, and damage
+
+
+def run_verb(capsys, *words):
+    """Run a verb that must either work or say in one line what is wrong, and return that line."""
+    code = main([str(word) for word in words])
+    shown = capsys.readouterr()
+    if code == 0:
+        assert shown.err == ""
+        return ""
+    assert (code, shown.err.count("\n")) == (2, 1), shown.err
+    assert shown.err.startswith("prewired: error: ")
+    assert ";" in shown.err  # the remedy
+    return shown.err
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_any_store_at_the_command_line(seed, tmp_path, capsys):
+    write_store(tmp_path, seed, large=False)
+    assert run_verb(capsys, "status", tmp_path) == ""
+    error = run_verb(capsys, "report", tmp_path, "--no-pictures")
+    assert not error or NO_REPORT.search(error)
+
+
+def list_places(value, place=()):
+    """The places of all values in nested dicts and lists."""
+    yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield from list_places(item, (*place, name))
+
+
+def damage(value, random):
+    """Change one value in nested dicts and lists: removed, renamed or replaced."""
+    places = [place for place in list_places(value) if place]
+    *way, last = places[random.integers(len(places))]
+    parent = value
+    for name in way:
+        parent = parent[name]
+    how = int(random.integers(9))
+    if how == 0:
+        del parent[last]
+    elif how == 1 and isinstance(parent, dict):
+        parent[str(last)[::-1] + "x"] = parent.pop(last)
+    else:
+        parent[last] = [None, "x", -1, math.inf, [], {}, True, 0.5, 10**30][how]
+
+
+def damage_store(folder, random):
+    """Damage a row of the store's tables or one of its notes."""
+    with sqlite3.connect(folder / database.DATABASE_NAME) as connection:
+        table, column = [("runs", "payload"), ("graphs", "payload"), ("notes", "value")][random.integers(3)]
+        rows = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+        if rows:
+            row, text = rows[random.integers(len(rows))]
+            value = json.loads(text)
+            damage(value, random)
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (json.dumps(value), row))
+    connection.close()
+
+
+def check_damage(folder, seed, capsys):
+    random = np.random.default_rng(seed)
+    write_store(folder, 7000 + seed % 50, large=False)
+    before = run_verb(capsys, "report", folder, "--no-pictures")
+    damage_store(folder, random)
+    for verb in (["status", folder], ["report", folder, "--no-pictures"]):
+        error = run_verb(capsys, *verb)
+        assert not error or str(folder) in error or error == before or NO_REPORT.search(error)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_store_is_named(seed, tmp_path, capsys):
+    check_damage(tmp_path, seed, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [range(start, start + 50) for start in range(100, 1100, 50)], ids=lambda s: s.start)
+def test_any_damaged_store_is_named(seeds, tmp_path, capsys):
+    for seed in seeds:
+        check_damage(tmp_path / str(seed), seed, capsys)

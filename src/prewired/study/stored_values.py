@@ -78,6 +78,10 @@ def read_run(payload: Mapping[str, Any]) -> Run:
         raise ValueError(f"expected curves of one length and a chosen epoch in them, got lengths {sorted(n_epochs)}")
     if values["score_name"] not in SCORE_NAMES:
         raise ValueError(f"expected a score among {', '.join(SCORE_NAMES)}, got {values['score_name']!r}")
+    least = 0.0 if values["score_name"] == "accuracy" else -math.inf
+    for score in (*values["val_score"], values["test_score"]):
+        if not (math.isnan(score) or least <= score <= 1):
+            raise ValueError(f"expected {values['score_name']} from {least:g} to 1, got {score}")
     return Run.from_dict(values)
 
 

@@ -76,7 +76,14 @@ def _format_slope(finding: CellFinding, is_accuracy: bool) -> str:
 def _format_share(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    if math.isnan(low):
+        return _format_bound(value)
+    return f"{_format_bound(value)} [{_format_bound(low)}, {_format_bound(high)}]"
+
+
+def _format_bound(share: float) -> str:
+    """Format a share that is below zero, without a bound, where the noise of training is all there is."""
+    return f"{share:.2f}" if share >= -1 else "<-1"
 
 
 def _format_signals(rows: Sequence[Row], name: str, n_layers: int) -> list[str]:

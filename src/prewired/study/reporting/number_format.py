@@ -16,7 +16,19 @@ def format_score(value: float, is_accuracy: bool, unit: bool = True) -> str:
     """
     if not math.isfinite(value):
         return "-"
-    return f"{100 * value:.2f}{' %' if unit else ''}" if is_accuracy else f"{value:.4f}"
+    return f"{100 * value:.2f}{' %' if unit else ''}" if is_accuracy else format_decimals(value, 4)
+
+
+def format_decimals(value: float, n_decimals: int, sign: str = "") -> str:
+    """A number with so many decimals, in three digits where it is huge.
+
+    Example:
+        >>> format_decimals(0.5, 3), format_decimals(-1.5e300, 3), format_decimals(float("nan"), 3)
+        ('0.500', '-1.5e+300', '-')
+    """
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:{sign}.{n_decimals}f}" if abs(value) < 1e6 else f"{value:{sign}.3g}"
 
 
 def format_difference(value: float, is_accuracy: bool) -> str:
@@ -28,7 +40,7 @@ def format_difference(value: float, is_accuracy: bool) -> str:
     """
     if not math.isfinite(value):
         return "-"
-    return f"{100 * value:+.2f}" if is_accuracy else f"{value:+.4f}"
+    return f"{100 * value:+.2f}" if is_accuracy else format_decimals(value, 4, "+")
 
 
 def format_equivalence(comparison: Equivalence, is_accuracy: bool) -> str:

@@ -117,12 +117,15 @@ def _describe_best(report: Report, data: str) -> str:
     for density in list_densities_of_data(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
-        sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
+        sparse = [s for s in cell if s.label not in REFERENCES and not s.is_variant and not math.isnan(s.score)]
+        sparse.sort(key=lambda summary: -summary.score)
         if sparse:
             behind = f", dense narrow {format_score(narrow[0].score, accuracy)}" if narrow else ""
             parts.append(f"at {percent(density)} {_describe_ranking(sparse, accuracy)}{behind}")
-    first = f"dense {format_score(dense[0].score, accuracy)}; " if dense else ""
-    return f"Test {report.score_name} on {report.study.facts[data].name}: {first}{'; '.join(parts)}."
+    if dense:
+        parts.insert(0, f"dense {format_score(dense[0].score, accuracy)}")
+    where = f"Test {report.score_name} on {report.study.facts[data].name}"
+    return f"{where}: {'; '.join(parts)}." if parts else f"{where}: no run of a network as it is has a score yet."
 
 
 def _describe_ranking(sparse: Sequence[Summary], accuracy: bool) -> str:

@@ -104,7 +104,8 @@ def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) 
     # Standardised, because metrics of very different magnitudes would make the fit ill-conditioned.
     fit = fit_with_clusters(b, (a - a.mean())[:, None] / a.std(), names)
     n_sds = span / float(a.std())
-    return _judge(n_sds * float(fit.slopes[0]), n_sds * float(fit.errors[0]), fit.df, margin, scale)
+    error = n_sds * float(fit.errors[0]) if has_spread(b) else math.nan
+    return _judge(n_sds * float(fit.slopes[0]), error, fit.df, margin, scale)
 
 
 def _check(margin: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .magnitude import TINY, keep_finite, scale_values
+from .magnitude import TINY, has_spread, keep_finite, scale_values
 from .rank_correlations import Values, round_values, select_complete_cases
 
 
@@ -84,7 +84,7 @@ def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
     turning_point = float(mean - sd * linear / (2 * square)) if abs(square) > TINY else nan
     is_inside = bool(np.quantile(a, 0.1) <= turning_point <= np.quantile(a, 0.9))
     error = float(fit.errors[1])
-    if not error > TINY:  # a smaller error is one of rounding, which is no measure of certainty
+    if not error > TINY or not has_spread(b):  # an error of rounding is no measure of certainty
         error = nan
     reach = float(t.ppf(0.975, fit.df)) * error
     p_value = float(2 * t.sf(abs(square) / error, fit.df))
