@@ -108,7 +108,8 @@ def load(folder: str | Path) -> Study:
         folder: the folder of a study, which may be running.
 
     Raises:
-        ValueError: if the folder holds another database, or a study of an older version.
+        ValueError: if the folder holds another or a damaged database, or a study of an older version.
+        RuntimeError: if with every learning rate of a net the loss stopped being finite.
         OSError: if the folder holds no study.
     """
     connection = database.open_to_read(folder)

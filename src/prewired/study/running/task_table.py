@@ -169,8 +169,9 @@ def read_request(connection: database.Connection) -> tuple[StudyPlan, str] | Non
     if request is None:
         return None
     with explain_damage(path):
+        kinds = {"name": TEXT, "note": TEXT, "n_features": COUNT, "n_outputs": COUNT, "source": (dict,)}
         for values in request["facts"].values():
-            check_fields(values, {"name": TEXT, "note": TEXT, "n_features": COUNT, "n_outputs": COUNT, "source": (dict,)})
+            check_fields(values, kinds)
         facts = {name: Facts(**values) for name, values in request["facts"].items()}
         plan = StudyPlan.build(StudyConfig.from_dict(request["config"], path), facts)
         return plan, datetime.fromisoformat(request["when"]).isoformat()

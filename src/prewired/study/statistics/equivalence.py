@@ -127,5 +127,6 @@ def _judge(difference: float, error: float, df: float, margin: float, scale: flo
     verdict = (
         "equivalent" if p_value < EQUIVALENCE_LEVEL else "different" if p_zero < EQUIVALENCE_LEVEL else "undecided"
     )
-    ends = (keep_finite(scale * end) for end in (difference, difference - reach, difference + reach))
-    return Equivalence(*ends, p_value, margin, verdict == "equivalent", p_zero, verdict)
+    low, high = keep_finite(scale * (difference - reach)), keep_finite(scale * (difference + reach))
+    difference = keep_finite(scale * difference)
+    return Equivalence(difference, low, high, p_value, margin, verdict == "equivalent", p_zero, verdict)

@@ -140,10 +140,8 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
         # Ranks are scaled to (0, 1), so that cells with different numbers of families can be averaged.
         cell_families, family = np.unique(names[cell == cell_index], return_inverse=True)
         size = np.bincount(family)
-        u, v = (
-            rank_values(np.bincount(family, scale_values(column[cell == cell_index])[0]) / size) / (len(cell_families) + 1)
-            for column in (a, b)
-        )
+        columns = (scale_values(column[cell == cell_index])[0] for column in (a, b))
+        u, v = (rank_values(np.bincount(family, column) / size) / (len(cell_families) + 1) for column in columns)
         for name, point in zip(cell_families, zip(u, v, strict=True), strict=True):
             points.setdefault(name, []).append(point)
     # One point per family: a family that occurs in several cells is counted once.

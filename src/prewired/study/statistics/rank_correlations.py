@@ -34,8 +34,8 @@ def spearman(x: Values, y: Values) -> Correlation:
     """Compute Spearman's rank correlation and its p-value by permutation: exact up to 8 pairs, never 0 for more.
 
     Values that differ by less than 1e-9 of the largest magnitude count as ties, because rounding errors of an
-    eigensolver must not decide ranks. Pairs with a NaN or an infinity are left out. The p-value assumes that pairs are exchangeable,
-    so it is too small if graphs of one family resemble each other; see `family_spearman`.
+    eigensolver must not decide ranks. Pairs with a NaN or an infinity are left out. The p-value assumes that pairs are
+    exchangeable, so it is too small if graphs of one family resemble each other; see `family_spearman`.
 
     Args:
         x, y: n values each.
@@ -143,7 +143,7 @@ def select_complete_cases(*columns: Any) -> list[np.ndarray]:
         raise ValueError(f"expected columns of one length, got {' and '.join(map(str, lengths))}; a value per graph")
     arrays = [np.asarray(column) for column in columns]
     arrays = [array if array.dtype.kind in "US" else array.astype(float) for array in arrays]
-    is_complete = np.all([np.isfinite(array) if array.dtype.kind == "f" else array == array for array in arrays], axis=0)
+    is_complete = np.all([np.isfinite(array) for array in arrays if array.dtype.kind == "f"], axis=0)
     return [array[is_complete] for array in arrays]
 
 

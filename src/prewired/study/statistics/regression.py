@@ -88,8 +88,9 @@ def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
         error = nan
     reach = float(t.ppf(0.975, fit.df)) * error
     p_value = float(2 * t.sf(abs(square) / error, fit.df))
-    numbers = (keep_finite(scale * number) for number in (linear, square, square - reach, square + reach))
-    return Quadratic(*numbers, p_value, n, keep_finite(scale_x * turning_point), is_inside)
+    low, high = keep_finite(scale * (square - reach)), keep_finite(scale * (square + reach))
+    linear, square = keep_finite(scale * linear), keep_finite(scale * square)
+    return Quadratic(linear, square, low, high, p_value, n, keep_finite(scale_x * turning_point), is_inside)
 
 
 def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequence[str]) -> Generalisation:
