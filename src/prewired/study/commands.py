@@ -15,9 +15,9 @@ from .running.engines import Engine, inline
 from .running.eta import Eta, Step
 from .running.perform import gather_facts
 from .running.step_timing import update_timings
-from .running.task_table import TaskTable
+from .running.task_table import TaskTable, read_request
 from .running.worker import make_loader
-from .tasks import GRAPHS, PHASES, RATES, Facts
+from .tasks import GRAPHS, PHASES, RATES
 
 
 def run(
@@ -108,17 +108,16 @@ def load(folder: str | Path) -> Study:
         folder: the folder of a study, which may be running.
 
     Raises:
-        ValueError: if the folder holds another database, or a study of an older version.
+        ValueError: if the folder holds another or a damaged database, or a study of an older version.
+        RuntimeError: if with every learning rate of a net the loss stopped being finite.
         OSError: if the folder holds no study.
     """
     connection = database.open_to_read(folder)
     try:
-        request = database.read_note(connection, "asked")
+        request = read_request(connection)
         if request is None:
             raise ValueError(f"expected a study of this version in {folder}, got an older one; run it again")
-        facts = {name: Facts(**values) for name, values in request["facts"].items()}
-        plan = StudyPlan.build(StudyConfig.from_dict(request["config"], str(folder)), facts)
-        table = TaskTable(plan, connection)
+        table = TaskTable(request[0], connection)
         table.choose_rates()
         return table.build_study()
     finally:

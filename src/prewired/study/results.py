@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..training.run import Run
 from .config import StudyConfig
 from .nets import Net
 from .running.database import to_canonical_json
 from .running.step_timing import StepTiming
 from .statistics import Row, mean_and_sd
+from .stored_values import COUNT, TEXT, check_fields, check_numbers, read_run, restore_nan
 from .tasks import Facts, GraphTask, TrainingTask
 
 
@@ -105,9 +105,14 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         task: the run.
         payload: its stored result.
         graphs: the stored result of the run's graphs, None for a dense net.
+
+    Raises:
+        AttributeError, LookupError, TypeError, ValueError: if one of the results is damaged.
     """
     net = task.net
-    graph_result: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else _restore_nan(graphs)
+    graph_result: Mapping[str, Any] = {"layers": [], "network": {}} if graphs is None else restore_nan(graphs)
+    start = restore_nan(payload["start"])
+    _check_results(payload, graph_result, start, task)
     layers = tuple(
         _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(graph_result["layers"])
     )
@@ -120,7 +125,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         density=net.density,
         graph_seed=task.graph_seed,
         train_seed=task.train_seed,
-        run=Run.from_dict(_restore_nan(payload["run"])),
+        run=read_run(payload),
         n_bytes=payload["bytes"],
         machine=payload["machine"],
         metrics={**means, **graph_result["network"], **({"learning_rate": task.learning_rate} if layers else {})},
@@ -128,7 +133,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         digests=tuple(layer["digest"] for layer in payload["layers"]),
         versions=", ".join(f"{name} {payload['versions'][name]}" for name in ("prewired", "torch")),
         layers=layers,
-        start={name: tuple(values) for name, values in _restore_nan(payload["start"]).items()},
+        start={name: tuple(values) for name, values in start.items()},
         learning_rate=task.learning_rate,
     )
 
@@ -151,17 +156,26 @@ def check_equal_edges(results: Sequence[tuple[GraphTask, Mapping[str, Any]]]) ->
 
 
 def _read_chosen_score(payload: Mapping[str, Any]) -> float:
-    return math.nan if "failed" in payload else Run.from_dict(_restore_nan(payload["run"])).chosen_score
+    return math.nan if "failed" in payload else read_run(payload).chosen_score
+
+
+def _check_results(
+    payload: Mapping[str, Any], graphs: Mapping[str, Any], start: Mapping[str, Any], task: TrainingTask
+) -> None:
+    """Check the parts of a stored training and of its graphs that `read_run` does not read."""
+    check_fields(payload, {"bytes": COUNT, "machine": TEXT})
+    check_fields(payload["versions"], {"prewired": TEXT, "torch": TEXT})
+    n_sparse = len(task.net.sizes) - 2 if graphs["layers"] else 0
+    for name, layers in ("run", payload["layers"]), ("graph", graphs["layers"]):
+        if len(layers) != n_sparse:
+            raise ValueError(f"expected {n_sparse} sparse layers in the {name} of {task}, got {len(layers)}")
+        for layer in layers:
+            check_fields(layer, {"digest": TEXT})
+    for values in (graphs["network"], start, *(layer["metrics"] for layer in graphs["layers"])):
+        check_numbers(values)
+    if start and any(len(start[name]) != len(task.net.sizes) - 1 for name in ("activation_rms", "gradient_norm")):
+        raise ValueError(f"expected signals of every layer of {task}, got {start!r:.80}")
 
 
 def _add_dead_share(layer: Mapping[str, float], sizes: Sequence[int]) -> dict[str, float]:
     return {**layer, "dead_share": (layer["dead_inputs"] + layer["dead_outputs"]) / sum(sizes)}
-
-
-def _restore_nan(value: Any) -> Any:
-    """Replace each None of a stored payload by NaN; JSON stores numbers that are not finite as null."""
-    if isinstance(value, dict):
-        return {name: item if name == "patience" else _restore_nan(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_restore_nan(item) for item in value]
-    return math.nan if value is None else value

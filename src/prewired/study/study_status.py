@@ -14,15 +14,17 @@ from statistics import median
 from typing import Any
 
 from .config import StudyConfig
-from .plan import StudyPlan
 from .running import database, step_timing
-from .running.task_table import TaskTable
-from .tasks import GRAPHS, RATES, RUNS, Facts
+from .running.task_table import TaskTable, read_request
+from .stored_values import NUMBER, TEXT, check_fields, explain_damage
+from .tasks import GRAPHS, RATES, RUNS
 
 NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped", "finished", "of an older version"
 # A process on another machine cannot be checked. Such a study counts as running if its last sign of life is at most
 # _START seconds, plus _GAPS times the median gap between its last _RECENT results, ago.
 _GAPS, _RECENT, _START = 5, 20, 60.0
+_NONE = type(None)
+_KINDS_OF_NOTE = {"process": (_NONE, int), "folder": TEXT, "host": TEXT, "when": TEXT, "left": (_NONE, *NUMBER)}
 
 
 @dataclass(frozen=True)
@@ -79,23 +81,30 @@ def status(folder: str | Path) -> Status:
         return Status(folder_name, NOT_BEGUN)
     connection = database.open_to_read(folder)
     try:
-        request = database.read_note(connection, "asked")
+        request = read_request(connection)
         note = database.read_note(connection, "state") or {}
         if request is None:
             has_results = any(database.read_results(connection, table) for table in database.TABLES)
             return Status(folder_name, OLDER if has_results else NOT_BEGUN)
-        config = StudyConfig.from_dict(request["config"], folder_name)
-        facts = {name: Facts(**values) for name, values in request["facts"].items()}
-        table = TaskTable(StudyPlan.build(config, facts), connection)
+        table = TaskTable(request[0], connection)
         trouble = _choose_rates(table)
-        untimed = config.timing and not step_timing.read_timings(connection, table.plan)
+        with explain_damage(database.find_path(connection)):
+            untimed = table.plan.config.timing and not step_timing.read_timings(connection, table.plan)
+            check_fields({"process": 0, "folder": "", "host": "", "when": "", "left": 0.0, **note}, _KINDS_OF_NOTE)
+            return _describe_table(folder_name, table, datetime.fromisoformat(request[1]), note, trouble, untimed)
     finally:
         connection.close()
+
+
+def _describe_table(
+    folder_name: str, table: TaskTable, requested: datetime, note: Mapping[str, Any], trouble: str, untimed: bool
+) -> Status:
+    """Describe the progress of a study by its tasks and by the note of its last process."""
     phases = (GRAPHS, RATES) if trouble else (GRAPHS, RATES, RUNS)
     counts = {phase: table.count(phase) for phase in phases}
     payloads = [payload for phase in phases for payload in table.list_payloads(phase)]
     finished = sorted(_read_times(payloads, "finished"))
-    last_sign_of_life = datetime.fromisoformat(max(request["when"], note.get("when", "")))
+    last_sign_of_life = max(requested, datetime.fromisoformat(note["when"])) if note.get("when") else requested
     now = datetime.now(UTC)
     state, seconds_left = STOPPED, note.get("left")
     if _is_running(note, last_sign_of_life, finished, now):
@@ -108,11 +117,11 @@ def status(folder: str | Path) -> Status:
     return Status(
         folder_name,
         state,
-        config,
+        table.plan.config,
         counts,
         failed=sum("failed" in payload for payload in table.list_payloads(RUNS)) if RUNS in phases else 0,
         impossible=tuple(dict.fromkeys(table.plan.impossible.values())),
-        began=min([datetime.fromisoformat(request["when"]), *_read_times(payloads, "started")]),
+        began=min([requested, *_read_times(payloads, "started")]),
         last=finished[-1] if finished else None,
         seconds_left=seconds_left,
         host=note.get("host", ""),

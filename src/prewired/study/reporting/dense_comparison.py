@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, compare_means, percent
+from ..statistics import DENSE, DENSE_NARROW, Equivalence, Row, compare_means, mean_and_sd, percent
 from ..statistics.study_rows import group_by, mean_test_score
 from .number_format import format_equivalence, format_score
 from .report_data import Report, list_densities_of_data
@@ -56,9 +55,12 @@ def _describe_tuning(report: Report) -> str:
 
 
 def choose_best_by_validation(sparse: Sequence[Row]) -> list[Row]:
-    """The rows of the family with the highest mean validation score."""
-    families = group_by(sparse, lambda row: row.label).values()
-    return max(families, key=lambda rows: float(np.mean([row.run.chosen_score for row in rows])), default=[])
+    """The rows of the family with the highest mean validation score; [] if no family has one."""
+    scores = [
+        (mean_and_sd(row.run.chosen_score for row in rows)[0], rows)
+        for rows in group_by(sparse, lambda row: row.label).values()
+    ]
+    return max((item for item in scores if not math.isnan(item[0])), key=lambda item: item[0], default=(0.0, []))[1]
 
 
 def select_family(sparse: Sequence[Row], family: str) -> list[Row]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..statistics import CellFinding, Row, percent
+from ..statistics import CellFinding, Row, mean_and_sd, percent
 from ..statistics.study_rows import group_by
 from .number_format import format_difference, format_equivalence, format_interval, format_metric, format_p
 from .report_data import Report
@@ -78,9 +76,16 @@ def _format_slope(finding: CellFinding, is_accuracy: bool) -> str:
 def _format_share(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    if math.isnan(low):
+        return _format_bound(value)
+    return f"{_format_bound(value)} [{_format_bound(low)}, {_format_bound(high)}]"
+
+
+def _format_bound(share: float) -> str:
+    """Format a share that is below zero, without a bound, where the noise of training is all there is."""
+    return f"{share:.2f}" if share >= -1 else "<-1"
 
 
 def _format_signals(rows: Sequence[Row], name: str, n_layers: int) -> list[str]:
-    values = np.array([row.start[name] for row in rows]).mean(axis=0)
-    return [*(format_metric(float(value)) for value in values), *["-"] * (n_layers - len(values))]
+    values = [mean_and_sd(column)[0] for column in zip(*(row.start[name] for row in rows), strict=True)]
+    return [*map(format_metric, values), *["-"] * (n_layers - len(values))]

@@ -14,9 +14,21 @@ def format_score(value: float, is_accuracy: bool, unit: bool = True) -> str:
         >>> format_score(0.9512, True), format_score(0.9512, False)
         ('95.12 %', '0.9512')
     """
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "-"
-    return f"{100 * value:.2f}{' %' if unit else ''}" if is_accuracy else f"{value:.4f}"
+    return f"{100 * value:.2f}{' %' if unit else ''}" if is_accuracy else format_decimals(value, 4)
+
+
+def format_decimals(value: float, n_decimals: int, sign: str = "") -> str:
+    """A number with so many decimals, in three digits where it is huge.
+
+    Example:
+        >>> format_decimals(0.5, 3), format_decimals(-1.5e300, 3), format_decimals(float("nan"), 3)
+        ('0.500', '-1.5e+300', '-')
+    """
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:{sign}.{n_decimals}f}" if abs(value) < 1e6 else f"{value:{sign}.3g}"
 
 
 def format_difference(value: float, is_accuracy: bool) -> str:
@@ -26,9 +38,9 @@ def format_difference(value: float, is_accuracy: bool) -> str:
         >>> format_difference(-0.0012, True)
         '-0.12'
     """
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "-"
-    return f"{100 * value:+.2f}" if is_accuracy else f"{value:+.4f}"
+    return f"{100 * value:+.2f}" if is_accuracy else format_decimals(value, 4, "+")
 
 
 def format_equivalence(comparison: Equivalence, is_accuracy: bool) -> str:
@@ -45,9 +57,9 @@ def format_interval(value: float, low: float, high: float) -> str:
         >>> format_interval(0.5, 0.1, 0.8)
         '+0.50 [+0.10, +0.80]'
     """
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "-"
-    return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{value:+.2f}" if not math.isfinite(low + high) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def format_pooled(result: Pooled) -> str:
@@ -72,7 +84,7 @@ def format_metric(value: float) -> str:
         >>> format_metric(0.12345), format_metric(float("nan"))
         ('0.123', '-')
     """
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "-"
     value = round(value, 6) + 0.0
     return f"{value:.3g}" if value >= 0.1 else f"{value:.2g}"
@@ -85,7 +97,7 @@ def format_number(value: float | None) -> str:
         >>> format_number(0.123456), format_number(12), format_number(None)
         ('0.1235', '12', '-')
     """
-    return "-" if value is None or math.isnan(value) else f"{round(value, 9):.4g}"
+    return "-" if value is None or not math.isfinite(value) else f"{round(value, 9):.4g}"
 
 
 def format_p(p_value: float) -> str:
@@ -95,7 +107,7 @@ def format_p(p_value: float) -> str:
         >>> format_p(0.041), format_p(0.0001), format_p(float("nan"))
         ('0.041', '<0.001', '-')
     """
-    if math.isnan(p_value):
+    if not math.isfinite(p_value):
         return "-"
     return "<0.001" if p_value < 0.001 else f"{p_value:.2g}"
 

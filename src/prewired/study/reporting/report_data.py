@@ -61,7 +61,9 @@ def analyse_study(study: Study) -> Report:
         ValueError: if no run is finished.
     """
     if not study.rows:
-        raise ValueError("expected finished runs, got none yet; wait for the study, or run it")
+        failed = f", and {len(study.failed)} failed, such as {study.failed[0]}" if study.failed else ""
+        remedy = "lower its learning rate" if study.failed else "wait for the study, or run it"
+        raise ValueError(f"expected finished runs, got none of {study.n_runs} yet{failed}; {remedy}")
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
     margin = MARGINS[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_find_place(study))

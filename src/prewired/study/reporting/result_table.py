@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ..nets import compute_fan_ins
 from ..statistics import REFERENCES, Summary, find_coinciding_families, percent
-from .number_format import format_bytes, format_count, format_metric, format_score
+from .number_format import format_bytes, format_count, format_decimals, format_metric, format_score
 from .report_data import PRIMARY_METRIC, Report, list_machines, list_versions, list_widths
 from .table import Table
 
@@ -42,9 +42,9 @@ def _build_line(report: Report, summary: Summary, several_seeds: bool) -> tuple[
         f"{summary.n_parameters:,}",
         format_bytes(summary.n_bytes),
         _format_epochs(summary, report.study.config.epochs),
-        f"{summary.area:.3f}",
+        format_decimals(summary.area, 3),
         f"{summary.learning_rate:.2g}",
-        f"{summary.seconds[1]:.3g}",
+        "-" if math.isnan(summary.seconds[1]) else f"{summary.seconds[1]:.3g}",
         "-" if math.isnan(summary.ratio) else f"{summary.ratio:.2f}x",
         *(format_metric(summary.metrics.get(metric, math.nan)) for metric in SHOWN_METRICS),
     )

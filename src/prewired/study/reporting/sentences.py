@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..statistics import DENSE, DENSE_NARROW, REFERENCES, Primary, Summary, base_family, percent
+from ..statistics.magnitude import TINY
 from .control_effects import describe_controls
 from .correlation_tables import is_test
 from .number_format import (
@@ -117,12 +118,15 @@ def _describe_best(report: Report, data: str) -> str:
     for density in list_densities_of_data(report.study)[data]:
         cell = [summary for summary in summaries if summary.density == density]
         narrow = [summary for summary in cell if summary.label == DENSE_NARROW]
-        sparse = sorted((s for s in cell if s.label not in REFERENCES and not s.is_variant), key=lambda s: -s.score)
+        sparse = [s for s in cell if s.label not in REFERENCES and not s.is_variant and not math.isnan(s.score)]
+        sparse.sort(key=lambda summary: -summary.score)
         if sparse:
             behind = f", dense narrow {format_score(narrow[0].score, accuracy)}" if narrow else ""
             parts.append(f"at {percent(density)} {_describe_ranking(sparse, accuracy)}{behind}")
-    first = f"dense {format_score(dense[0].score, accuracy)}; " if dense else ""
-    return f"Test {report.score_name} on {report.study.facts[data].name}: {first}{'; '.join(parts)}."
+    if dense:
+        parts.insert(0, f"dense {format_score(dense[0].score, accuracy)}")
+    where = f"Test {report.score_name} on {report.study.facts[data].name}"
+    return f"{where}: {'; '.join(parts)}." if parts else f"{where}: no run of a network as it is has a score yet."
 
 
 def _describe_ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
@@ -137,13 +141,18 @@ def _describe_ranking(sparse: Sequence[Summary], accuracy: bool) -> str:
     if first is last:
         return f"{first.label} has {describe(first)}"
     known = [sd for s in (first, second) for sd in (s.score_sd, s.seed_sd) if not math.isnan(sd)]
-    if not known or first.score - second.score <= max(known):
+    if not known or first.score - second.score <= max(*known, TINY * abs(first.score)):
         return f"the best are not separated: {first.label} {describe(first)}, {second.label} {describe(second)}"
     return f"{first.label} has the highest mean, {describe(first)}, {last.label} the lowest, {describe(last)}"
 
 
 def _describe_reliability(report: Report) -> str:
     known = [finding for finding in report.analysis.reliability if not math.isnan(finding.overall.mean)]
+    if not known and report.study.config.train_seeds > 1:
+        return (
+            "How much of the differences between graphs is the noise of training cannot be told: too few graphs have "
+            "several finished trainings, or their scores do not vary."
+        )
     if not known:
         return "With one training seed per graph, differences between graphs include the noise of training."
     overall = sorted(finding.overall.mean for finding in known)

@@ -37,6 +37,8 @@ def describe_speed(report: Report) -> str:
         if collect_family_timings(timed):
             parts.append(f"{where} {_format_speed(timed)}{_describe_beside(timed)}")
             reached += _describe_reached(summaries, timed, where)
+    if not parts:
+        return _describe_speed_of_runs(report)
     text = f"Timed by itself, a training step is, against one of the dense net of equal width, {'; '.join(parts)}."
     if not reached:
         return text

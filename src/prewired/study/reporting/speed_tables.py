@@ -34,7 +34,7 @@ def build_time_to_target_table(report: Report) -> Table:
     summaries = group_summaries(report)
     lines, places = [], []
     for (data, density), timed in group_timings(report.study.timings).items():
-        for what in (what for what in timed if what not in COMPARATORS):
+        for what in (what for what in timed if what not in COMPARATORS and not timed[what].problem):
             summary, timing = find_summary(summaries, timed[what]), timed[what]
             if summary is None:
                 continue
@@ -63,7 +63,7 @@ def build_time_to_target_table(report: Report) -> Table:
 
 
 def group_timings(timings: Sequence[StepTiming]) -> TimedCells:
-    """The timings that are compared with each other: (data, density) -> name -> timing.
+    """The timings that are compared with each other: (data, density) -> name -> timing, where the dense net has one.
 
     Example:
         >>> group_timings([])
@@ -72,12 +72,13 @@ def group_timings(timings: Sequence[StepTiming]) -> TimedCells:
     result: TimedCells = {}
     for timing in timings:
         result.setdefault((timing.data, timing.density), {})[timing.what] = timing
-    return result
+    return {cell: timed for cell, timed in result.items() if DENSE in timed and not timed[DENSE].problem}
 
 
 def collect_family_timings(timed: Mapping[str, StepTiming]) -> list[StepTiming]:
     """The timings of the study's families among those of a cell."""
-    return [timing for what, timing in timed.items() if what not in (*REFERENCES, *COMPARATORS)]
+    names = [what for what, timing in timed.items() if what not in (*REFERENCES, *COMPARATORS) and not timing.problem]
+    return [timed[what] for what in names]
 
 
 def find_seconds_to_target(summaries: Summaries, timing: StepTiming) -> float:
@@ -154,8 +155,9 @@ def _list_notes(report: Report, result: TimedCells) -> list[str]:
         "Timed after the runs, with nothing else of the study running; the nets of a line took turns on "
         f"{'; '.join(dict.fromkeys(timing.machine for timing in timings))}. Medians over the turns; the range between "
         f"their quartiles is {percent(spread)} of the median, in the middle of all nets.",
-        f"{', '.join(COMPARATORS)}: the graph of {' or '.join(graphs)}, run without this package.",
     ]
+    if graphs:
+        notes.append(f"{', '.join(COMPARATORS)}: the graph of {' or '.join(graphs)}, run without this package.")
     left_out: dict[str, list[str]] = {}
     for (data, density), timed in result.items():
         for what in (what for what, timing in timed.items() if timing.problem):

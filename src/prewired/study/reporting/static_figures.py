@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STATIC_COLOURS = {"ink": "black", "muted": "#777777", "accent": "#2B4C9B", "surface": "white"}  # the page's, on paper
 STATIC_MARKERS = {symbol: marker for marker, symbol in SYMBOLS.items()} | {"star": "*", "diamond-tall": "d"}
 DASHES = {"solid": "-", "dash": "--"}
+LEAST_DRAWN = 1e-100
 POINTS = 0.75  # per pixel, in which a figure gives the sizes of its markers
 
 
@@ -64,7 +65,13 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
     """Draw a trace of Plotly's type "scatter": a band, or a line, markers and their error bars."""
     line, marker, mode = trace.get("line", {}), trace.get("marker", {}), trace["mode"]
     if trace.get("fill") == "toself":
-        axis.fill(trace["x"], trace["y"], color=_choose_colour(trace["fillcolor"]), alpha=trace["opacity"], lw=0)
+        axis.fill(
+            _keep_drawable(trace["x"]),
+            _keep_drawable(trace["y"]),
+            color=_choose_colour(trace["fillcolor"]),
+            alpha=trace["opacity"],
+            lw=0,
+        )
         return
     colour, bars = _choose_colour(marker.get("color") or line["color"]), trace.get("error_y")
     look = {
@@ -86,8 +93,8 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
             "markevery": (place % every, every),  # markers of neighbouring curves do not cover each other
         }
     if bars:
-        look |= {"yerr": bars["array"], "elinewidth": bars["thickness"], "capsize": bars["width"]}
-    axis.errorbar(trace["x"], trace["y"], label=trace["name"], **look)
+        look |= {"yerr": _keep_drawable(bars["array"]), "elinewidth": bars["thickness"], "capsize": bars["width"]}
+    axis.errorbar(_keep_drawable(trace["x"]), _keep_drawable(trace["y"]), label=trace["name"], **look)
 
 
 def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Collection[Mapping[str, Any]]) -> None:
@@ -102,12 +109,19 @@ def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Coll
         if "range" in description:
             axis.set_xlim(*(10**end for end in description["range"]))
         return
-    values = np.concatenate([np.asarray(trace["x"], float) for trace in traces])
+    values = np.concatenate([_keep_drawable(trace["x"]) for trace in traces])
     are_whole = bool((values == np.round(values)).all())
     axis.xaxis.set_major_locator(MaxNLocator(nbins=6 if are_whole else 5, integer=are_whole, min_n_ticks=1))
     axis.ticklabel_format(axis="x", useOffset=False)
     if description.get("rangemode") == "tozero":
         axis.set_xlim(left=0)
+
+
+def _keep_drawable(values: Any) -> np.ndarray:
+    """Leave out the numbers between which matplotlib cannot place ticks: huge ones become NaN, tiny ones 0."""
+    array = np.asarray(values, float)
+    array = np.where(np.abs(array) < 1 / LEAST_DRAWN, array, np.nan)
+    return np.where(np.abs(array) < LEAST_DRAWN, 0.0, array)
 
 
 def _choose_colour(name: str) -> str:

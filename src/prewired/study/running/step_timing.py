@@ -65,8 +65,10 @@ class StepTiming:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StepTiming:
-        """Build a StepTiming from its fields; None, which JSON has for NaN, becomes NaN."""
-        low, middle, high = (math.nan if value is None else value for value in values["ms"])
+        """Build a StepTiming from its fields; times that are not positive count as a net that was left out."""
+        low, middle, high = (math.nan if value is None else float(value) for value in values["ms"])
+        if not values["problem"] and not 0 < low <= middle <= high < math.inf:
+            return cls(**{**values, "ms": _NO_MS, "problem": "no time above 0 was measured"})
         return cls(**{**values, "ms": (low, middle, high)})
 
 

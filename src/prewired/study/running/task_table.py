@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ..config import StudyConfig
 from ..nets import Net, is_reference
 from ..plan import StudyPlan
 from ..results import RateChoice, Study, check_equal_edges, choose_rate, make_row
-from ..tasks import GRAPHS, RUNS, GraphTask, Task
+from ..stored_values import COUNT, TEXT, check_fields, explain_damage
+from ..tasks import GRAPHS, RUNS, Facts, GraphTask, Task
 from . import database, step_timing
 
 
@@ -59,7 +60,7 @@ class TaskTable:
 
     def apply_graphs(self) -> None:
         """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
-        with _explain_foreign_rows(self._connection):
+        with explain_damage(database.find_path(self._connection)):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
@@ -68,7 +69,7 @@ class TaskTable:
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with _explain_foreign_rows(self._connection):
+        with explain_damage(database.find_path(self._connection)):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
@@ -88,8 +89,12 @@ class TaskTable:
         Raises:
             ValueError: if two graphs differ.
         """
-        with _explain_foreign_rows(self._connection):
-            check_equal_edges([(task, payload) for task, payload in self._list_graph_results() if "layers" in payload])
+        with explain_damage(database.find_path(self._connection)):
+            results = [(task, payload) for task, payload in self._list_graph_results() if "layers" in payload]
+            for _, payload in results:
+                for layer in payload["layers"]:
+                    check_fields(layer, {"n_edges": COUNT})
+        check_equal_edges(results)
 
     def store_request(self) -> None:
         """Store the config and the facts, so that the study can be reported without the data."""
@@ -104,7 +109,7 @@ class TaskTable:
         Raises:
             ValueError: if the store holds a row that is not a result of a study.
         """
-        with _explain_foreign_rows(self._connection):
+        with explain_damage(database.find_path(self._connection)):
             return self._collect_study()
 
     def _collect_study(self) -> Study:
@@ -153,13 +158,20 @@ class TaskTable:
         return f"{n_stored} of {total} runs are stored; run the same command again to go on"
 
 
-@contextmanager
-def _explain_foreign_rows(connection: database.Connection) -> Iterator[None]:
-    """Raise a ValueError with file and remedy if reading fails because a row is not a result of a study."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected results of a study in {database.find_path(connection)}, got another row ({error!r}); "
-            "choose another folder, or move that file away and run again"
-        ) from error
+def read_request(connection: database.Connection) -> tuple[StudyPlan, str] | None:
+    """Read what `TaskTable.store_request` stored: the plan of the study, and when it was requested; None for nothing.
+
+    Raises:
+        ValueError: if the note is damaged.
+    """
+    path = database.find_path(connection)
+    request = database.read_note(connection, "asked")
+    if request is None:
+        return None
+    with explain_damage(path):
+        kinds = {"name": TEXT, "note": TEXT, "n_features": COUNT, "n_outputs": COUNT, "source": (dict,)}
+        for values in request["facts"].values():
+            check_fields(values, kinds)
+        facts = {name: Facts(**values) for name, values in request["facts"].items()}
+        plan = StudyPlan.build(StudyConfig.from_dict(request["config"], path), facts)
+        return plan, datetime.fromisoformat(request["when"]).isoformat()

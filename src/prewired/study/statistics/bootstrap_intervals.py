@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
+from .magnitude import TINY
 from .rank_correlations import Values, round_values, select_complete_cases
 
 STRONGEST = 0.999  # a rho of 1 has an infinite Fisher z; it counts as 0.999
 FEWEST = 3  # families that an interval needs
-_TINY = 1e-9  # relative: a variance below this is rounding error
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compute_interval(value: float, n_families: int, replicates: np.ndarray, *, l
     if math.isnan(value) or n_families < FEWEST or 2 * len(defined) < len(replicates) or len(defined) < 2:
         return undefined_interval
     z, error = compute_fisher_z(value), math.sqrt(defined.var(ddof=1) * compute_variance_correction(n_families))
-    if error < 1e-9:  # a perfect ranking is perfect in every sample; a spread of zero does not mean certainty
+    if error < TINY:  # a perfect ranking is perfect in every sample; a spread of zero does not mean certainty
         return undefined_interval
     # Student's t instead of a normal: with few families the spread of the replicates is itself uncertain.
     reach = float(t.ppf((1 + level) / 2, n_families - 1)) * error
@@ -148,7 +148,7 @@ def estimate_correlation(
 
 
 def compute_variance_correction(n_families: int) -> float:
-    """Return G / (G - 1), by which the variance over bootstrap samples of G families must be multiplied.
+    """Return G / (G - 1), by which the variance over bootstrap samples of G families must be multiplied; NaN for one.
 
     The bootstrap varies around the mean of its own sample, so its variance is too small by (G - 1) / G.
 
@@ -156,7 +156,7 @@ def compute_variance_correction(n_families: int) -> float:
         >>> compute_variance_correction(5)
         1.25
     """
-    return n_families / (n_families - 1)
+    return n_families / (n_families - 1) if n_families > 1 else math.nan
 
 
 def compute_fisher_z(rho: Any) -> Any:
@@ -200,11 +200,11 @@ def _correlate_samples(columns: Sequence[np.ndarray], counts: np.ndarray) -> np.
     # A pseudo-inverse, because repeated graphs can make the columns of a sample linearly dependent.
     covariate_cov = cov[:, 2:, 2:]
     residual_cov = (
-        cov[:, :2, :2] - cov[:, :2, 2:] @ np.linalg.pinv(covariate_cov, rcond=_TINY, hermitian=True) @ cov[:, 2:, :2]
+        cov[:, :2, :2] - cov[:, :2, 2:] @ np.linalg.pinv(covariate_cov, rcond=TINY, hermitian=True) @ cov[:, 2:, :2]
     )
     variances = np.diagonal(residual_cov, axis1=1, axis2=2)
     spread = np.maximum(np.diagonal(cov, axis1=1, axis2=2)[:, :2], 1.0)  # a constant column leaves only rounding error
-    defined = (variances > _TINY * spread).all(axis=1)
+    defined = (variances > TINY * spread).all(axis=1)
     scale = np.sqrt(np.where(defined, variances[:, 0] * variances[:, 1], 1.0))
     return np.where(defined, residual_cov[:, 0, 1] / scale, np.nan)
 

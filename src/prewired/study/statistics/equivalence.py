@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .magnitude import TINY, has_spread, keep_finite, scale_values
 from .rank_correlations import Values, select_complete_cases
 from .regression import fit_with_clusters
 
@@ -41,7 +42,8 @@ def compare_means(a: Values, b: Values, margin: float) -> Equivalence:
         margin: the largest difference that does not matter, in units of the scores.
 
     Returns:
-        The difference of the means, a minus b; "undecided" with fewer than two graphs on a side or without spread.
+        The difference of the means, a minus b; "undecided" with fewer than two graphs on a side, or if the scores
+        have no spread but rounding errors. Scores that are not finite are left out.
 
     Raises:
         ValueError: for a margin that is not above 0.
@@ -56,15 +58,15 @@ def compare_means(a: Values, b: Values, margin: float) -> Equivalence:
     from statsmodels.stats.weightstats import CompareMeans
 
     _check(margin)
-    scores_a, scores_b = (values[~np.isnan(values)] for values in (np.asarray(a, float), np.asarray(b, float)))
-    if min(len(scores_a), len(scores_b)) < 2:
-        difference = float(scores_a.mean() - scores_b.mean()) if len(scores_a) and len(scores_b) else math.nan
-        return _judge(difference, math.nan, math.nan, margin)
-    difference = float(scores_a.mean() - scores_b.mean())
-    if not (scores_a.var() or scores_b.var()):  # without any spread there is no standard error to judge by
-        return _judge(difference, math.nan, math.nan, margin)
+    (scores_a,), (scores_b,) = select_complete_cases(a), select_complete_cases(b)
+    scores, scale = scale_values(np.concatenate([scores_a, scores_b]))
+    scores_a, scores_b = scores[: len(scores_a)], scores[len(scores_a) :]
+    difference = float(scores_a.mean() - scores_b.mean()) if len(scores_a) and len(scores_b) else math.nan
+    # Without any spread there is no standard error to judge by.
+    if min(len(scores_a), len(scores_b)) < 2 or max(np.ptp(scores_a), np.ptp(scores_b)) <= TINY:
+        return _judge(difference, math.nan, math.nan, margin, scale)
     welch: Any = CompareMeans.from_data(scores_a, scores_b)
-    return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin)
+    return _judge(difference, float(welch.std_meandiff_separatevar), float(welch.dof_satt()), margin, scale)
 
 
 def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) -> Equivalence:
@@ -79,7 +81,7 @@ def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) 
 
     Returns:
         The difference y(90th percentile) - y(10th percentile); "undecided" if no line can be fitted
-        without one of the families.
+        without one of the families, or if the line leaves nothing but rounding errors.
 
     Raises:
         ValueError: for a margin that is not above 0, or different lengths.
@@ -93,15 +95,17 @@ def compare_slope(x: Values, y: Values, families: Sequence[str], margin: float) 
     """
     _check(margin)
     a, b, names = select_complete_cases(x, y, families)
-    if len(a) < 3 or np.ptp(a) <= 1e-9 * np.abs(a).max():
-        return _judge(math.nan, math.nan, math.nan, margin)
+    if len(a) < 3 or not has_spread(a):
+        return _judge(math.nan, math.nan, math.nan, margin, 1.0)
+    (a, _), (b, scale) = scale_values(a), scale_values(b)
     # Percentiles instead of the extremes, so that a single unusual graph does not set the span.
     low, high = np.quantile(a, [0.1, 0.9])
     span = float(high - low)
     # Standardised, because metrics of very different magnitudes would make the fit ill-conditioned.
     fit = fit_with_clusters(b, (a - a.mean())[:, None] / a.std(), names)
-    scale = span / float(a.std())
-    return _judge(scale * float(fit.slopes[0]), scale * float(fit.errors[0]), fit.df, margin)
+    n_sds = span / float(a.std())
+    error = n_sds * float(fit.errors[0]) if has_spread(b) else math.nan
+    return _judge(n_sds * float(fit.slopes[0]), error, fit.df, margin, scale)
 
 
 def _check(margin: float) -> None:
@@ -109,18 +113,20 @@ def _check(margin: float) -> None:
         raise ValueError(f"expected a margin > 0, got {margin}; it is the largest difference that does not matter")
 
 
-def _judge(difference: float, error: float, df: float, margin: float) -> Equivalence:
+def _judge(difference: float, error: float, df: float, margin: float, scale: float) -> Equivalence:
+    """Judge a difference and its standard error, both divided by the scale, the magnitude of the scores."""
     from scipy.stats import t
 
-    if not error > 0 or not df > 0:
+    if not error > TINY or not df > 0:  # a smaller error is one of rounding, which is no measure of certainty
+        difference = keep_finite(scale * difference)
         return Equivalence(difference, math.nan, math.nan, math.nan, margin, False, math.nan, "undecided")
     # Two one-sided tests at 5 % are the same as a 90 % interval inside the margin, so the interval has 5 % each side.
     reach = float(t.ppf(1 - EQUIVALENCE_LEVEL, df)) * error
-    p_value = float(t.sf((margin - abs(difference)) / error, df))
+    p_value = float(t.sf((margin / scale - abs(difference)) / error, df))
     p_zero = float(2 * t.sf(abs(difference) / error, df))
     verdict = (
         "equivalent" if p_value < EQUIVALENCE_LEVEL else "different" if p_zero < EQUIVALENCE_LEVEL else "undecided"
     )
-    return Equivalence(
-        difference, difference - reach, difference + reach, p_value, margin, verdict == "equivalent", p_zero, verdict
-    )
+    low, high = keep_finite(scale * (difference - reach)), keep_finite(scale * (difference + reach))
+    difference = keep_finite(scale * difference)
+    return Equivalence(difference, low, high, p_value, margin, verdict == "equivalent", p_zero, verdict)

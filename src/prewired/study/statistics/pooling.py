@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .bootstrap_intervals import compute_fisher_z
+from .magnitude import keep_finite, scale_values
 from .rank_correlations import Correlation, Values, rank_values, select_complete_cases, spearman
 
 _LEAST = 1e-4  # no variance of a z is smaller: that would take 10,000 graphs
@@ -48,7 +49,8 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
         The mean correlation. For a single cell its own interval, if n_families is given; NaN without cells.
 
     Raises:
-        ValueError: if the shapes do not match.
+        ValueError: if the shapes do not match, a correlation lies outside [-1, 1], a variance is below 0, or a
+            covariance of two defined correlations is not finite.
 
     Example:
         >>> pooled = pool([0.5, 0.3, 0.4], [0.01, 0.02, 0.01])
@@ -66,9 +68,13 @@ def pool(effects: Values, variances: Any, *, n_families: int | None = None, leve
         raise ValueError(f"expected {k} variances or a covariance ({k}, {k}), got shape {spread.shape}; one per effect")
     has_covariance = spread.ndim == 2
     covariance = spread if has_covariance else np.diag(spread)
-    is_defined = ~np.isnan(rho) & ~np.isnan(np.diagonal(covariance))
+    is_defined = np.isfinite(rho) & np.isfinite(np.diagonal(covariance))
+    if (np.abs(rho[is_defined]) > 1).any() or (np.diagonal(covariance)[is_defined] < 0).any():
+        raise ValueError("expected correlations in [-1, 1] and variances >= 0, got others; NaN marks a missing one")
     # The spread of Fisher's z does not depend on the correlation, so variances of different cells are comparable.
     z, covariance = compute_fisher_z(rho[is_defined]), covariance[np.ix_(is_defined, is_defined)]
+    if not np.isfinite(covariance).all():
+        raise ValueError("expected a finite covariance of every two defined correlations, got another; correct it")
     # A cell with almost no variance would take all the weight, so the variance is at least that of 10,000 graphs.
     covariance = covariance + np.diag(np.maximum(_LEAST - np.diagonal(covariance), 0))
     k, variance = len(z), np.diagonal(covariance)
@@ -97,10 +103,11 @@ def _combine_errors(z: float, errors: list[tuple[float, int]], tau2: float, i2: 
     """Return the widest interval and the largest p-value of several (standard error, degrees of freedom)."""
     from scipy.stats import t
 
-    errors = [(error, df) for error, df in errors if df > 0]
+    # Cells that cancel each other out leave an error of 0, which is no certainty, and never the widest interval.
+    errors = [(error, df) for error, df in errors if error > 0 and df > 0]
     reach = max((float(t.ppf((1 + level) / 2, df)) * error for error, df in errors), default=math.nan)
     p_value = max((float(2 * t.sf(abs(z) / error, df)) for error, df in errors), default=math.nan)
-    return Pooled(math.tanh(z), math.tanh(z - reach), math.tanh(z + reach), p_value, tau2, i2, k)
+    return Pooled(math.tanh(z), math.tanh(z - reach), math.tanh(z + reach), p_value, keep_finite(tau2), i2, k)
 
 
 def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence[Hashable]) -> Correlation:
@@ -133,10 +140,8 @@ def pool_families(x: Values, y: Values, families: Sequence[str], cells: Sequence
         # Ranks are scaled to (0, 1), so that cells with different numbers of families can be averaged.
         cell_families, family = np.unique(names[cell == cell_index], return_inverse=True)
         size = np.bincount(family)
-        u, v = (
-            rank_values(np.bincount(family, column[cell == cell_index]) / size) / (len(cell_families) + 1)
-            for column in (a, b)
-        )
+        columns = (scale_values(column[cell == cell_index])[0] for column in (a, b))
+        u, v = (rank_values(np.bincount(family, column) / size) / (len(cell_families) + 1) for column in columns)
         for name, point in zip(cell_families, zip(u, v, strict=True), strict=True):
             points.setdefault(name, []).append(point)
     # One point per family: a family that occurs in several cells is counted once.

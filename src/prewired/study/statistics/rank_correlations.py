@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...random_bits import RandomBits
+from .magnitude import TINY, scale_values
 
 EXACT = 8  # with at most this many pairs, all pairings are counted
 N_PAIRINGS = 40_320  # = 8!, the number of random pairings if there are more pairs
 _ROWS = 4096  # pairings at a time, to bound the memory
-_TINY = 1e-9  # relative: anything below this is rounding error
 
 Values = Sequence[float] | np.ndarray  # a value per graph
 
@@ -34,8 +34,8 @@ def spearman(x: Values, y: Values) -> Correlation:
     """Compute Spearman's rank correlation and its p-value by permutation: exact up to 8 pairs, never 0 for more.
 
     Values that differ by less than 1e-9 of the largest magnitude count as ties, because rounding errors of an
-    eigensolver must not decide ranks. Pairs with a NaN are left out. The p-value assumes that pairs are exchangeable,
-    so it is too small if graphs of one family resemble each other; see `family_spearman`.
+    eigensolver must not decide ranks. Pairs with a NaN or an infinity are left out. The p-value assumes that pairs are
+    exchangeable, so it is too small if graphs of one family resemble each other; see `family_spearman`.
 
     Args:
         x, y: n values each.
@@ -91,7 +91,7 @@ def partial_spearman(x: Values, y: Values, covariates: Sequence[Values]) -> Corr
     # The residuals are what a projection on the span of the covariates' ranks leaves of x and y.
     residual_a, residual_b = (column - basis @ (basis.T @ column) for column in (a, b))
     is_determined = any(
-        residual @ residual <= _TINY * (column @ column) for residual, column in ((residual_a, a), (residual_b, b))
+        residual @ residual <= TINY * (column @ column) for residual, column in ((residual_a, a), (residual_b, b))
     )
     if is_determined or n < basis.shape[1] + 3:
         return Correlation(math.nan, math.nan, n)
@@ -125,11 +125,11 @@ def family_spearman(x: Values, y: Values, families: Sequence[str]) -> Correlatio
     a, b, names = select_complete_cases(x, y, families)
     _, family = np.unique(names, return_inverse=True)
     size = np.bincount(family)
-    return spearman(np.bincount(family, a) / size, np.bincount(family, b) / size)
+    return spearman(*(np.bincount(family, scale_values(column)[0]) / size for column in (a, b)))
 
 
 def select_complete_cases(*columns: Any) -> list[np.ndarray]:
-    """Turn columns into arrays, without the entries at which any column is NaN.
+    """Turn columns into arrays, without the entries at which any column is not finite.
 
     Raises:
         ValueError: for different lengths.
@@ -143,7 +143,7 @@ def select_complete_cases(*columns: Any) -> list[np.ndarray]:
         raise ValueError(f"expected columns of one length, got {' and '.join(map(str, lengths))}; a value per graph")
     arrays = [np.asarray(column) for column in columns]
     arrays = [array if array.dtype.kind in "US" else array.astype(float) for array in arrays]
-    is_complete = np.all([array == array for array in arrays], axis=0)
+    is_complete = np.all([np.isfinite(array) for array in arrays if array.dtype.kind == "f"], axis=0)
     return [array[is_complete] for array in arrays]
 
 
@@ -160,8 +160,8 @@ def rank_values(values: np.ndarray) -> np.ndarray:
 
 
 def round_values(values: np.ndarray) -> np.ndarray:
-    """Divide values by the largest finite magnitude, and round to 9 decimals."""
-    scale = np.abs(values[np.isfinite(values)]).max(initial=0.0) or 1.0
+    """Divide values by the largest magnitude, and round to 9 decimals."""
+    scale = np.abs(values).max(initial=0.0) or 1.0
     return np.round(values / scale, 9)
 
 
@@ -191,7 +191,7 @@ def _find_basis(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     if not unit:
         return np.empty((n, 0))
     basis, values, _ = np.linalg.svd(np.stack(unit, axis=1), full_matrices=False)
-    return basis[:, values > _TINY]
+    return basis[:, values > TINY]
 
 
 def _compute_p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
@@ -199,13 +199,13 @@ def _compute_p_value(a: np.ndarray, b: np.ndarray, basis: np.ndarray) -> float:
     n = len(a)
     columns, length = np.column_stack([a, basis]), b @ b
     # The threshold is a little lower, so that rounding does not exclude pairings as strong as the observed pairing.
-    as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - _TINY * math.sqrt(a @ a)
+    as_strong, observed = 0, abs(a @ b) / math.sqrt(length) - TINY * math.sqrt(a @ a)
     pairings = _list_pairings(n)
     for start in range(0, len(pairings), _ROWS):
         # Freedman and Lane: permute the residuals of y, regress them again on the covariates, correlate with x.
         # The basis is orthonormal, so the regression only subtracts squared products from the squared length.
         products = b[pairings[start : start + _ROWS]] @ columns
-        residual_squares = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), _TINY * length)
+        residual_squares = np.maximum(length - (products[:, 1:] ** 2).sum(axis=1), TINY * length)
         as_strong += int(np.count_nonzero(np.abs(products[:, 0]) >= observed * np.sqrt(residual_squares)))
     # With random pairings the observed pairing counts as one more: otherwise p could be 0, and would be too small.
     return as_strong / len(pairings) if n <= EXACT else (as_strong + 1) / (len(pairings) + 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .magnitude import TINY, has_spread, keep_finite, scale_values
 from .rank_correlations import Values, round_values, select_complete_cases
 
 
@@ -53,7 +54,8 @@ def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
         families: n names, the clusters.
 
     Returns:
-        The fit. The interval and p are NaN if the square cannot be fitted without one of the families.
+        The fit. The interval and p are NaN if the square cannot be fitted without one of the families, or if the
+        parabola leaves nothing but rounding errors.
 
     Raises:
         ValueError: for different lengths.
@@ -73,17 +75,22 @@ def fit_quadratic(x: Values, y: Values, families: Sequence[str]) -> Quadratic:
     n, nan = len(a), math.nan
     if n < 4 or len(np.unique(round_values(a))) < 3:
         return Quadratic(nan, nan, nan, nan, nan, n, nan, False)
+    (a, scale_x), (b, scale) = scale_values(a), scale_values(b)
     # Standardised, because u and u^2 are much less correlated than x and x^2 of a metric far from 0.
     mean, sd = a.mean(), a.std()
     u = (a - mean) / sd
     fit = fit_with_clusters(b, np.column_stack([u, u**2]), names)
     linear, square = fit.slopes.tolist()
-    turning_point = mean - sd * linear / (2 * square) if square else nan
+    turning_point = float(mean - sd * linear / (2 * square)) if abs(square) > TINY else nan
     is_inside = bool(np.quantile(a, 0.1) <= turning_point <= np.quantile(a, 0.9))
     error = float(fit.errors[1])
+    if not error > TINY or not has_spread(b):  # an error of rounding is no measure of certainty
+        error = nan
     reach = float(t.ppf(0.975, fit.df)) * error
-    p_value = float(2 * t.sf(abs(square) / error, fit.df)) if error > 0 else nan
-    return Quadratic(linear, square, square - reach, square + reach, p_value, n, float(turning_point), is_inside)
+    p_value = float(2 * t.sf(abs(square) / error, fit.df))
+    low, high = keep_finite(scale * (square - reach)), keep_finite(scale * (square + reach))
+    linear, square = keep_finite(scale * linear), keep_finite(scale * square)
+    return Quadratic(linear, square, low, high, p_value, n, keep_finite(scale_x * turning_point), is_inside)
 
 
 def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequence[str]) -> Generalisation:
@@ -98,7 +105,7 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
 
     Returns:
         R2 = 1 - squared error / squared error of the mean score of the other families. R2 is negative if the
-        prediction is worse than this mean. NaN with fewer than 3 families.
+        prediction is worse than this mean. NaN with fewer than 3 families, or if the scores differ only by rounding.
 
     Raises:
         ValueError: for different lengths.
@@ -119,6 +126,7 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     n_families = len(np.unique(names))
     if n_families < 3:
         return Generalisation(math.nan, math.nan, math.nan, n_families)
+    scores, _ = scale_values(scores)
     _, cell = np.unique(densities, return_inverse=True)
     dummies = np.eye(cell.max() + 1)[cell]
     u, values = np.zeros(len(values)), round_values(values)
@@ -133,9 +141,10 @@ def leave_one_family_out(y: Values, density: Values, x: Values, families: Sequen
     by_mean = squared_error(DummyRegressor(), dummies)
     by_density = squared_error(LinearRegression(), dummies)
     by_metric = squared_error(LinearRegression(), np.column_stack([dummies, u, u**2]))
-    if by_mean == 0:
+    rounding = TINY**2 * len(scores)
+    if by_mean <= rounding:
         return Generalisation(math.nan, math.nan, math.nan, n_families)
-    beyond = 1 - by_metric / by_density if by_density > 0 else math.nan
+    beyond = 1 - by_metric / by_density if by_density > rounding else math.nan
     return Generalisation(1 - by_density / by_mean, 1 - by_metric / by_mean, beyond, n_families)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .magnitude import TINY, scale_values
 from .rank_correlations import Values
 
 
@@ -34,8 +35,9 @@ def estimate_reliability(scores: Sequence[Values], families: Sequence[str] | Non
         families: a name for each graph.
 
     Returns:
-        The reliability, exact for equal numbers of trainings. NaN if no graph has two trainings, or if there is only
-        one graph (with families: only one graph in each family).
+        The reliability, exact for equal numbers of trainings. NaN if no graph has two trainings, if there is only
+        one graph (with families: only one graph in each family), or if the scores differ only by rounding. Scores
+        that are not finite are left out.
 
     Raises:
         ValueError: if the number of families is not the number of graphs.
@@ -50,12 +52,14 @@ def estimate_reliability(scores: Sequence[Values], families: Sequence[str] | Non
     from scipy.stats import f
 
     values = [np.asarray(group, float) for group in scores]
-    values = [group[~np.isnan(group)] for group in values]
+    values = [group[np.isfinite(group)] for group in values]
     names = np.zeros(len(values), int) if families is None else np.asarray(families)
     if len(names) != len(values):
         raise ValueError(f"expected a family per graph, got {len(names)} for {len(values)} graphs; one name each")
     names = names[[len(group) > 0 for group in values]]
     values = [group for group in values if len(group)]
+    _, scale = scale_values(np.concatenate([*values, []]))
+    values = [group / scale for group in values]
     sizes, means = np.array([len(group) for group in values]), np.array([group.mean() for group in values])
     n, between, effective = len(values), 0.0, float(sizes.sum())
     # Graphs with more trainings have more precise means, so each graph is weighted by its number of trainings.
@@ -69,13 +73,14 @@ def estimate_reliability(scores: Sequence[Values], families: Sequence[str] | Non
     # With unequal numbers of trainings the effective number per graph is a little below their mean.
     k, between = effective / df_between, between / df_between
     within = sum(float(((group - group.mean()) ** 2).sum()) for group in values) / df_within
+    between, within = (variance if variance > TINY**2 else 0.0 for variance in (between, within))
     if between <= 0 and within <= 0:
         return Reliability(math.nan, math.nan, math.nan, math.nan, n, k)
     ratio = between / within if within > 0 else math.inf
     low, high = (
         _compute_mean_reliability(ratio / float(f.ppf(share, df_between, df_within))) for share in (0.975, 0.025)
     )
-    single = 1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + k - 1)
+    single = 1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + k - 1) if ratio + k > 1 else -math.inf
     return Reliability(single, _compute_mean_reliability(ratio), low, high, n, k)
 
 

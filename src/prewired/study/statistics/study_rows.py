@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from .magnitude import keep_finite, scale_values
+
 if TYPE_CHECKING:
     from ...training.run import Run
 
@@ -129,14 +131,18 @@ def group_by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, lis
 def mean_and_sd(values: Iterable[float]) -> tuple[float, float]:
     """Compute the mean and the sample standard deviation (n - 1); the deviation is NaN for a single value.
 
+    Both are NaN without values, or if a value is not finite.
+
     Example:
         >>> mean_and_sd([1.0, 2.0, 3.0])
         (2.0, 1.0)
     """
     array = np.asarray(list(values), dtype=float)
-    if array.size == 0:
+    if array.size == 0 or not np.isfinite(array).all():
         return math.nan, math.nan
-    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else math.nan
+    array, scale = scale_values(array)
+    sd = scale * float(array.std(ddof=1)) if array.size > 1 else math.nan
+    return keep_finite(scale * float(array.mean())), keep_finite(sd)
 
 
 def mean_test_score(rows: Iterable[Row]) -> float:
@@ -145,10 +151,10 @@ def mean_test_score(rows: Iterable[Row]) -> float:
 
 
 def percent(share: float) -> str:
-    """Format a share as a percentage with up to 3 digits.
+    """Format a share as a percentage with up to 3 digits, a hyphen for NaN.
 
     Example:
-        >>> percent(0.05), percent(0.005)
-        ('5 %', '0.5 %')
+        >>> percent(0.05), percent(0.005), percent(float("nan"))
+        ('5 %', '0.5 %', '-')
     """
-    return f"{100 * share:.3g} %"
+    return "-" if math.isnan(share) else f"{100 * share:.3g} %"

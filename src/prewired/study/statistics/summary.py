@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .magnitude import scale_values
 from .study_rows import DENSE, Row, find_cell, group_by, mean_and_sd
 
 TARGET_SHARE = 0.95  # of the dense net's validation score: the target whose epochs are counted
@@ -71,7 +72,9 @@ def _summarise_group(rows: list[Row], target: float, dense_seconds: Mapping[str,
     seed_sd, _ = mean_and_sd(mean_and_sd(scores)[1] for scores in graphs)
     seconds = _compute_seconds_per_epoch(rows)
     quartile_pairs = [
-        (quartiles, dense_seconds[machine]) for machine, quartiles in seconds.items() if machine in dense_seconds
+        (quartiles, dense)
+        for machine, quartiles in seconds.items()
+        if (dense := dense_seconds.get(machine)) is not None and dense[1] > 0
     ]
     epochs_to_target = [epoch for row in rows if (epoch := row.run.epochs_to(target)) is not None]
     metrics_by_graph = {row.digests: row.metrics for row in reversed(rows)}
@@ -97,19 +100,24 @@ def _summarise_group(rows: list[Row], target: float, dense_seconds: Mapping[str,
         else math.nan,
         as_fast=any(quartiles[0] <= dense[2] and dense[0] <= quartiles[2] for quartiles, dense in quartile_pairs),
         metrics={
-            name: mean_and_sd(metrics[name] for metrics in metrics_by_graph.values())[0] for name in rows[0].metrics
+            name: mean_and_sd(metrics.get(name, math.nan) for metrics in metrics_by_graph.values())[0]
+            for name in rows[0].metrics
         },
     )
 
 
 def compute_quartiles(values: Iterable[float]) -> tuple[float, float, float]:
-    """Compute the lower quartile, the median and the upper quartile.
+    """Compute the lower quartile, the median and the upper quartile; NaN without values, or if one is not finite.
 
     Example:
         >>> compute_quartiles([5.0, 1.0, 2.0, 4.0, 3.0])
         (2.0, 3.0, 4.0)
     """
-    low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75]).tolist()
+    array = np.asarray(list(values), float)
+    if not len(array) or not np.isfinite(array).all():
+        return math.nan, math.nan, math.nan
+    array, scale = scale_values(array)
+    low, middle, high = (scale * quartile for quartile in np.quantile(array, [0.25, 0.5, 0.75]).tolist())
     return low, middle, high
 
 

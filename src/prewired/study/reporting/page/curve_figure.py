@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...statistics import DENSE, DENSE_NARROW, percent
+from ...statistics import DENSE, DENSE_NARROW, mean_and_sd, percent
 from ...statistics.study_rows import group_by
 from ..number_format import format_number, format_score
 from ..table import Table
@@ -77,7 +77,7 @@ def draw_training_curves(rows: Sequence[Row]) -> Figure:
 
 
 def _build_trace(family: str, rows: Sequence[Row], look: Mapping[str, Look]) -> dict[str, Any]:
-    y = row_groups.choose_scale(rows) * _compute_mean_curve(rows)
+    y = [row_groups.choose_scale(rows) * score for score in _compute_mean_curve(rows)]
     n = len(y)
     seconds = np.cumsum(
         [average_known(row.run.seconds[k] for row in rows if k < len(row.run.seconds)) for k in range(n)]
@@ -90,11 +90,11 @@ def _build_trace(family: str, rows: Sequence[Row], look: Mapping[str, Look]) -> 
     return {**trace, "marker": {**trace["marker"], "maxdisplayed": 10}}
 
 
-def _compute_mean_curve(rows: Sequence[Row]) -> np.ndarray:
+def _compute_mean_curve(rows: Sequence[Row]) -> list[float]:
     """The mean validation score after every epoch; a run that was stopped early keeps its chosen score."""
     longest = max(len(row.run.val_score) for row in rows)
     held = [(*row.run.val_score, *[row.run.chosen_score] * (longest - len(row.run.val_score))) for row in rows]
-    return np.mean(held, axis=0)
+    return [mean_and_sd(scores)[0] for scores in zip(*held, strict=True)]
 
 
 def _choose_epochs(n_epochs: int) -> list[int]:
