@@ -270,7 +270,7 @@ def check_report(folder, seed, *, large, pictures):
     return True
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(10, 25))])
 def test_any_runs_have_a_report(seed, tmp_path):
     check_report(tmp_path, seed, large=False, pictures=seed % 5 == 0)
 
@@ -354,7 +354,7 @@ def check_damage(folder, seed, capsys):
         assert not error or str(folder) in error or error == before or NO_REPORT.search(error)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(n, marks=pytest.mark.slow) for n in range(8, 20))])
 def test_a_damaged_store_is_named(seed, tmp_path, capsys):
     check_damage(tmp_path, seed, capsys)
 
