@@ -6,10 +6,11 @@ LINUX := $(filter Linux,$(shell uname))
 TORCH ?= $(if $(LINUX),torch==2.13.0+cpu,torch==2.13.0)
 # Where PyTorch publishes CPU builds; asked only if the places that pip is configured for have none.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-# Two processes, a file of tests each at a time; with more threads than cores OpenMP would wait in circles.
+# Two processes, a file of tests each at a time, in the order of the folders: the many short files of src come last, so
+# that both processes end together. With more threads than cores OpenMP would wait in circles.
 # Some sixty processes import the same files in the tests, so the compiled ones are kept, whatever the caller's setting.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # What `make bench` compares with, in an environment of its own; the tables say which of them could not be installed.
 PEERS := .venv-peers/bin
 PEER_PACKAGES := sparseprop==0.1.14 sparselab==0.2.2 mkl==2026.2.0 networkx==3.6.1 igraph==1.0.0
