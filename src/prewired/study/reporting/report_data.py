@@ -63,7 +63,7 @@ def analyse_study(study: Study) -> Report:
     if not study.rows:
         failed = f", and {len(study.failed)} failed, such as {study.failed[0]}" if study.failed else ""
         remedy = "lower its learning rate" if study.failed else "wait for the study, or run it"
-        raise ValueError(f"expected finished runs, got none of {study.n_runs} yet{failed}; {remedy}")
+        raise ValueError(f"expected finished runs, got none yet{failed}; {remedy}")
     targets = {name: target_score([row for row in study.rows if row.data == name]) for name in study.config.data}
     margin = MARGINS[study.rows[0].run.score_name]
     summaries = sorted(summarise(study.rows), key=_find_place(study))

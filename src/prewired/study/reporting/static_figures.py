@@ -64,14 +64,9 @@ def draw_views(
 def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
     """Draw a trace of Plotly's type "scatter": a band, or a line, markers and their error bars."""
     line, marker, mode = trace.get("line", {}), trace.get("marker", {}), trace["mode"]
+    x, y = _keep_drawable(trace["x"]), _keep_drawable(trace["y"])
     if trace.get("fill") == "toself":
-        axis.fill(
-            _keep_drawable(trace["x"]),
-            _keep_drawable(trace["y"]),
-            color=_choose_colour(trace["fillcolor"]),
-            alpha=trace["opacity"],
-            lw=0,
-        )
+        axis.fill(x, y, color=_choose_colour(trace["fillcolor"]), alpha=trace["opacity"], lw=0)
         return
     colour, bars = _choose_colour(marker.get("color") or line["color"]), trace.get("error_y")
     look = {
@@ -94,7 +89,7 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
         }
     if bars:
         look |= {"yerr": _keep_drawable(bars["array"]), "elinewidth": bars["thickness"], "capsize": bars["width"]}
-    axis.errorbar(_keep_drawable(trace["x"]), _keep_drawable(trace["y"]), label=trace["name"], **look)
+    axis.errorbar(x, y, label=trace["name"], **look)
 
 
 def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Collection[Mapping[str, Any]]) -> None:
