@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..stop_signals import interrupt_on_stop_signals
 from . import reporting
 from .config import StudyConfig
 from .plan import StudyPlan
@@ -52,7 +53,7 @@ def run(
         ValueError: if the graphs of a net do not exist (the message names family and density), or if the folder holds
             other files.
         RuntimeError: if a worker process keeps dying, or no learning rate gives a finite loss.
-        KeyboardInterrupt: on Ctrl-C; the message says how many runs are stored.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP; the message says how many runs are stored.
 
     Example:
         >>> config = StudyConfig("digits", ["biregular"], [0.2], graph_seeds=1, hidden=[8], epochs=1, timing=False)
@@ -64,15 +65,16 @@ def run(
     connection = database.open_store(folder)
     try:
         table = TaskTable(plan, connection)
-        try:
-            table.store_request()
-            _run_tasks(table, connection, engine, progress)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(table.describe_runs()) from None
-        finally:
-            with suppress(OSError):  # the failure may be that of the store
-                note = database.read_note(connection, "state") or {}
-                database.write_note(connection, "state", {**note, "process": None})
+        with interrupt_on_stop_signals():
+            try:
+                table.store_request()
+                _run_tasks(table, connection, engine, progress)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(table.describe_runs()) from None
+            finally:
+                with suppress(OSError):  # the failure may be that of the store
+                    note = database.read_note(connection, "state") or {}
+                    database.write_note(connection, "state", {**note, "process": None})
         return table.build_study()
     finally:
         connection.close()
