@@ -11,8 +11,8 @@ import pytest
 
 import prewired as pw
 from prewired import checkpoint
+from prewired.cli import train
 from prewired.cli.app import main
-from prewired.cli.train import save_or_rescue
 from prewired.nn import mlp
 
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -168,10 +168,10 @@ def test_a_full_disk_at_the_end_loses_nothing(capsys, npz, tmp_path, monkeypatch
 def test_a_folder_that_has_gone_and_no_place_at_all(tmp_path, monkeypatch):
     net = mlp([8, 4, 2], family="dense")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    assert save_or_rescue(net, tmp_path / "gone" / "a.safetensors").parent == tmp_path
+    assert train.save_or_rescue(net, tmp_path / "gone" / "a.safetensors").parent == tmp_path
     monkeypatch.setattr(checkpoint, "save", lambda net, path: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
     with pytest.raises(OSError, match="broken"):
-        save_or_rescue(net, tmp_path / "a.safetensors")
+        train.save_or_rescue(net, tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize(

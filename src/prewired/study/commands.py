@@ -118,11 +118,12 @@ def load(folder: str | Path) -> Study:
         request = database.read_note(connection, "asked")
         if request is None:
             raise ValueError(f"expected a study of this version in {folder}, got an older one; run it again")
-        facts = {name: Facts(**values) for name, values in request["facts"].items()}
-        plan = StudyPlan.build(StudyConfig.from_dict(request["config"], str(folder)), facts)
-        table = TaskTable(plan, connection)
-        table.choose_rates()
-        return table.build_study()
+        with database.explain_damage(folder):
+            facts = {name: Facts(**values) for name, values in request["facts"].items()}
+            plan = StudyPlan.build(StudyConfig.from_dict(request["config"], str(folder)), facts)
+            table = TaskTable(plan, connection)
+            table.choose_rates()
+            return table.build_study()
     finally:
         connection.close()
 

@@ -111,6 +111,12 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
     layers = tuple(
         _add_dead_share(layer["metrics"], net.sizes[k : k + 2]) for k, layer in enumerate(graph_result["layers"])
     )
+    for values in (*layers, graph_result["network"], {"bytes": payload["bytes"]}):
+        _check_numbers(values)
+    run = Run.from_dict(_restore_nan(payload["run"]))
+    _check_run(run)
+    if not isinstance(payload["machine"], str):
+        raise TypeError(f"expected a text for machine, got {payload['machine']!r:.80}")
     means = {name: mean_and_sd(layer[name] for layer in layers)[0] for name in (layers[0] if layers else ())}
     return Row(
         data=net.data,
@@ -120,7 +126,7 @@ def make_row(task: TrainingTask, payload: Mapping[str, Any], graphs: Mapping[str
         density=net.density,
         graph_seed=task.graph_seed,
         train_seed=task.train_seed,
-        run=Run.from_dict(_restore_nan(payload["run"])),
+        run=run,
         n_bytes=payload["bytes"],
         machine=payload["machine"],
         metrics={**means, **graph_result["network"], **({"learning_rate": task.learning_rate} if layers else {})},
@@ -148,6 +154,26 @@ def check_equal_edges(results: Sequence[tuple[GraphTask, Mapping[str, Any]]]) ->
                 f"{task.net.family} at density {task.net.density:g}: expected {expected} edges per layer as "
                 f"{first_family} has, got {edges}; leave one of them out"
             )
+
+
+def _check_run(run: Run) -> None:
+    """Raise TypeError unless the fields of a run have the types that training gives them."""
+    series = ("train_loss", "val_loss", "val_score", "seconds")
+    for field_name, value in vars(run).items():
+        if field_name == "score_name" and not isinstance(value, str):
+            raise TypeError(f"expected a text for {field_name}, got {value!r:.80}")
+        if field_name in series:
+            _check_numbers(dict(enumerate(value)))
+        if field_name in ("n_parameters", "test_loss", "test_score", "chosen_epoch"):
+            _check_numbers({field_name: value})
+    if len({len(getattr(run, name)) for name in series}) != 1 or not 1 <= run.chosen_epoch <= len(run.val_score):
+        raise TypeError(f"expected as many values as epochs, got {run}")
+
+
+def _check_numbers(values: Mapping[Any, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"expected a number for {name}, got {value!r:.80}")
 
 
 def _read_chosen_score(payload: Mapping[str, Any]) -> float:

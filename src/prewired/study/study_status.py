@@ -68,16 +68,27 @@ def status(folder: str | Path) -> Status:
 
     Raises:
         ValueError: if the folder holds another or a damaged database.
+        FileNotFoundError: if there is no such folder.
         OSError: if the store cannot be read.
 
     Example:
-        >>> status("a folder that is not there").state
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     status(folder).state
         'not begun'
     """
     folder_name = str(folder)
+    if not Path(folder).is_dir():
+        state = "is a file" if Path(folder).exists() else "does not exist"
+        raise FileNotFoundError(f"expected the folder of a study, got {folder_name!r}, which {state}; check the path")
     if not (Path(folder) / database.DATABASE_NAME).exists():
         return Status(folder_name, NOT_BEGUN)
-    connection = database.open_to_read(folder)
+    with database.explain_damage(folder):
+        return _read_status(folder_name)
+
+
+def _read_status(folder_name: str) -> Status:
+    connection = database.open_to_read(folder_name)
     try:
         request = database.read_note(connection, "asked")
         note = database.read_note(connection, "state") or {}
@@ -127,9 +138,11 @@ def describe_status(status: Status) -> list[str]:
 
     Example:
         >>> describe_status(Status("study", NOT_BEGUN))
-        ['study: not begun']
+        ['study: not begun', 'the folder holds no study']
     """
     lines = [f"{status.folder}: {status.state}"]
+    if status.state == NOT_BEGUN:
+        lines.append("the folder holds no study")
     if status.state == OLDER:
         lines.append("its results are not counted by this version, which begins anew in the same folder")
     if status.config is not None:

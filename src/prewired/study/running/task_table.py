@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +58,7 @@ class TaskTable:
 
     def apply_graphs(self) -> None:
         """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
-        with _explain_foreign_rows(self._connection):
+        with database.explain_damage(database.find_path(self._connection)):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
@@ -68,7 +67,7 @@ class TaskTable:
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with _explain_foreign_rows(self._connection):
+        with database.explain_damage(database.find_path(self._connection)):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
@@ -88,7 +87,7 @@ class TaskTable:
         Raises:
             ValueError: if two graphs differ.
         """
-        with _explain_foreign_rows(self._connection):
+        with database.explain_damage(database.find_path(self._connection)):
             check_equal_edges([(task, payload) for task, payload in self._list_graph_results() if "layers" in payload])
 
     def store_request(self) -> None:
@@ -104,7 +103,7 @@ class TaskTable:
         Raises:
             ValueError: if the store holds a row that is not a result of a study.
         """
-        with _explain_foreign_rows(self._connection):
+        with database.explain_damage(database.find_path(self._connection)):
             return self._collect_study()
 
     def _collect_study(self) -> Study:
@@ -151,15 +150,3 @@ class TaskTable:
         """Describe how many runs are stored and how to continue; an interrupted study shows this line."""
         n_stored, total = self.count(RUNS)
         return f"{n_stored} of {total} runs are stored; run the same command again to go on"
-
-
-@contextmanager
-def _explain_foreign_rows(connection: database.Connection) -> Iterator[None]:
-    """Raise a ValueError with file and remedy if reading fails because a row is not a result of a study."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected results of a study in {database.find_path(connection)}, got another row ({error!r}); "
-            "choose another folder, or move that file away and run again"
-        ) from error
