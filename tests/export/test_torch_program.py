@@ -206,3 +206,20 @@ def test_a_program_that_is_not_there_cannot_be_loaded(tmp_path):
 def test_a_wing_with_layers_registers_the_operators(wing):
     code = f"import sys, prewired.{wing}, torch; torch.ops.prewired.forward; assert 'onnx' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("write", [program, package])
+def test_weights_that_are_not_finite_are_refused(write, value, tmp_path):
+    """Fault 1.19."""
+    for place in ("weight", "bias"):
+        net = small_mlp()
+        with torch.no_grad():
+            getattr(net[0], place).view(-1)[0] = value
+        with pytest.raises(ValueError, match=rf"expected finite numbers in 0\.{place}, got NaN or infinity"):
+            write(net, tmp_path / "net.pt2")
+    norm = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    norm[1].running_var[0] = value
+    with pytest.raises(ValueError, match=r"1\.running_var"):
+        write(norm, tmp_path / "net.pt2")
+    assert not [*tmp_path.iterdir()]

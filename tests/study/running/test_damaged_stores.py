@@ -254,6 +254,6 @@ def test_other_signals_end_a_study_like_an_interrupt(tmp_path, name, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert err.splitlines()[-1] == (
-        f"interrupted: {len(stored(folder))} of 124 runs are stored; run the same command again to go on"
+        f"interrupted: {len(stored(folder))} of 70 runs are stored; run the same command again to go on"
     )
     assert study.status(folder).process is None
