@@ -120,6 +120,6 @@ def _parse_value(name: str, text: str) -> Any:
     if name in NUMBERS and not text.startswith("["):
         raise ValueError(f"expected a number for {name}, got {text!r}")
     for json_text in (text, f"[{text}]") if "," in text else (text,):
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             return json.loads(json_text)
     return text

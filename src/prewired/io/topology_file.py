@@ -10,8 +10,11 @@ import safetensors.numpy
 
 from ..topology import Names, Recipe, Topology
 from .atomic_write import replacing
+from .claimed_sizes import check_claimed_sizes
 
 _FORMAT = "prewired topology 1"
+_READ_ERRORS = (safetensors.SafetensorError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""The errors that reading a damaged file may raise."""
 
 
 def save_topology(t: Topology, path: str | Path) -> None:
@@ -55,12 +58,15 @@ def load_topology(path: str | Path) -> Topology:
             arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in ("indptr", "indices")}
         recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
         names = Names(*json.loads(about["names"])) if "names" in about else None
-        t = Topology(int(about["n_in"]), int(about["n_out"]), arrays["indptr"], arrays["indices"], recipe, names)
+        n_in, n_out = int(about["n_in"]), int(about["n_out"])
+        check_claimed_sizes(repr(str(path)), n_in, n_out, arrays["indices"].size, "build the topology again")
+        t = Topology(n_in, n_out, arrays["indptr"], arrays["indices"], recipe, names)
         if t.digest != about["digest"]:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+    except _READ_ERRORS as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{str(path)!r} is not a sound topology file: {error}; build the topology again with prewired generate"
+            f"{str(path)!r} is not a sound topology file: {reason:.300}; build the topology again with prewired generate"
         ) from None
     return t
 
