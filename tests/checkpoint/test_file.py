@@ -522,7 +522,8 @@ def dense_quantized(n_in, n_out):
 
 
 def slow(family, **parameters):
-    return replaced({"family": family, "n_in": 10**5, "n_out": 10**5, "fan_in": 8} | parameters)
+    given = {"fan_in": 8} if not {"density", "n_edges"} & parameters.keys() else {}
+    return replaced({"family": family, "n_in": 10**5, "n_out": 10**5, **given} | parameters)
 
 
 HUGE = {"family": "dense", "n_in": 2**31 - 1, "n_out": 2**31 - 1}
@@ -534,6 +535,16 @@ HOSTILE = {
     "swapped tensors": (swapped_names, "cannot have|size mismatch|unpack"),
     "no such family": (at_recipe(family="os.system"), "expected a family among"),
     "no recipe": (at_layer("recipe", "rm"), "expected a recipe such as"),
+    **{
+        f"a large {family}": (slow(family, **sides, seed=0), "asks for more than 40 edges need")
+        for family, sides in {
+            "barabasi_albert": {"n_in": 5600, "n_out": 5600, "density": 0.5},
+            "biregular": {"n_in": 5600, "n_out": 5600, "density": 0.5},
+            "peg": {"n_in": 30_000, "n_out": 30_000, "n_edges": 130_000},
+            "erdos_renyi": {"n_in": 4000, "n_out": 4000, "density": 0.9},
+            "ramanujan": {"n_in": 20_000, "n_out": 20_000, "fan_in": 100},
+        }.items()
+    },
     "a huge graph": (replaced(HUGE), "asks for more than 40 edges need"),
     "a huge graph in a small one": (replaced({"family": "cut", "t": HUGE, "n_in": 12, "n_out": 10}), "asks for more"),
     "a huge product": (

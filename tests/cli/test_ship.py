@@ -58,15 +58,15 @@ def test_a_trained_network_is_saved_made_smaller_and_shipped(capsys, npz, tmp_pa
     )
 
 
-def test_a_double_network_is_quantised_in_place_and_stays_in_its_mode(capsys, npz, file, net):
+def test_a_double_network_is_quantised_and_stays_in_its_mode(capsys, npz, file, net, tmp_path):
     pw.save(net.double(), file)
-    size = file.stat().st_size
-    code, out, _ = run(capsys, "quantize", file, "int4", "-o", file, "--data", npz)
+    size, small = file.stat().st_size, tmp_path / "small.safetensors"
+    code, out, _ = run(capsys, "quantize", file, "int4", "-o", small, "--data", npz)
     before, after = out.splitlines()
     assert code == 0
     assert before.startswith(f"{file}: {size:,} bytes, test accuracy ")
-    assert after.startswith(f"{file}: {file.stat().st_size:,} bytes, test accuracy ")
-    assert pw.load(file).training
+    assert after.startswith(f"{small}: {small.stat().st_size:,} bytes, test accuracy ")
+    assert pw.load(small).training
 
 
 def test_sizes(capsys, file, net):

@@ -223,3 +223,20 @@ def test_each_wing_with_layers_registers_the_operators():
     done = subprocess.run([sys.executable, "-c", REGISTERED, *wings], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == wings
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("write", [program, package])
+def test_weights_that_are_not_finite_are_refused(write, value, tmp_path):
+    """Fault 1.19."""
+    for place in ("weight", "bias"):
+        net = small_mlp()
+        with torch.no_grad():
+            getattr(net[0], place).view(-1)[0] = value
+        with pytest.raises(ValueError, match=rf"expected finite numbers in 0\.{place}, got NaN or infinity"):
+            write(net, tmp_path / "net.pt2")
+    norm = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    norm[1].running_var[0] = value
+    with pytest.raises(ValueError, match=r"1\.running_var"):
+        write(norm, tmp_path / "net.pt2")
+    assert not [*tmp_path.iterdir()]

@@ -101,7 +101,6 @@ def test_the_scale_of_any_output_is_its_largest_number():
     with pytest.raises(RuntimeError):
         compared(y + 1e-12, y)
     assert compared(torch.full((3,), 1e-9), torch.zeros(3)) == pytest.approx(1e-9)
-    assert compared(torch.empty(0), torch.empty(0)) == 0
 
 
 @pytest.mark.parametrize(
@@ -148,3 +147,42 @@ def test_a_batch_is_a_number_of_rows(batch):
     with pytest.raises(ValueError, match=r"expected an integer batch >= 1, got .*; leave it out"):
         check_batch(batch)
     assert type(check_batch(np.int64(3))) is int
+
+
+@pytest.mark.parametrize("nothing", [torch.empty(0), torch.empty(3, 0), (), [], {}, (torch.ones(3), torch.empty(0))])
+def test_nothing_to_compare_is_no_agreement(nothing):
+    """Fault 1.19."""
+    with pytest.raises(RuntimeError, match=r"expected outputs to compare it with the network, got none"):
+        compared(nothing, nothing)
+
+
+def test_an_empty_sample_is_no_agreement():
+    with pytest.raises(RuntimeError, match="at least one row"):
+        compare_outputs(torch.exp, torch.exp, torch.ones(0, 2), rows=(3, 1), **WORDS)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_tolerance_is_that_of_the_network_not_of_the_file(dtype):
+    """Fault 1.19."""
+    y = torch.tensor([1, 0.25])
+    for actual in (y.to(dtype), y.to(dtype) * 1.005):
+        with pytest.raises(RuntimeError, match="difference of inf"):
+            compared(actual, y)
+    net = nn.Linear(4, 2)
+    with pytest.raises(RuntimeError, match="up to 1e-05"):
+        chain(net, lambda x: net(x).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("large", [1e8, 1e5, 1e3])
+def test_a_large_output_hides_no_error_of_a_small_one(large):
+    """Fault 1.19."""
+    y = torch.tensor([[large, 1.0], [-large, 0.5], [large / 2, 0.2]])
+    assert compared(y, y) == 0
+    with pytest.raises(RuntimeError, match="expected it to give"):
+        compared(y + torch.tensor([0, 0.01]), y)
+
+
+def test_fewer_and_more_outputs_differ():
+    for actual in ((), (torch.ones(3),) * 3):
+        with pytest.raises(RuntimeError, match="expected it to give"):
+            compared(actual, (torch.ones(3),) * 2)

@@ -13,7 +13,8 @@ from torch.nn.utils import prune
 
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
-from prewired.nn.quantization import LARGEST, QUANTIZED_KINDS, QuantizedLinear, pack_int4, quantize, unpack_int4
+from prewired.nn.integer_weights import pack_int4, unpack_int4
+from prewired.nn.quantization import LARGEST, QUANTIZED_KINDS, QuantizedLinear, quantize
 
 UNEQUAL = Topology.from_edges(7, 4, [(0, 0), (1, 0), (6, 0), (2, 2), (5, 3), (6, 3)])
 

@@ -55,7 +55,9 @@ def now(**later):
 
 
 def test_not_begun(tmp_path):
-    assert status(tmp_path / "nowhere").state == status(tmp_path).state == NOT_BEGUN
+    with pytest.raises(FileNotFoundError, match=r"which does not exist; check the path$"):
+        status(tmp_path / "nowhere")
+    assert status(tmp_path).state == NOT_BEGUN
     database.open_store(tmp_path).close()
     assert status(tmp_path).state == NOT_BEGUN
     assert describe_status(status(tmp_path)) == [f"{tmp_path}: not begun"]

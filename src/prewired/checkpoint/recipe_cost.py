@@ -47,3 +47,26 @@ class Budget:
         self.size -= cost.size
         self.steps -= cost.steps
         return True
+
+
+def asks_for_edges(recipe: Recipe, n_edges: int) -> bool:
+    """Whether a recipe may give so many edges; False if its parameters ask for far more.
+
+    A file of one edge could otherwise ask for a graph of millions of edges, within the least budget of every file.
+    Only parameters that say a number of edges are looked at. A family may round this number down, to a quarter at most.
+
+    Example:
+        >>> asks_for_edges(Recipe.make("peg", n_in=30_000, n_out=30_000, n_edges=120_000, seed=0), 1)
+        False
+    """
+    values = {name: value for name, value in recipe.parameters if isinstance(value, int | float)}
+    if "fit" in dict(recipe.parameters) or not {"n_in", "n_out"} <= values.keys():
+        return True
+    n_in, n_out = values["n_in"], values["n_out"]
+    requests = {
+        "n_edges": values.get("n_edges", 0),
+        "fan_in": values.get("fan_in", 0) * n_out,
+        "density": values.get("density", 0) * n_in * n_out,
+        "dense": n_in * n_out if recipe.family == "dense" else 0,
+    }
+    return not max(requests.values()) > 4 * n_edges + 64

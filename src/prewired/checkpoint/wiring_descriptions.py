@@ -10,7 +10,7 @@ import torch
 from .. import generators
 from ..topology import Names, Recipe, Topology
 from . import rice_code
-from .recipe_cost import Budget
+from .recipe_cost import Budget, asks_for_edges
 
 _SHORT_RECIPE = 1024
 """A recipe may have this many characters, or one per edge: a longer one takes more space than the code of the edges."""
@@ -64,7 +64,7 @@ def build_wiring(name: str, description: Mapping[str, Any], code: torch.Tensor |
         t = rice_code.decode(n_in, n_out, n_edges, description["gaps"], code.numpy())
     else:
         recipe = Recipe.from_json(json.dumps(description["recipe"]))
-        if not budget.pays_for(recipe):
+        if not asks_for_edges(recipe, n_edges) or not budget.pays_for(recipe):
             raise ValueError(f"the recipe of layer {name} asks for more than {n_edges} edges need")
         t = generators.from_recipe(recipe)
     if (t.n_in, t.n_out, t.n_edges) != sides:
@@ -87,7 +87,11 @@ def _usable_recipe(t: Topology, budget: Budget) -> str | None:
     try:
         recipe_text = t.recipe.to_json()
         recipe = Recipe.from_json(recipe_text)
-        fits = len(recipe_text) <= max(_SHORT_RECIPE, t.n_edges) and budget.pays_for(recipe)
+        fits = (
+            len(recipe_text) <= max(_SHORT_RECIPE, t.n_edges)
+            and asks_for_edges(recipe, t.n_edges)
+            and budget.pays_for(recipe)
+        )
         return recipe_text if fits and generators.from_recipe(recipe) == t else None
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
         return None

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Group, Parameter
-from cyclopts.exceptions import MissingArgumentError, RepeatArgumentError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CoercionError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from .._version import __version__
-from .options import nearest
+from ..io.atomic_write import FULL
+from ..io.stop_signals import interrupt_on_stop_signals
+from .options import nearest, printable
 
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
 
@@ -44,8 +55,23 @@ FLAGS = ("--help", "-h", "--version", "--install-completion", "__complete")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 for a user's error, 130 when interrupted."""
+    """Run one command and return its exit code.
+
+    The code is 0, 2 for a user's error, or 128 plus the number of the signal that stopped the command: 130 for Ctrl-C,
+    143 for SIGTERM, 129 for SIGHUP.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    with interrupt_on_stop_signals() as received:
+        try:
+            return _run(words)
+        except KeyboardInterrupt as interruption:
+            with suppress(OSError):  # the terminal may be closed
+                print(f"interrupted: {printable(str(interruption))}".rstrip(": "), file=sys.stderr)
+            return 128 + (received[0] if received else signal.SIGINT)
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run one command; return its exit code."""
     try:
         if sys.__stdout__ is None:
             raise OSError("expected an open standard output, got a closed one; redirect it to /dev/null instead")
@@ -54,17 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as stop:  # raised by rich when the reader of the help has gone
         return 141 if stop.code else 0
-    except KeyboardInterrupt as interruption:
-        print(f"interrupted: {interruption}".rstrip(": "), file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except CycloptsError as error:
-        print(f"prewired: error: {_usage_error(error)} (see prewired {words[0]} --help)", file=sys.stderr)
+        _print_error(f"{_usage_error(error, words[0])} (see prewired {words[0]} --help)")
         return 2
     except USER_ERRORS as error:
-        print(f"prewired: error: {_one_line(error)}", file=sys.stderr)
+        _print_error(_one_line(error))
         return 2
     return 0
 
@@ -107,7 +130,7 @@ def _check_verb(words: Sequence[str]) -> None:
         raise ValueError(f"expected a verb among {', '.join(names)}, got {verb!r}{close} (see prewired --help)")
 
 
-def _usage_error(error: CycloptsError) -> str:
+def _usage_error(error: CycloptsError, verb: str) -> str:
     """The words for a command line that does not fit a verb's options."""
     name = error.argument.name if error.argument else "a value"
     if isinstance(error, RepeatArgumentError):
@@ -116,10 +139,32 @@ def _usage_error(error: CycloptsError) -> str:
         return f"expected a value for {name}, got none"
     if isinstance(error, UnusedCliTokensError):
         return f"expected no more words, got {' '.join(error.unused_tokens or ())}"
+    if isinstance(error, UnknownOptionError) and error.token:
+        word = error.token.keyword or error.token.value
+        options = [name for argument in error.argument_collection or () for name in argument.names]
+        return f"expected an option of {verb}, got {word}{nearest(word, options)}"
+    if isinstance(error, CoercionError) and error.token:
+        name, value = error.token.keyword or name, error.token.value
+        if error.msg:  # from a converter of options.py
+            return f"{name}: {error.msg}"
+        if get_origin(error.target_type) is Literal:
+            choices = [str(choice) for choice in get_args(error.target_type)]
+            return f"expected one of {', '.join(choices)} for {name}, got {value!r}{nearest(value, choices)}"
+        kind = {int: "an integer", float: "a number", bool: "true or false"}.get(error.target_type, "another value")
+        return f"expected {kind} for {name}, got {value!r}"
     return _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    from_system = isinstance(error, OSError) and error.errno is not None
-    return f"{text}; check the path and its permissions" if from_system else text
+    if not isinstance(error, OSError) or error.errno is None:
+        return text
+    remedy = (
+        "make room on the disk, or write to another" if error.errno in FULL else "check the path and its permissions"
+    )
+    return f"{text}; {remedy}"
+
+
+def _print_error(text: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        print(f"prewired: error: {printable(text)}", file=sys.stderr)

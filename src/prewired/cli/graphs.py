@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from .. import generators, plots
-from ..io import topology_file
+from ..io import atomic_write, topology_file
+from ..io.claimed_sizes import check_memory
 from ..topology import Topology
-from .options import Family, Output, Settings
+from .options import Family, Output, Settings, nearest, need_packages
 
 NUMBERS = ("n_in", "n_out", "fan_in", "density", "n_edges", "seed")
 """Parameters whose values are numbers and nothing else."""
@@ -32,6 +33,9 @@ def generate(family: Family, /, *parameters: Settings, output: Output | None = N
         parameters: Parameters of the family, such as n_in=784 density=0.05, or sizes=64,64,64 for several layers.
         output: File to write, such as hidden.topology.
     """
+    if output:
+        atomic_write.check_suffix(output, ".topology")
+        atomic_write.check_destination(output)
     topologies = generate_layers(family, parameters)
     for k, topology in enumerate(topologies):
         if output:
@@ -52,6 +56,8 @@ def draw(source: Annotated[Family, Parameter(name="FILE|FAMILY")], /, *parameter
         parameters: Parameters of the family, as for `prewired generate`.
         output: Picture to write: .png, .svg or .pdf.
     """
+    need_packages("matplotlib")
+    atomic_write.check_destination(output, inputs=(source,))
     if parameters or is_family(source):
         topologies = generate_layers(source, parameters)
     else:
@@ -70,9 +76,18 @@ def is_family(name: str) -> bool:
 def generate_layers(family: str, words: Sequence[str]) -> list[Topology]:
     """Call a family with its NAME=VALUE words; a family of one layer gives a list of one topology."""
     values = _parameters(family, words)
+    check_memory(f"a graph of the family {family} with {' '.join(words)}", _least_bytes(family, values))
     if family in generators.NETWORK_FAMILIES:
         return generators.make_network(family, **values)
     return [generators.make(family, **values)]
+
+
+def _least_bytes(family: str, values: Mapping[str, Any]) -> float:
+    """A lower estimate of the memory of a graph, from the parameters that are numbers."""
+    numbers = {name: abs(value) for name, value in values.items() if isinstance(value, int | float)}
+    n_in, n_out = numbers.get("n_in", 0), numbers.get("n_out", 0)
+    share = 1.0 if family == "dense" else min(1.0, numbers.get("density", 0.0))
+    return 8 * (n_in + n_out) + 4 * max(share * n_in * n_out, numbers.get("fan_in", 0) * n_out)
 
 
 def _title(topology: Topology) -> str:
@@ -89,7 +104,7 @@ def _parameters(family: str, words: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"expected NAME=VALUE, got {word!r}; {family} takes {', '.join(names)}")
         if name not in names:
-            raise ValueError(f"expected one of {', '.join(names)} for {family}, got {name!r}")
+            raise ValueError(f"expected one of {', '.join(names)} for {family}, got {name!r}{nearest(name, names)}")
         if name in values:
             raise ValueError(f"expected {name} once, got it twice; leave one out")
         values[name] = _parse_value(name, text)
@@ -105,6 +120,6 @@ def _parse_value(name: str, text: str) -> Any:
     if name in NUMBERS and not text.startswith("["):
         raise ValueError(f"expected a number for {name}, got {text!r}")
     for json_text in (text, f"[{text}]") if "," in text else (text,):
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             return json.loads(json_text)
     return text

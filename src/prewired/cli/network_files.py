@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +17,13 @@ import torch
 
 from .. import checkpoint, generators
 from ..io import importers, topology_file
-from ..nn import quantization
+from ..nn import integer_weights
 from ..study.running import database
 from ..topology import Recipe, Topology
 
 MODELS = (".pt", ".pth", ".safetensors")
-NESTED = ("state_dict", "model_state_dict", "model")
+NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "module")
+"""Usual names of the state_dict in a checkpoint."""
 SETTINGS = ("family", "density", "n_edges", "budget", "sizes", "graph_seed")
 FILES_TO_MEASURE = f"a topology file, a saved model ({', '.join(MODELS)}) or a study's folder"
 
@@ -92,7 +93,7 @@ def load_saved(path: str | Path) -> NetworkWiring:
         dots = f"{name}." if name else ""
         if f"{dots}values" in state:
             parts = state[f"{dots}values"], state.get(f"{dots}scale"), torch.tensor(t.fan_in), t.n_edges
-            weights[name or "layer"] = _in_double(quantization.dequantize(*parts))
+            weights[name or "layer"] = _in_double(integer_weights.dequantize(*parts))
     by_title = {name or "layer": t for name, t in topologies.items()}
     return net._replace(layers={title: by_title.get(title, t) for title, t in net.layers.items()}, weights=weights)
 
@@ -104,28 +105,42 @@ def load_model(path: str | Path) -> NetworkWiring:
         ValueError: if the file holds something else or is damaged, or no layer has a wiring.
     """
     try:
-        if Path(path).suffix == ".safetensors":
-            state: Any = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        no_reason = not str(error) or isinstance(error, pickle.UnpicklingError)
-        reason = "torch.load(weights_only=True) cannot read it" if no_reason else str(error).splitlines()[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of odd pickles, which it then reads or refuses
+            if Path(path).suffix == ".safetensors":
+                state: Any = safetensors.torch.load_file(path)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever the unpickler meets: IndexError, AssertionError, ...
+        is_plain = isinstance(error, safetensors.SafetensorError | RuntimeError) and str(error)
+        reason = str(error).splitlines()[0] if is_plain else "torch.load(weights_only=True) cannot read it"
         raise ValueError(
             f"expected a saved state_dict, got {str(path)!r}: {reason}; save it with "
             "torch.save(net.state_dict(), path) or safetensors"
         ) from None
-    if isinstance(state, Mapping):
-        state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
-    if not isinstance(state, Mapping) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+    tensors = _find_tensors(state)
+    if not tensors:
         raise ValueError(
             f"expected a state_dict of tensors in {str(path)!r}, got {type(state).__name__}; save it with "
             "torch.save(net.state_dict(), path)"
         )
     try:
-        return from_state_dict({name: _plain(value) for name, value in state.items() if isinstance(name, str)})
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        return from_state_dict({name: _plain(value) for name, value in tensors.items()})
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split()):.500}") from None
+
+
+def _find_tensors(state: Any, depth: int = 5) -> dict[str, torch.Tensor]:
+    """The tensors of a state_dict, or of the nested mapping that has most of them; other values are left out.
+
+    A checkpoint has a state_dict among the epoch, the state of the optimiser and other values.
+    """
+    if not isinstance(state, Mapping) or not depth:
+        return {}
+    own = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    named = [_find_tensors(state[name], depth - 1) for name in NESTED if name in state]
+    others = [_find_tensors(value, depth - 1) for value in state.values()]
+    return own or next(filter(None, named), None) or max(others, key=len, default={})
 
 
 def from_state_dict(state: Mapping[str, Any]) -> NetworkWiring:
@@ -198,8 +213,11 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
             if run["layers"] and network not in networks:
                 layers = {f"layer {k}": _from_recipe(layer, topologies) for k, layer in enumerate(run["layers"], 1)}
                 networks[network] = NetworkWiring(layers, about)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"expected runs of a study in {str(folder)!r}, got another row ({error!r})") from None
+        except (AttributeError, ArithmeticError, LookupError, RecursionError, TypeError) as error:
+            raise ValueError(
+                f"expected runs of a study in {str(folder)!r}, got another row ({error!r:.200}); choose another "
+                f"folder, or move {database.DATABASE_NAME} away and run again"
+            ) from None
     if not networks:
         raise ValueError(f"expected a study with sparse networks in {str(folder)!r}, got none; run it first")
     return list(networks.values())

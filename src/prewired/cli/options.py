@@ -163,6 +163,16 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def printable(text: str) -> str:
+    """Replace the control characters of a text, which a terminal would obey, by their escapes; line ends stay.
+
+    Example:
+        >>> printable("a\\x1b[31mb\\a")
+        'a\\\\x1b[31mb\\\\x07'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def need_packages(*packages: str) -> None:
     """Raise ImportError for a missing package, so that a verb stops before it works for hours."""
     for package in packages:

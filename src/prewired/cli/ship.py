@@ -64,7 +64,9 @@ def quantize(
         kind: float16, bfloat16, int8 or int4.
         output: File to write, such as small.safetensors.
     """
-    atomic_write.check_destination(output)
+    atomic_write.check_suffix(output, ".safetensors")
+    inputs = (file,) if data_name is None else (file, data_name)
+    atomic_write.check_destination(output, inputs=inputs)
     changed_decimal = None if decimal == "." else decimal
     options = {"target": target, "task": task, "decimal": changed_decimal, "categorical": categorical, "root": root}
     if data_name is None and (superfluous := [name for name, value in options.items() if value]):
@@ -73,6 +75,11 @@ def quantize(
     if data_name:
         loaded = data.load(data_name, target=target, task=task, decimal=decimal, categorical=categorical, root=root)
     network = checkpoint.load(file)
+    if kinds := {module.kind for module in network.modules() if isinstance(module, quantization.QuantizedLinear)}:
+        raise ValueError(
+            f"expected a network in float32, got {str(file)!r}, which is quantised to {', '.join(sorted(kinds))}; "
+            "quantise the network that it was made from"
+        )
     smaller = quantization.quantize(network, kind)
     before, after = (f", {_score(net, loaded)}" if loaded else "" for net in (network, smaller))
     print(f"{file}: {file.stat().st_size:,} bytes{before}")
@@ -115,6 +122,7 @@ def export(
     for ending, names in FORMAT_OPTIONS.items():
         if ending != suffix and (wrong := [option for option in names if option in arguments]):
             raise ValueError(f"expected --{wrong[0]} with a {ending} file, got {str(output)!r}; drop it")
+    atomic_write.check_destination(output, inputs=(file,))
     network = checkpoint.load(file)
     if suffix == ".onnx":
         print(exporters.onnx(network, output, **arguments))

@@ -122,6 +122,18 @@ def check_module(net: Any) -> None:
         raise ValueError("expected a network with weights, got one on the meta device; load its weights first")
 
 
+def check_finite(net: nn.Module) -> None:
+    """Raise ValueError if a weight of a module is NaN or infinite; masks and other constants may be infinite."""
+    for name, module in net.named_modules():
+        own_buffers = [*module.named_buffers(recurse=False)] if isinstance(module, (*LINEAR, *NORMS)) else []
+        for tensor_name, tensor in (*module.named_parameters(recurse=False), *own_buffers):
+            if not torch.isfinite(tensor).all():
+                raise ValueError(
+                    f"expected finite numbers in {name or 'the network'}.{tensor_name}, got NaN or infinity; train it "
+                    "again"
+                )
+
+
 def flatten(net: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield (name, module) for all modules in nested nn.Sequentials, in order, repeated modules too."""
     if isinstance(net, nn.Sequential):

@@ -15,7 +15,7 @@ from torch.export.graph_signature import InputKind
 
 from ..io import atomic_write
 from ..nn.quantization import QuantizedLinear
-from .layer_chain import LINEAR, check_module
+from .layer_chain import LINEAR, check_finite, check_module
 from .verification import ROWS, Call, check_batch, compare_outputs, random_inputs
 
 _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
@@ -40,7 +40,8 @@ def program(net: nn.Module, path: str | Path, *, batch: int | None = None, examp
 
     Raises:
         TypeError: if net is not a module.
-        ValueError: if torch.export does not take the network, with its reason, or the path does not end in .pt2.
+        ValueError: if torch.export does not take the network, with its reason, a weight is not finite, or the path does
+            not end in .pt2.
         FileNotFoundError, IsADirectoryError: if the file cannot be written.
         RuntimeError: if an output of the program differs by more than 1e-5 of the largest output (float32).
 
@@ -136,6 +137,7 @@ def _prepare(
 ) -> tuple[nn.Module, torch.Tensor, tuple[int, ...]]:
     """Return a copy of the network for inference, the batches to try, largest first, and an input of the largest."""
     check_module(net)
+    check_finite(net)
     rows = ROWS if batch is None else (check_batch(batch),)
     net = copy.deepcopy(net).eval().requires_grad_(False)
     x = (_example(net) if example is None else example).detach()

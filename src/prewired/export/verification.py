@@ -19,6 +19,7 @@ ROWS = (64, 5, 1)
 """The batches of a verification, the largest first."""
 LARGEST_DIFFERENCE = 1e-5
 """Largest allowed difference in float32, as a share of the scale of an output."""
+_SMALLEST_SHARE = 1e-6
 _TOLERANCES = {torch.float64: 1e-10, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 Call = Callable[[torch.Tensor], Any]
@@ -62,7 +63,9 @@ def compare_chain(
     with torch.no_grad():
         h = nn.Sequential(*modules[:last])(x.double())
         scale = _largest_terms(layers[-1], h.abs().numpy()) + exact_net(x.double()).abs().amax(0)
-    return compare_outputs(run, lambda x: exact_net(x.double()), x, rows=rows, scale=scale, **messages)
+    return compare_outputs(
+        run, lambda x: exact_net(x.double()), x, rows=rows, scale=scale, tolerance=LARGEST_DIFFERENCE, **messages
+    )
 
 
 def compare_outputs(
@@ -74,6 +77,7 @@ def compare_outputs(
     name: str,
     remedy: str,
     scale: torch.Tensor | None = None,
+    tolerance: float | None = None,
 ) -> float:
     """Run an exported file and the network on the first rows of x, and compare the outputs.
 
@@ -83,13 +87,16 @@ def compare_outputs(
         rows: the batches, the largest first.
         name: name of the file, for the error.
         remedy: what to use instead, for the error.
-        scale: of the elements of a tensor; default the largest element in the first batch, or 1 if all are zero.
+        scale: of the elements of a tensor; default for each output its largest value in the first batch, so that a
+            large output hides no error of a small output.
+        tolerance: largest allowed difference, as a share of the scale; default that of the type of the network's
+            outputs, which the file's outputs must have too.
 
     Returns:
         The largest difference, as a share of the scale.
 
     Raises:
-        RuntimeError: if a difference exceeds the tolerance.
+        RuntimeError: if a difference exceeds the tolerance, or there is nothing to compare.
 
     Example:
         >>> compare_outputs(torch.exp, torch.exp, torch.ones(3, 2), rows=(3, 1), name="exp", remedy="none")
@@ -99,10 +106,21 @@ def compare_outputs(
     for n in rows:
         with torch.no_grad():
             actual, expected = (tree_leaves(call(x[:n].clone())) for call in (run, net))
-        scales = scales or [_largest_value(value) for value in expected]
+        if len(x) < n or not expected or any(isinstance(b, torch.Tensor) and not b.numel() for b in expected):
+            raise RuntimeError(
+                f"expected outputs to compare {name} with the network, got none for a batch of {n}; nothing was "
+                "written; give a network with outputs, and an input of at least one row"
+            )
+        scales = scales or [_scale(value) for value in expected]
+        if len(actual) != len(expected):
+            actual = [None] * len(expected)
         for a, b, size in zip(actual, expected, scales, strict=True):
-            difference = _difference(a, b, size)
-            most = _TOLERANCES.get(a.dtype, LARGEST_DIFFERENCE) if isinstance(a, torch.Tensor) else 0
+            most = tolerance
+            if most is None:
+                most = _TOLERANCES.get(b.dtype, LARGEST_DIFFERENCE) if isinstance(b, torch.Tensor) else 0
+                difference = _difference(a, b, size) if getattr(a, "dtype", 0) == getattr(b, "dtype", 0) else math.inf
+            else:
+                difference = _difference(a, b, size)
             if not difference <= most:
                 raise RuntimeError(
                     f"expected {name} to give what the network does, up to {most:g} of the scale of its outputs, got a "
@@ -136,9 +154,16 @@ def _largest_terms(layer: Layer, h: np.ndarray) -> torch.Tensor:
     return torch.from_numpy((w @ h.T).max(1))
 
 
-def _largest_value(output: Any) -> Any:
-    """The largest finite absolute value of a tensor; 1 if all are zero, and for anything but a tensor of floats."""
-    return output.abs().nan_to_num(0, 0).max().item() or 1 if _is_real(output) and output.numel() else 1
+def _scale(output: Any) -> Any:
+    """The largest finite absolute value of each output over the batch; 1 for anything but a tensor of floats.
+
+    An output is at least _SMALLEST_SHARE of the largest one: what is smaller drowns in the rounding of a sum.
+    """
+    if not _is_real(output):
+        return 1
+    values = output.detach().cpu().double().abs().nan_to_num(0, 0, 0)
+    largest = values.max().item() or 1
+    return largest if values.ndim < 2 else values.amax(0).clamp(min=_SMALLEST_SHARE * largest)
 
 
 def _difference(actual: Any, expected: Any, scale: Any) -> float:

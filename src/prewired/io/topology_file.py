@@ -13,6 +13,8 @@ from .atomic_write import replacing
 from .claimed_sizes import check_claimed_sizes
 
 _FORMAT = "prewired topology 1"
+_READ_ERRORS = (safetensors.SafetensorError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""The errors that reading a damaged file may raise."""
 
 
 def save_topology(t: Topology, path: str | Path) -> None:
@@ -58,13 +60,15 @@ def load_topology(path: str | Path) -> Topology:
         recipe = Recipe.from_json(about["recipe"]) if "recipe" in about else None
         names = Names(*json.loads(about["names"])) if "names" in about else None
         n_in, n_out = int(about["n_in"]), int(about["n_out"])
-        check_claimed_sizes("its sizes", n_in, n_out, len(arrays["indices"]), "units without an edge may be left out")
+        check_claimed_sizes("its sizes", n_in, n_out, arrays["indices"].size, "units without an edge may be left out")
         t = Topology(n_in, n_out, arrays["indptr"], arrays["indices"], recipe, names)
         if t.digest != about["digest"]:
             raise ValueError(f"its edges have digest {t.digest[:12]}, expected {about['digest'][:12]}")
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except _READ_ERRORS as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{str(path)!r} is not a sound topology file: {error}; build the topology again with prewired generate"
+            f"{str(path)!r} is not a sound topology file: {reason:.300}; build the topology again with "
+            "prewired generate"
         ) from None
     return t
 

@@ -215,7 +215,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     text = Path(path).read_bytes()
     try:
         values = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"expected a study as TOML in {path}, got {error}; correct that place") from error
     if tables := [name for name, value in values.items() if isinstance(value, dict)]:
         raise ValueError(f"expected plain keys in {path}, got the table [{tables[0]}]; move its keys to the top")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from ..training.run import Run
@@ -16,22 +15,6 @@ _FIELDS_OF_RUN = {
     **dict.fromkeys(("test_loss", "test_score"), NUMBER),
     **dict.fromkeys(("n_parameters", "chosen_epoch"), COUNT),
 }
-
-
-@contextmanager
-def explain_damage(path: object) -> Iterator[None]:
-    """Raise a ValueError with file and remedy where reading fails because a row or a note is none of a study.
-
-    Args:
-        path: of the store's file or of its folder.
-    """
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"expected results of a study in {path}, got another row ({error!r}); "
-            "choose another folder, or move that file away and run again"
-        ) from error
 
 
 def check_fields(values: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from .config import StudyConfig
 from .running import database, step_timing
 from .running.task_table import TaskTable, read_request
-from .stored_values import NUMBER, TEXT, check_fields, explain_damage
+from .stored_values import NUMBER, TEXT, check_fields
 from .tasks import GRAPHS, RATES, RUNS
 
 NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped", "finished", "of an older version"
@@ -70,16 +70,27 @@ def status(folder: str | Path) -> Status:
 
     Raises:
         ValueError: if the folder holds another or a damaged database.
+        FileNotFoundError: if there is no such folder.
         OSError: if the store cannot be read.
 
     Example:
-        >>> status("a folder that is not there").state
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     status(folder).state
         'not begun'
     """
     folder_name = str(folder)
+    if not Path(folder).is_dir():
+        state = "is a file" if Path(folder).exists() else "does not exist"
+        raise FileNotFoundError(f"expected the folder of a study, got {folder_name!r}, which {state}; check the path")
     if not (Path(folder) / database.DATABASE_NAME).exists():
         return Status(folder_name, NOT_BEGUN)
-    connection = database.open_to_read(folder)
+    with database.explain_damage(folder):
+        return _read_status(folder_name)
+
+
+def _read_status(folder_name: str) -> Status:
+    connection = database.open_to_read(folder_name)
     try:
         request = read_request(connection)
         note = database.read_note(connection, "state") or {}
@@ -88,7 +99,7 @@ def status(folder: str | Path) -> Status:
             return Status(folder_name, OLDER if has_results else NOT_BEGUN)
         table = TaskTable(request[0], connection)
         trouble = _choose_rates(table)
-        with explain_damage(database.find_path(connection)):
+        with database.explain_damage(database.find_path(connection)):
             untimed = table.plan.config.timing and not step_timing.read_timings(connection, table.plan)
             check_fields({"process": 0, "folder": "", "host": "", "when": "", "left": 0.0, **note}, _KINDS_OF_NOTE)
             return _describe_table(folder_name, table, datetime.fromisoformat(request[1]), note, trouble, untimed)
@@ -136,9 +147,11 @@ def describe_status(status: Status) -> list[str]:
 
     Example:
         >>> describe_status(Status("study", NOT_BEGUN))
-        ['study: not begun']
+        ['study: not begun', 'the folder holds no study']
     """
     lines = [f"{status.folder}: {status.state}"]
+    if status.state == NOT_BEGUN:
+        lines.append("the folder holds no study")
     if status.state == OLDER:
         lines.append("its results are not counted by this version, which begins anew in the same folder")
     if status.config is not None:

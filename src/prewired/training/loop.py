@@ -25,10 +25,11 @@ def train(
     track: Iterable[str] = (),
     test: bool = True,
 ) -> Run:
-    """Train a network in place.
+    """Train a network in place. If training is interrupted, the network keeps what it has learnt so far.
 
-    The loss is cross-entropy for classification, mean squared error for regression. The same network, data, config and
-    number of threads give the same Run, apart from its seconds.
+    With `patience` that is the state of the best epoch so far, otherwise the last state. The loss is cross-entropy for
+    classification, mean squared error for regression. The same network, data, config and number of threads give the
+    same Run, apart from its seconds.
 
     Args:
         net: maps (batch, data.n_features) to (batch, data.n_outputs).
@@ -69,35 +70,40 @@ def train(
     row_order = RandomBits(config.seed, "training order")
     chosen_epoch, best_state = 0, list[torch.Tensor]()
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_score": [], "seconds": []}
-    for epoch in range(1, config.epochs + 1):
-        net.train()
-        rows = torch.from_numpy(row_order.permutation(len(data.x_train)))
-        loss_sum = torch.zeros(())
-        start = time.perf_counter()
-        for batch in rows.split(config.batch_size):
-            optimizer.zero_grad()
-            loss = loss_function(net(data.x_train[batch]), data.y_train[batch])
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.detach() * len(batch)
-        history["seconds"].append(time.perf_counter() - start)
-        history["train_loss"].append(float(loss_sum) / len(rows))
-        val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
-        history["val_loss"].append(val_loss)
-        history["val_score"].append(val_score)
-        if not math.isfinite(history["train_loss"][-1] + val_loss):
-            raise FloatingPointError(
-                f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
-                f"{val_loss}); lower learning_rate={config.learning_rate}"
-            )
-        record_metrics(tracked, layers)
-        if progress is not None:
-            progress(epoch, config.epochs)
-        if config.patience is not None:
-            if history["val_loss"].index(min(history["val_loss"])) == epoch - 1:
-                chosen_epoch, best_state = epoch, [tensor.detach().clone() for tensor in _training_state(net)]
-            elif epoch - chosen_epoch >= config.patience:
-                break
+    try:
+        for epoch in range(1, config.epochs + 1):
+            net.train()
+            rows = torch.from_numpy(row_order.permutation(len(data.x_train)))
+            loss_sum = torch.zeros(())
+            start = time.perf_counter()
+            for batch in rows.split(config.batch_size):
+                optimizer.zero_grad()
+                loss = loss_function(net(data.x_train[batch]), data.y_train[batch])
+                loss.backward()
+                optimizer.step()
+                loss_sum += loss.detach() * len(batch)
+            history["seconds"].append(time.perf_counter() - start)
+            history["train_loss"].append(float(loss_sum) / len(rows))
+            val_loss, val_score = evaluate(net, data, data.x_val, data.y_val)
+            history["val_loss"].append(val_loss)
+            history["val_score"].append(val_score)
+            if not math.isfinite(history["train_loss"][-1] + val_loss):
+                raise FloatingPointError(
+                    f"the loss stopped being finite in epoch {epoch} (training {history['train_loss'][-1]}, validation "
+                    f"{val_loss}); lower learning_rate={config.learning_rate}"
+                )
+            record_metrics(tracked, layers)
+            if progress is not None:
+                progress(epoch, config.epochs)
+            if config.patience is not None:
+                if history["val_loss"].index(min(history["val_loss"])) == epoch - 1:
+                    chosen_epoch, best_state = epoch, [tensor.detach().clone() for tensor in _training_state(net)]
+                elif epoch - chosen_epoch >= config.patience:
+                    break
+    except BaseException:  # an interrupt too: what was reached so far must not be lost
+        if best_state:
+            _restore(net, best_state)
+        raise
     if config.patience is None:
         chosen_epoch = len(history["val_loss"])
     else:

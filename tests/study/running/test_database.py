@@ -150,13 +150,13 @@ def test_the_last_note_of_a_name_stays_and_is_there_after_reopening(tmp_path):
     connection = database.open_store(tmp_path)
     assert database.read_note(connection, "asked") is None
     database.write_note(connection, "asked", {"a": [1, math.nan]})
-    database.write_note(connection, "state", "begun")
-    database.write_note(connection, "state", "done")
+    database.write_note(connection, "state", {"k": "begun"})
+    database.write_note(connection, "state", {"k": "done"})
     connection.close()
     again = database.open_to_read(tmp_path)
-    assert (database.read_note(again, "asked"), database.read_note(again, "state")) == ({"a": [1, None]}, "done")
+    assert (database.read_note(again, "asked"), database.read_note(again, "state")) == ({"a": [1, None]}, {"k": "done"})
     with pytest.raises(OSError, match="readonly"):
-        database.write_note(again, "state", "changed")
+        database.write_note(again, "state", {"k": "changed"})
     again.close()
 
 

@@ -1,12 +1,12 @@
 """Generate the C code of a network."""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from ...nn.quantization import pack_int4
+from ...nn.integer_weights import pack_int4
 from ..layer_chain import Layer
 from .input_access import Wiring, n_bytes
 from .templates import BATCH, HEAD, HELPERS, ROW, ROW_OF_TILES
@@ -21,33 +21,6 @@ _WAY_DESCRIPTIONS = {
     "table": "inputs from a table of indices",
     "gaps": "inputs from the gaps between them",
 }
-_RESERVED_WORDS = (
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|int|long|register|"
-    "restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while|bool|true|false|"
-    "alignas|alignof|constexpr|nullptr|static_assert|thread_local|typeof|asm|class|catch|delete|explicit|export|friend|"
-    "mutable|namespace|new|operator|private|protected|public|template|this|throw|try|typename|using|virtual|and|or|not|"
-    "xor|main|linux|unix|u?int(_least|_fast)?(8|16|32|64)_t|u?int(ptr|max)_t|size_t|ptrdiff_t|wchar_t"
-)
-"""Keywords of C and C++, and names that headers or compilers define."""
-_VARIABLES = "x|y|n|m|i|t|got"
-"""Names in the file beside that of the network."""
-_MATH_FUNCTIONS = (
-    "acosh?|asinh?|atan[2h]?|cbrt|ceil|copysign|cosh?|erfc?|exp2?|expm1|fabs|fdim|floor|fma|fmax|fmin|fmod|frexp|hypot|"
-    "ilogb|ldexp|lgamma|l?lrint|l?lround|log10|log1p|log2|logb?|modf|nan|nearbyint|nextafter|nexttoward|pow|remainder|"
-    "remquo|rint|round|scalbl?n|sinh?|sqrt|tanh?|tgamma|trunc|gamma|j[01n]|y[01n]"
-)
-"""Functions of the mathematical library, of which variants end in f and l."""
-_LIBRARY_FUNCTIONS = (
-    "abort|abs|atexit|ato[fil]|atoll|bsearch|calloc|l?l?div|exit|free|getenv|labs|llabs|malloc|mblen|mbs?towcs?|qsort|"
-    "rand|realloc|srand|strto(d|f|ld?|ll|ull?)|system|wcs?tombs?|aligned_alloc|at_quick_exit|quick_exit|"
-    "mem(chr|cmp|cpy|move|set)|str(cat|chr|cmp|coll|cpy|cspn|error|len|ncat|ncmp|ncpy|pbrk|rchr|spn|str|tok|xfrm|dup|ndup)|"
-    "clearerr|fclose|feof|ferror|fflush|fgetc|fgetpos|fgets|fopen|v?fw?printf|fputc|fputs|fread|freopen|v?fw?scanf|fseek|"
-    "fsetpos|ftell|fwrite|getc|getchar|gets|perror|v?w?printf|putc|putchar|puts|remove|rename|rewind|v?w?scanf|setbuf|"
-    "setvbuf|v?sn?printf|v?sscanf|tmpfile|tmpnam|ungetc|stdin|stdout|stderr|read|write|open|close|"
-    "is(alnum|alpha|blank|cntrl|digit|graph|lower|print|punct|space|upper|xdigit)|tolower|toupper|isnan|isinf|isfinite|"
-    "signal|raise|setjmp|longjmp|asctime|clock|ctime|difftime|gmtime|localtime|mktime|strftime|time|index|rindex"
-)
-"""Other functions of the C library; a program that defines one of them again breaks."""
 
 
 class CCode(NamedTuple):
@@ -258,18 +231,3 @@ def _float_literal(value: float) -> str:
     """Write a float32 with enough digits to distinguish it from all others."""
     word = f"{value:.9g}"
     return f"{word}f" if "." in word or "e" in word else f"{word}.0f"
-
-
-def check_name(name: Any) -> str:
-    """Return the name if a C function can have it.
-
-    Raises:
-        ValueError: if the name is no C identifier, or C, its library or the file uses it.
-    """
-    reserved = f"{_RESERVED_WORDS}|{_VARIABLES}|({_MATH_FUNCTIONS})[fl]?|{_LIBRARY_FUNCTIONS}"
-    if not isinstance(name, str) or re.fullmatch(reserved, name) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ValueError(
-            f"expected a name of letters, digits and underscores that C and its library do not use, got {name!r}; pass "
-            "name='net'"
-        )
-    return name

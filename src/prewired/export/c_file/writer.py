@@ -13,7 +13,8 @@ from torch import nn
 from ...io import atomic_write
 from ..layer_chain import Layer, list_layers
 from ..verification import compare_chain
-from .c_code import check_name, generate_code
+from .c_code import generate_code
+from .function_names import check_name, derive_name
 from .input_access import WAYS, find_wiring
 
 LIMIT = 60
@@ -68,7 +69,7 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
     Args:
         net: a chain of layers, see `export.list_layers`.
         path: of the file, such as "net.c".
-        name: of the function; default the name of the file without its suffix.
+        name: of the function; default the name of the file without its suffix, with net_ in front if C uses it.
         indices: how to store the wiring: "rule", nothing per edge, if every output reads the same list of offsets from
             its own base; "gaps", about one byte per edge; "table", one index per edge; "auto", the smallest of these.
 
@@ -88,7 +89,7 @@ def c(net: nn.Module, path: str | Path, *, name: str | None = None, indices: str
     """
     path = Path(path)
     atomic_write.check_destination(path)
-    name = check_name(path.stem if name is None else name)
+    name = derive_name(path.stem) if name is None else check_name(name)
     if indices not in ("auto", *WAYS):
         raise ValueError(f"expected indices to be one of auto, {', '.join(WAYS)}, got {indices!r}")
     layers = list_layers(net)

@@ -91,7 +91,10 @@ def open_to_read(folder: str | Path) -> Connection:
             f"expected a study in {folder}, got no {DATABASE_NAME} there; correct the folder, or run the study first"
         )
     with _explain_errors(path):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        # Not mode=ro: if a process was killed while it wrote, SQLite must roll its half-written change back first.
+        # Where the system allows no writing, mode=rw opens the file for reading.
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
+        connection.execute("PRAGMA query_only = ON")
     return _check_or_close(_check, connection, path)
 
 
@@ -111,11 +114,37 @@ def _explain_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise OSError(f"cannot use {path}: {error}; {WRITABLE}") from error
-    except (sqlite3.DatabaseError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"expected a study store, got {path} ({error}); choose another folder, or move that file away and run again"
-        ) from error
+        code = getattr(error, "sqlite_errorname", "")
+        if code in ("", "SQLITE_ERROR"):  # text that is no UTF-8, or tables that are not those of a store
+            raise _damaged(path, error) from error
+        remedy = "make room on the disk and run again; all results so far are stored" if "FULL" in code else WRITABLE
+        raise OSError(f"cannot use {path}: {error}; {remedy}") from error
+    except (sqlite3.DatabaseError, TypeError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: object) -> ValueError:
+    return ValueError(
+        f"expected a study store, got {path} ({' '.join(str(error).split())}); choose another folder, or move that "
+        "file away and run again"
+    )
+
+
+@contextmanager
+def explain_damage(folder: str | Path) -> Iterator[None]:
+    """Raise ValueError, with folder and remedy, if what a store holds is not what a study writes.
+
+    Args:
+        folder: the folder of the study, or the file of its store.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        raise _damaged(folder, f"a row that no study wrote: {error!r:.200}") from error
+    except ValueError as error:
+        if str(folder) in str(error):
+            raise
+        raise _damaged(folder, error) from error
 
 
 def find_path(connection: Connection) -> str:
@@ -180,13 +209,14 @@ def read_results(connection: Connection, table: str = "runs") -> dict[str, dict[
         ValueError: if the file is damaged.
     """
     with _explain_errors(find_path(connection)):
-        if not _has_table(connection, _check_table(table)):
+        _check_table(table)
+        if _is_older(connection) and not _has_table(connection, table):
             return {}
         rows = connection.execute(f"SELECT key, payload FROM {table} ORDER BY id")
-        return {key: json.loads(payload) for key, payload in rows}
+        return {_check_kind(key, str): _check_kind(json.loads(payload), dict) for key, payload in rows}
 
 
-def write_note(connection: Connection, name: str, value: object) -> None:
+def write_note(connection: Connection, name: str, value: Mapping[str, Any]) -> None:
     """Store a value under a name, instead of the last value. The value is on disk when this function returns.
 
     Raises:
@@ -197,17 +227,28 @@ def write_note(connection: Connection, name: str, value: object) -> None:
         connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(replace_non_finite(value))))
 
 
-def read_note(connection: Connection, name: str) -> Any:
+def read_note(connection: Connection, name: str) -> dict[str, Any] | None:
     """Read the value that `write_note` stored under a name, None if the name has no value.
 
     Raises:
         ValueError: if the file is damaged.
     """
     with _explain_errors(find_path(connection)):
-        if not _has_table(connection, "notes"):
+        if _is_older(connection) and not _has_table(connection, "notes"):
             return None
         row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else _check_kind(json.loads(row[0]), dict)
+
+
+def _check_kind(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__} in a row, got {value!r:.80}")
+    return value
+
+
+def _is_older(connection: Connection) -> bool:
+    """Whether the store may lack the tables that version 1 did not have."""
+    return connection.execute("PRAGMA user_version").fetchone()[0] < FORMAT_VERSION
 
 
 def _has_table(connection: Connection, table: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
+from ...io.stop_signals import delay_stop_signals
 from ..plan import StudyPlan
 from ..tasks import Task
 from .perform import perform
@@ -168,31 +167,12 @@ def _start_worker(team: dict[Connection, BaseProcess], plan: StudyPlan, threads:
     context = multiprocessing.get_context("spawn")
     parent_end, child_end = context.Pipe()
     process = context.Process(target=serve, args=(child_end, plan.config, plan.sources, threads), daemon=True)
-    with _set_library_threads(threads), _delay_interrupts():
+    resource_tracker.ensure_running()  # its start would let signals through
+    with _set_library_threads(threads), delay_stop_signals():
         process.start()
         team[parent_end] = process
     child_end.close()
     return parent_end
-
-
-@contextmanager
-def _delay_interrupts() -> Iterator[None]:
-    """Delay an interrupt (Ctrl-C) until the block ends; processes that the block starts do not receive it."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # its start would unblock the signal
-    interrupts: list[int] = []
-    # The mask holds for this thread only, so an interrupt that another thread receives comes to this handler.
-    handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
-        signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
-        if interrupts:
-            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

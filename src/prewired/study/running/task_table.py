@@ -11,7 +11,7 @@ from ..config import StudyConfig
 from ..nets import Net, is_reference
 from ..plan import StudyPlan
 from ..results import RateChoice, Study, check_equal_edges, choose_rate, make_row
-from ..stored_values import COUNT, TEXT, check_fields, explain_damage
+from ..stored_values import COUNT, TEXT, check_fields
 from ..tasks import GRAPHS, RUNS, Facts, GraphTask, Task
 from . import database, step_timing
 
@@ -60,7 +60,7 @@ class TaskTable:
 
     def apply_graphs(self) -> None:
         """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
-        with explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(database.find_path(self._connection)):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
@@ -69,7 +69,7 @@ class TaskTable:
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(database.find_path(self._connection)):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
@@ -89,7 +89,7 @@ class TaskTable:
         Raises:
             ValueError: if two graphs differ.
         """
-        with explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(database.find_path(self._connection)):
             results = [(task, payload) for task, payload in self._list_graph_results() if "layers" in payload]
             for _, payload in results:
                 for layer in payload["layers"]:
@@ -109,7 +109,7 @@ class TaskTable:
         Raises:
             ValueError: if the store holds a row that is not a result of a study.
         """
-        with explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(database.find_path(self._connection)):
             return self._collect_study()
 
     def _collect_study(self) -> Study:
@@ -168,7 +168,7 @@ def read_request(connection: database.Connection) -> tuple[StudyPlan, str] | Non
     request = database.read_note(connection, "asked")
     if request is None:
         return None
-    with explain_damage(path):
+    with database.explain_damage(path):
         kinds = {"name": TEXT, "note": TEXT, "n_features": COUNT, "n_outputs": COUNT, "source": (dict,)}
         for values in request["facts"].values():
             check_fields(values, kinds)

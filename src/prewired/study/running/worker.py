@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 import torch
 
+from ...io.stop_signals import STOP_SIGNALS
 from ...training import data
 from ..config import StudyConfig
 from ..tasks import Task
@@ -33,7 +34,8 @@ def serve(link: Connection, config: StudyConfig, sources: Sources, threads: int)
         sources: what identifies the data sets.
         threads: number of torch's threads.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    for number in STOP_SIGNALS:  # a terminal sends them to all processes; the parent decides what they mean
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 
