@@ -272,7 +272,7 @@ def check_report(folder, seed, *, large, pictures):
 
 @pytest.mark.parametrize("seed", [*range(10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(10, 25))])
 def test_any_runs_have_a_report(seed, tmp_path):
-    check_report(tmp_path, seed, large=False, pictures=seed % 5 == 0)
+    check_report(tmp_path, seed, large=False, pictures=seed in (9, 16, 22))
 
 
 @pytest.mark.slow
@@ -285,7 +285,7 @@ def test_any_of_many_runs_have_a_report(seeds, tmp_path):
 
 # The command line, and damage
 
-SEED_OF_FULL_STORE = 0  # with timings and without tuning
+SEED_OF_FULL_STORE = 9  # with timings and without tuning
 
 
 def run_verb(capsys, *words):

@@ -13,7 +13,7 @@ from .nets import Net
 from .running.database import to_canonical_json
 from .running.step_timing import StepTiming
 from .statistics import Row, mean_and_sd
-from .stored_values import COUNT, TEXT, check_fields, check_numbers, read_run, restore_nan
+from .stored_values import COUNT, NUMBER, TEXT, check_curves, check_fields, read_run, restore_nan
 from .tasks import Facts, GraphTask, TrainingTask
 
 
@@ -171,8 +171,9 @@ def _check_results(
             raise ValueError(f"expected {n_sparse} sparse layers in the {name} of {task}, got {len(layers)}")
         for layer in layers:
             check_fields(layer, {"digest": TEXT})
-    for values in (graphs["network"], start, *(layer["metrics"] for layer in graphs["layers"])):
-        check_numbers(values)
+    for values in (graphs["network"], *(layer["metrics"] for layer in graphs["layers"])):
+        check_fields(values, dict.fromkeys(values, NUMBER))
+    check_curves(start)
     if start and any(len(start[name]) != len(task.net.sizes) - 1 for name in ("activation_rms", "gradient_norm")):
         raise ValueError(f"expected signals of every layer of {task}, got {start!r:.80}")
 

@@ -31,18 +31,21 @@ def check_fields(values: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]
         TypeError: expected bytes of type int, got 'many'
     """
     for name, kind in kinds.items():
-        if not isinstance(values[name], kind) or isinstance(values[name], bool):
-            raise TypeError(f"expected {name} of type {kind[-1].__name__}, got {values[name]!r:.80}")
+        value = values[name]
+        is_huge = isinstance(value, int) and abs(value) >= 2**63  # no file of a report takes such an integer
+        if not isinstance(value, kind) or isinstance(value, bool) or is_huge:
+            raise TypeError(f"expected {name} of type {kind[-1].__name__}, got {value!r:.80}")
 
 
-def check_numbers(values: Mapping[str, Any]) -> None:
-    """Check that every value is a number, or a list of numbers.
+def check_curves(values: Mapping[str, Any]) -> None:
+    """Check that every value is a list of numbers.
 
     Raises:
         TypeError: if one is not.
     """
-    for name, value in values.items():
-        for item in value if isinstance(value, list | tuple) else (value,):
+    check_fields(values, dict.fromkeys(values, (list,)))
+    for name, items in values.items():
+        for item in items:
             check_fields({name: item}, {name: NUMBER})
 
 
@@ -55,7 +58,7 @@ def read_run(payload: Mapping[str, Any]) -> Run:
     values = restore_nan(payload["run"])
     check_fields(values, _FIELDS_OF_RUN)
     curves = {name: values[name] for name in CURVES}
-    check_numbers(curves)
+    check_curves(curves)
     n_epochs = {len(curve) for curve in curves.values()}
     if len(n_epochs) > 1 or not 1 <= values["chosen_epoch"] <= min(n_epochs):
         raise ValueError(f"expected curves of one length and a chosen epoch in them, got lengths {sorted(n_epochs)}")

@@ -25,6 +25,7 @@ from ..config import StudyConfig, parse_families
 from ..nets import Net, is_reference, list_graph_seeds
 from ..plan import StudyPlan
 from ..statistics import DENSE
+from ..stored_values import COUNT, NUMBER, TEXT, check_fields
 from ..wiring import wire_net
 from . import database
 from .perform import describe_machine
@@ -32,6 +33,11 @@ from .perform import describe_machine
 STEP_TURN_SECONDS = 0.06
 """Seconds of a turn, unless `steps` steps take less."""
 _NO_MS = (math.nan, math.nan, math.nan)
+_KINDS = {
+    **dict.fromkeys(("data", "what", "machine", "kernel", "problem"), TEXT),
+    **dict.fromkeys(("threads", "n_parameters", "steps_per_epoch"), COUNT),
+    "density": NUMBER,
+}
 TIMING_VERSION = 1  # increased when the method of timing changes
 USUAL = "biregular"  # if the study has this family, the comparators carry its graph
 
@@ -66,8 +72,9 @@ class StepTiming:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StepTiming:
         """Build a StepTiming from its fields; times that are not positive count as a net that was left out."""
+        check_fields({"problem": "", **values}, _KINDS)
         low, middle, high = (math.nan if value is None else float(value) for value in values["ms"])
-        if not values["problem"] and not 0 < low <= middle <= high < math.inf:
+        if not values.get("problem") and not 0 < low <= middle <= high < math.inf:
             return cls(**{**values, "ms": _NO_MS, "problem": "no time above 0 was measured"})
         return cls(**{**values, "ms": (low, middle, high)})
 
