@@ -45,7 +45,7 @@ def test_the_fiedler_vector_of_a_disconnected_graph_is_refused():
         metrics.fiedler_vector(generators.grouped(8, 8, fan_in=2))
 
 
-@pytest.mark.parametrize("name", ["large", "irregular", "band"])
+@pytest.mark.parametrize("name", [pytest.param("large", marks=pytest.mark.slow), "irregular", "band"])
 def test_algebraic_connectivity_of_larger_graphs(name):
     t = GRAPHS[name]
     found = metrics.algebraic_connectivity(t, explain=True)

@@ -1,8 +1,17 @@
-"""One small finished study for all tests that only read one."""
+"""One small finished study for all tests that only read one, and short garbage collections."""
+
+import gc
 
 import pytest
 
 from prewired.study import StudyConfig, run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_objects_to_collect():
+    """Take what is left of other files out of the garbage collector's sight, since every analysis collects it all."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

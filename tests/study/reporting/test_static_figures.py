@@ -55,7 +55,11 @@ def png_size(path):
 
 @pytest.mark.parametrize(
     ("families", "densities", "score_name"),
-    [(FAMILIES[:1], (0.05,), "accuracy"), (FAMILIES, (0.02, 0.05, 0.1, 0.4), "accuracy"), (FAMILIES, (0.1,), "r2")],
+    [
+        (FAMILIES[:1], (0.05,), "accuracy"),
+        pytest.param(FAMILIES, (0.02, 0.05, 0.1, 0.4), "accuracy", marks=pytest.mark.slow),
+        (FAMILIES, (0.1,), "r2"),
+    ],
 )
 def test_pictures_of_a_study(tmp_path, families, densities, score_name):
     paths = reporting.draw_pictures(report(make_rows(families, densities, score_name), densities), tmp_path)
