@@ -398,7 +398,22 @@ def test_real_images_give_torchs_outputs(tmp_path, trusted, real_data):
             assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-CLASHES = ["NULL", "FILE", "errno", "EOF", "NAN", "assert", "INFINITY", "M_PI", "BUFSIZ", "pid_t", "wait", "x", "n", "int"]
+CLASHES = [
+    "NULL",
+    "FILE",
+    "errno",
+    "EOF",
+    "NAN",
+    "assert",
+    "INFINITY",
+    "M_PI",
+    "BUFSIZ",
+    "pid_t",
+    "wait",
+    "x",
+    "n",
+    "int",
+]
 
 
 @pytest.mark.parametrize("name", CLASHES)
@@ -415,8 +430,12 @@ def test_a_file_called_like_a_name_of_c_gets_another_function(name, tmp_path):
 @pytest.mark.parametrize("name", [*CLASHES, "net", "classify", "Net2", "my-net.v2", "1st"])
 def test_names_live_with_all_headers(name, tmp_path):
     file = c(nn.Linear(2, 2), tmp_path / f"{name}.c")
-    headers = "assert complex ctype errno float inttypes limits locale math setjmp signal stdarg stdbool stddef stdint stdio"
+    headers = (
+        "assert complex ctype errno float inttypes limits locale math setjmp signal stdarg stdbool stddef stdint stdio"
+    )
     words = [writer.compiler(), "-std=gnu99", "-Werror", "-fsyntax-only"]
-    includes = [part for header in f"{headers} stdlib string time unistd".split() for part in ("-include", f"{header}.h")]
+    includes = [
+        part for header in f"{headers} stdlib string time unistd".split() for part in ("-include", f"{header}.h")
+    ]
     result = subprocess.run([*words, *includes, "-xc", str(file.path)], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")

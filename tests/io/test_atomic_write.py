@@ -97,7 +97,9 @@ def test_a_file_that_is_read_is_not_written(tmp_path, monkeypatch):
 
 def test_space_is_looked_at_first(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    with pytest.raises(OSError, match=r"expected space for 9,000,000,000,000,000 bytes .* make room, or write to another"):
+    with pytest.raises(
+        OSError, match=r"expected space for 9,000,000,000,000,000 bytes .* make room, or write to another"
+    ):
         check_destination(tmp_path / "a", n_bytes=9 * 10**15)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=99))
     with pytest.raises(OSError, match="got 99"):
@@ -139,7 +141,9 @@ def test_a_file_beyond_the_limit_of_the_user_leaves_the_old_file(tmp_path):
 
 def test_content_and_name_reach_the_disk_in_this_order(tmp_path, monkeypatch):
     path, calls, rename = tmp_path / "a", [], os.replace
-    monkeypatch.setattr(os, "fsync", lambda d: calls.append("folder" if os.path.isdir(f"/proc/self/fd/{d}") else "file"))
+    monkeypatch.setattr(
+        os, "fsync", lambda d: calls.append("folder" if os.path.isdir(f"/proc/self/fd/{d}") else "file")
+    )
     monkeypatch.setattr("pathlib.Path.replace", lambda a, b: (calls.append("rename"), rename(a, b)))
     with replacing(path) as part:
         part.write_text("new")
@@ -178,7 +182,9 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["net.pt", "net.PTH", "net.onnx", "folder/a.csv"])
 def test_an_ending_of_another_format_is_refused(name):
-    with pytest.raises(ValueError, match=r"expected a file that ends in \.safetensors, .*; write to '\w+\.safetensors'"):
+    with pytest.raises(
+        ValueError, match=r"expected a file that ends in \.safetensors, .*; write to '\w+\.safetensors'"
+    ):
         check_suffix(name, ".safetensors")
     check_suffix("net", ".safetensors")
     check_suffix("net.v1", ".safetensors")

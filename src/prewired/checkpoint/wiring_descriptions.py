@@ -87,7 +87,11 @@ def _usable_recipe(t: Topology, budget: Budget) -> str | None:
     try:
         recipe_text = t.recipe.to_json()
         recipe = Recipe.from_json(recipe_text)
-        fits = len(recipe_text) <= max(_SHORT_RECIPE, t.n_edges) and asks_for_edges(recipe, t.n_edges) and budget.pays_for(recipe)
+        fits = (
+            len(recipe_text) <= max(_SHORT_RECIPE, t.n_edges)
+            and asks_for_edges(recipe, t.n_edges)
+            and budget.pays_for(recipe)
+        )
         return recipe_text if fits and generators.from_recipe(recipe) == t else None
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
         return None

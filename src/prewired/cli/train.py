@@ -95,8 +95,11 @@ def train(
     config = TrainConfig(seed=seed, **options)
     loaded = data.load(data_name, root=root, target=target, task=task)
     name, parameters = parse_family(family)
-    if edges is None and density is None and {"density"} <= {*_parameters_of(name)} - {*parameters} and not (
-        {"fan_in", "n_edges"} & {*parameters}
+    if (
+        edges is None
+        and density is None
+        and {"density"} <= {*_parameters_of(name)} - {*parameters}
+        and not ({"fan_in", "n_edges"} & {*parameters})
     ):
         raise ValueError(f"expected --density or --edges with --family {family}, got neither; add --density 0.1")
     widths = [loaded.n_features, *hidden, loaded.n_outputs]
@@ -126,7 +129,9 @@ def train(
         if not output or isinstance(stop, FloatingPointError):
             raise
         text = f"the network after epoch {finished_epochs} of {config.epochs} is in"
-        saved = f"{text} {save_or_rescue(net, output)}" if finished_epochs else f"no epoch was done, {output} is as before"
+        saved = (
+            f"{text} {save_or_rescue(net, output)}" if finished_epochs else f"no epoch was done, {output} is as before"
+        )
         if isinstance(stop, KeyboardInterrupt):
             raise KeyboardInterrupt(saved) from None
         with suppress(OSError):

@@ -73,7 +73,11 @@ def mutate(folder, n, seed):
     with sqlite3.connect(path) as connection:
         rows = [
             (table, column, where, name, json.loads(text))
-            for table, column, where in (("notes", "value", "name"), ("runs", "payload", "key"), ("graphs", "payload", "key"))
+            for table, column, where in (
+                ("notes", "value", "name"),
+                ("runs", "payload", "key"),
+                ("graphs", "payload", "key"),
+            )
             for name, text in connection.execute(f"SELECT {where}, {column} FROM {table}")
         ]
     for _ in range(n):
@@ -188,7 +192,19 @@ def test_a_full_disk_has_its_own_remedy(tmp_path):
 
 
 def start(folder, workers):
-    words = ["study", "--data", "digits", "--family", "biregular", "rotating", "--density", "0.1", "0.3", "--hidden", "8"]
+    words = [
+        "study",
+        "--data",
+        "digits",
+        "--family",
+        "biregular",
+        "rotating",
+        "--density",
+        "0.1",
+        "0.3",
+        "--hidden",
+        "8",
+    ]
     words += ["--epochs", "1", "--graph-seeds", "15", "--train-seeds", "2", "--no-timing", "-o", str(folder)]
     return subprocess.Popen(
         [sys.executable, "-m", "prewired", *words, "--workers", str(workers)],

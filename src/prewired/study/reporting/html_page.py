@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...io.atomic_write import replacing
 from ...generators import from_recipe
 from ...topology import Recipe
 from ..statistics import Row
@@ -37,7 +38,9 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
     path = Path(folder) / PAGE_NAME
     drawn = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
-    path.write_text(page.html(title, list(build_blocks(report, drawn, str(folder)))), encoding="utf-8")
+    text = page.html(title, list(build_blocks(report, drawn, str(folder))))
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 
