@@ -60,7 +60,8 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
 
     Raises:
         TypeError: if net is not a module.
-        ValueError: if the path ends like a file of another format; if the state_dict holds anything but tensors, or lacks the weights of a sparse layer under
+        ValueError: if the path ends like a file of another format; if the state_dict holds anything but tensors, or
+            lacks the weights of a sparse layer under
             their names; if a wiring has too many units for its edges, or names take too much space.
 
     Example:

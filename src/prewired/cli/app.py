@@ -20,10 +20,8 @@ from cyclopts.exceptions import (
 )
 
 from .._version import __version__
-from ..stop_signals import interrupt_on_stop_signals
 from .options import nearest, printable
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
 
@@ -63,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     143 for SIGTERM, 129 for SIGHUP.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in FLAGS:
+        return _run(words)
+    from ..io.stop_signals import interrupt_on_stop_signals  # not at the top: the help starts without numpy
+
     with interrupt_on_stop_signals() as received:
         try:
             return _run(words)
@@ -160,7 +162,7 @@ def _usage_error(error: CycloptsError, verb: str) -> str:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     from_system = isinstance(error, OSError) and error.errno is not None
-    if from_system and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the disk is full
         return f"{text}; make room on the disk, or write to another"
     return f"{text}; check the path and its permissions" if from_system else text
 

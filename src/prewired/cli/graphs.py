@@ -13,7 +13,7 @@ from .. import generators, plots
 from ..io import atomic_write, topology_file
 from ..io.claimed_sizes import check_memory
 from ..topology import Topology
-from .options import Family, Output, Settings, need_packages, nearest
+from .options import Family, Output, Settings, nearest, need_packages
 
 NUMBERS = ("n_in", "n_out", "fan_in", "density", "n_edges", "seed")
 """Parameters whose values are numbers and nothing else."""

@@ -215,8 +215,8 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
                 networks[network] = NetworkWiring(layers, about)
         except (AttributeError, ArithmeticError, LookupError, RecursionError, TypeError) as error:
             raise ValueError(
-                f"expected runs of a study in {str(folder)!r}, got another row ({error!r:.200}); choose another folder, or "
-                f"move {database.DATABASE_NAME} away and run again"
+                f"expected runs of a study in {str(folder)!r}, got another row ({error!r:.200}); choose another folder, "
+                f"or move {database.DATABASE_NAME} away and run again"
             ) from None
     if not networks:
         raise ValueError(f"expected a study with sparse networks in {str(folder)!r}, got none; run it first")

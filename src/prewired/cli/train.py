@@ -22,7 +22,7 @@ from ..io.claimed_sizes import check_memory
 from ..metrics import WEIGHTED_METRICS
 from ..nn import mlp
 from ..nn.edge_budgets import BUDGETS
-from ..stop_signals import delay_stop_signals
+from ..io.stop_signals import delay_stop_signals
 from ..study.config import parse_family
 from ..training import TrainConfig, data, loop
 from ..training.run import Run
@@ -201,7 +201,7 @@ def check_network_memory(widths: Sequence[int], family: str, density: float | No
 
 
 def _parameters_of(family: str) -> Sequence[str]:
-    return generators.parameters(family) if family in generators.GENERATORS else ()
+    return [*generators.parameters(family)] if family in generators.GENERATORS else []
 
 
 def set_threads(threads: int) -> None:

@@ -11,9 +11,39 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the system that say that the disk, or the user's share of it, has no space for the file."""
-OTHER_FORMATS = frozenset(
-    ".bin .c .ckpt .csv .gz .h5 .hdf5 .html .joblib .json .npy .npz .onnx .parquet .pdf .pickle .pkl .png .pt .pt2 "
-    ".pth .sqlite .svg .tflite .toml .tsv .txt .zip".split()
+OTHER_FORMATS = (
+    *(
+        ".bin",
+        ".c",
+        ".ckpt",
+        ".csv",
+        ".gz",
+        ".h5",
+        ".hdf5",
+        ".html",
+        ".joblib",
+        ".json",
+        ".npy",
+        ".npz",
+        ".onnx",
+        ".parquet",
+    ),
+    *(
+        ".pdf",
+        ".pickle",
+        ".pkl",
+        ".png",
+        ".pt",
+        ".pt2",
+        ".pth",
+        ".sqlite",
+        ".svg",
+        ".tflite",
+        ".toml",
+        ".tsv",
+        ".txt",
+        ".zip",
+    ),
 )
 """Endings that promise another format than safetensors."""
 

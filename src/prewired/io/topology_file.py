@@ -66,7 +66,8 @@ def load_topology(path: str | Path) -> Topology:
     except _READ_ERRORS as error:
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{str(path)!r} is not a sound topology file: {reason:.300}; build the topology again with prewired generate"
+            f"{str(path)!r} is not a sound topology file: {reason:.300}; build the topology again with "
+            "prewired generate"
         ) from None
     return t
 

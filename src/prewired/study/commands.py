@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..stop_signals import interrupt_on_stop_signals
+from ..io.stop_signals import interrupt_on_stop_signals
 from . import reporting
 from .config import StudyConfig
 from .plan import StudyPlan

@@ -1,7 +1,7 @@
 """Generate the C code of a network."""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...io.atomic_write import replacing
 from ...generators import from_recipe
+from ...io.atomic_write import replacing
 from ...topology import Recipe
 from ..statistics import Row
 from . import page

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
-from ...stop_signals import delay_stop_signals
+from ...io.stop_signals import delay_stop_signals
 from ..plan import StudyPlan
 from ..tasks import Task
 from .perform import perform

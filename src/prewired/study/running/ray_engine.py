@@ -196,5 +196,5 @@ def _fetch_data(reference: Any) -> Data:
     return Data(**{**values, **tensors})
 
 
-def _read_first_line(error: Exception) -> str:
+def _read_first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 import torch
 
-from ...stop_signals import STOP_SIGNALS
+from ...io.stop_signals import STOP_SIGNALS
 from ...training import data
 from ..config import StudyConfig
 from ..tasks import Task
