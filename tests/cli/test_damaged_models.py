@@ -58,8 +58,8 @@ def fuzz(net, folder, n):
             try:
                 load_networks([damaged])
             except (ValueError, FileNotFoundError) as error:
-                assert "\n" not in str(error)
-                assert str(damaged) in str(error)
+                assert "\n" not in str(error)  # noqa: PT017
+                assert str(damaged) in str(error)  # noqa: PT017
 
 
 def test_damaged_files_are_one_line(net, tmp_path):

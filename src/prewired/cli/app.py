@@ -22,7 +22,6 @@ from cyclopts.exceptions import (
 from .._version import __version__
 from .options import nearest, printable
 
-
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
 
 VERBS = {

@@ -215,7 +215,7 @@ def load_study(folder: str | Path) -> list[NetworkWiring]:
                 networks[network] = NetworkWiring(layers, about)
         except (AttributeError, ArithmeticError, LookupError, RecursionError, TypeError) as error:
             raise ValueError(
-                f"expected runs of a study in {str(folder)!r}, got another row ({error!r:.200}); choose another folder, "
+                f"expected runs of a study in {str(folder)!r}, got another row ({error!r:.99}); choose another folder, "
                 f"or move {database.DATABASE_NAME} away and run again"
             ) from None
     if not networks:

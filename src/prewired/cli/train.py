@@ -19,10 +19,10 @@ from torch import nn
 from .. import checkpoint, generators, plots
 from ..io import atomic_write
 from ..io.claimed_sizes import check_memory
+from ..io.stop_signals import delay_stop_signals
 from ..metrics import WEIGHTED_METRICS
 from ..nn import mlp
 from ..nn.edge_budgets import BUDGETS
-from ..io.stop_signals import delay_stop_signals
 from ..study.config import parse_family
 from ..training import TrainConfig, data, loop
 from ..training.run import Run

@@ -27,7 +27,8 @@ def train(
 ) -> Run:
     """Train a network in place. If training is interrupted, the network keeps what it has learnt so far.
 
-    With `patience` that is the state of the best epoch so far, otherwise the last state. The loss is cross-entropy for classification, mean squared error for regression. The same network, data, config and
+    With `patience` that is the state of the best epoch so far, otherwise the last state. The loss is cross-entropy
+    for classification, mean squared error for regression. The same network, data, config and
     number of threads give the same Run, apart from its seconds.
 
     Args:

@@ -61,9 +61,9 @@ def read(folder):
         try:
             call(folder)
         except (ValueError, OSError, RuntimeError) as error:
-            assert str(folder) in str(error) or type(error) is RuntimeError, error
-            assert "\n" not in str(error)
-            assert len(str(error)) < 1000
+            assert str(folder) in str(error) or type(error) is RuntimeError  # noqa: PT017
+            assert "\n" not in str(error)  # noqa: PT017
+            assert len(str(error)) < 1000  # noqa: PT017
 
 
 def mutate(folder, n, seed):

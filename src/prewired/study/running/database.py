@@ -125,8 +125,8 @@ def _explain_errors(path: str | Path) -> Iterator[None]:
 
 def _damaged(path: str | Path, error: object) -> ValueError:
     return ValueError(
-        f"expected a study store, got {path} ({' '.join(str(error).split())}); choose another folder, or move that file "
-        "away and run again"
+        f"expected a study store, got {path} ({' '.join(str(error).split())}); choose another folder, or move that "
+        "file away and run again"
     )
 
 
