@@ -198,7 +198,7 @@ def test_an_impossible_cell_is_named_and_nothing_runs_on(config, tmp_path):
 
 @pytest.mark.parametrize(
     ("trouble", "message"),
-    [("PRAGMA max_page_count = 1", "disk is full; choose a folder"), ("PRAGMA query_only = 1", "readonly")],
+    [("PRAGMA max_page_count = 1", "disk is full; make room on the disk"), ("PRAGMA query_only = 1", "readonly")],
 )
 def test_a_disk_that_can_no_longer_be_written_to_stops_a_study(config, begun, monkeypatch, trouble, message):
     connections, open_store = [], database.open_store
