@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import prewired as pw
 from prewired import checkpoint
@@ -196,3 +197,23 @@ def test_a_quantised_network_is_not_quantised_again(capsys, file, tmp_path):
     code, _, err = run(capsys, "quantize", small, "int4", "-o", tmp_path / "r.safetensors")
     assert code == 2
     assert "is quantised to int8; quantise the network that it was made from" in err
+
+
+@pytest.mark.parametrize("value", [{}, {"weight": torch.ones(2)}, None, "net"])
+def test_only_a_module_is_saved(tmp_path, value):
+    with pytest.raises(TypeError, match=r"expected an nn.Module, got .*; save the network itself"):
+        pw.save(value, tmp_path / "a.safetensors")
+
+
+def test_pw_save_refuses_another_ending(tmp_path):
+    with pytest.raises(ValueError, match=r"write to 'a.safetensors'"):
+        pw.save(mlp([8, 4, 2], family="dense"), tmp_path / "a.pt")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("address", ["10.255.255.1", "localhost", "host:", ":6379"])
+def test_an_address_that_is_none_is_one_line_at_once(address):
+    from prewired.study.running import ray_engine
+
+    with pytest.raises(OSError, match=r"expected a Ray cluster at the address .*; start one with"):
+        ray_engine._connect(None, address)

@@ -60,7 +60,7 @@ def test_not_begun(tmp_path):
     assert status(tmp_path).state == NOT_BEGUN
     database.open_store(tmp_path).close()
     assert status(tmp_path).state == NOT_BEGUN
-    assert describe_status(status(tmp_path)) == [f"{tmp_path}: not begun"]
+    assert describe_status(status(tmp_path)) == [f"{tmp_path}: not begun", "the folder holds no study"]
 
 
 def test_finished(finished_study):

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ..io.atomic_write import check_destination, replacing
+from ..io.atomic_write import check_destination, check_suffix, replacing
 from ..nn.sparse_module import WIRING, SparseModule
 from ..topology import Topology
 from . import module_descriptions
@@ -59,7 +59,9 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         indices: whether to store edges instead of recipes, for readers that cannot run recipes.
 
     Raises:
-        ValueError: if the state_dict holds anything but tensors, or lacks the weights of a sparse layer under
+        TypeError: if net is not a module.
+        ValueError: if the path ends like a file of another format; if the state_dict holds anything but tensors, or
+            lacks the weights of a sparse layer under
             their names; if a wiring has too many units for its edges, or names take too much space.
 
     Example:
@@ -72,6 +74,9 @@ def save(net: nn.Module, path: str | Path, *, indices: bool = False) -> None:
         ...     torch.equal(load(f"{folder}/net.safetensors")(x), net(x))
         True
     """
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"expected an nn.Module, got {type(net).__name__}; save the network itself, not its state_dict")
+    check_suffix(path, ".safetensors")
     check_destination(path)
     topologies = {
         name: layer.topology

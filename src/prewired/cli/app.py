@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -19,8 +20,6 @@ from cyclopts.exceptions import (
 )
 
 from .._version import __version__
-from ..io.atomic_write import FULL
-from ..io.stop_signals import interrupt_on_stop_signals
 from .options import nearest, printable
 
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError, MemoryError, FloatingPointError)
@@ -61,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     143 for SIGTERM, 129 for SIGHUP.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in FLAGS:
+        return _run(words)
+    from ..io.stop_signals import interrupt_on_stop_signals  # not at the top: the help starts without numpy
+
     with interrupt_on_stop_signals() as received:
         try:
             return _run(words)
@@ -157,12 +160,10 @@ def _usage_error(error: CycloptsError, verb: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, OSError) or error.errno is None:
-        return text
-    remedy = (
-        "make room on the disk, or write to another" if error.errno in FULL else "check the path and its permissions"
-    )
-    return f"{text}; {remedy}"
+    from_system = isinstance(error, OSError) and error.errno is not None
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the disk is full
+        return f"{text}; make room on the disk, or write to another"
+    return f"{text}; check the path and its permissions" if from_system else text
 
 
 def _print_error(text: str) -> None:

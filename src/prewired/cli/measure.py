@@ -13,7 +13,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from .. import metrics, plots
-from ..io import named_units
+from ..io import atomic_write, named_units
 from ..metrics.weighted import MOST_CELLS
 from ..topology import Topology
 from . import measure_tables, progress
@@ -89,7 +89,8 @@ def measure(
     try:
         if output and n_done:  # before anything is printed: the reader of a pipe may go
             text = measure_tables.to_json(networks, entries)
-            (output / "measurements.json").write_text(f"{text}\n", encoding="utf-8")
+            with atomic_write.replacing(output / "measurements.json") as part:
+                part.write_text(f"{text}\n", encoding="utf-8")
             pictures = _draw(networks, output) if complete else ()
             files = ["measurements.json", *dict.fromkeys(path.relative_to(output).parts[0] for path in pictures)]
     finally:

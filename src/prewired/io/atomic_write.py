@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,6 +117,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_files(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder inside `folder` to write files to; at the end each file replaces that of its name.
+
+    If an exception is raised, the files in `folder` do not change.
+    """
+    check_destination(Path(folder) / "file")
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
+        yield Path(part)
+        for file in sorted(Path(part).iterdir()):
+            with replacing(Path(folder) / file.name) as copy:
+                file.replace(copy)
 
 
 def _check_writable(file: Path, folder: str) -> None:

@@ -203,7 +203,7 @@ def test_an_impossible_cell_is_named_and_nothing_runs_on(config, tmp_path):
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        ("PRAGMA max_page_count = 1", "disk is full; choose a folder"),
+        ("PRAGMA max_page_count = 1", "disk is full; make room on the disk"),
         pytest.param("PRAGMA query_only = 1", "readonly", marks=pytest.mark.slow),
     ],
 )

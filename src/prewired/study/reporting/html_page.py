@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...generators import from_recipe
+from ...io.atomic_write import replacing
 from ...topology import Recipe
 from ..statistics import Row
 from . import page
@@ -38,7 +39,9 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
     path = Path(folder) / PAGE_NAME
     thumbnails = draw_thumbnails(report, progress)
     title = f"Study on {', '.join(report.study.facts[name].name for name in report.study.config.data)}"
-    path.write_text(page.write_document(title, list(build_blocks(report, thumbnails, str(folder)))), encoding="utf-8")
+    text = page.write_document(title, list(build_blocks(report, thumbnails, str(folder))))
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 

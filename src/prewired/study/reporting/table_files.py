@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...io.atomic_write import replacing_files
 from ..running.database import replace_non_finite
 from ..statistics import TARGET_SHARE, Row, compute_quartiles
 from .all_tables import build_tables
@@ -30,14 +31,19 @@ def write_tables(report: Report, folder: str | Path) -> list[Path]:
     Returns:
         The paths; that of the Parquet file only where pyarrow is installed.
     """
-    folder = Path(folder)
+    with replacing_files(folder) as part:
+        paths = _write_files(report, part)
+    return [Path(folder) / path.name for path in paths]
+
+
+def _write_files(report: Report, folder: Path) -> list[Path]:
     (folder / "table.md").write_text(format_markdown(report), encoding="utf-8")
     lines = [_build_line(report, row) for row in report.study.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
     with (folder / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows({name: _guard(value) for name, value in line.items()} for line in lines)
     written = [folder / "table.md", folder / "results.csv", folder / "summary.json"]
     (folder / "summary.json").write_text(
         json.dumps(replace_non_finite(_build_summary(report)), indent=1) + "\n", encoding="utf-8"
@@ -50,6 +56,11 @@ def write_tables(report: Report, folder: str | Path) -> list[Path]:
         pyarrow.parquet.write_table(pyarrow.table(columns), folder / "results.parquet")
         written.append(folder / "results.parquet")
     return written
+
+
+def _guard(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; numbers stay."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def format_markdown(report: Report) -> str:

@@ -150,7 +150,7 @@ def _connect(ray: Any, address: str) -> None:
     try:
         _check_listens(os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address)
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SystemExit) as error:  # Ray exits if what listens is no Ray
         raise OSError(
             f"expected a Ray cluster at the address {address}, got {_read_first_line(error)}; start one with "
             '`ray start --head`, give the host:port that it prints, or "local"'
@@ -160,6 +160,8 @@ def _connect(ray: Any, address: str) -> None:
 def _check_listens(address: str) -> None:
     """Raise an OSError if nothing listens at host:port; Ray would try for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
+    if address not in ("auto", "local") and not (host and port.isdigit()):
+        raise ValueError(f"the address {address!r}, which is not host:port")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
@@ -194,5 +196,5 @@ def _fetch_data(reference: Any) -> Data:
     return Data(**{**values, **tensors})
 
 
-def _read_first_line(error: Exception) -> str:
+def _read_first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
