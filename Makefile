@@ -75,7 +75,8 @@ fuzz: install
 
 # SparseProp compiles for this very processor, so pip must not keep its wheel; its setup.py finds pip and python3 in PATH.
 .venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)
-	$(PYTHON) -m venv .venv-peers
+	@echo "make: making the environment .venv-peers and compiling there (5 to 10 minutes)"
+	@$(PYTHON) -m venv .venv-peers
 	@$(call install_torch,.venv-peers,NO_TORCH_PEERS)
 	$(PEERS)/pip install --quiet "setuptools>=77" "pybind11<3" threadpoolctl
 	$(PEERS)/pip install --quiet --no-build-isolation --editable ".[study,export]"

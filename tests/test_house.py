@@ -44,7 +44,6 @@ CORE = {
     "numpy",
     "scipy",
     "safetensors",
-    "prewired",
     "__future__",
     *sys.stdlib_module_names,
 }
@@ -113,10 +112,11 @@ LOADS_NO_TORCH = {
     "generators": "import prewired.generators",
     "metrics": "import prewired.metrics",
     "io": "import prewired.io",
+    "plots": "import prewired.plots",
     "topology": "import prewired.topology; import prewired as pw; pw.Topology",
     "the use of generators, metrics and io": TOPOLOGY + "pw.measure(topology); pw.io.load_topology",
 }
-LOADS_TORCH = {wing: f"import prewired.{wing}" for wing in ("nn", "training", "checkpoint", "export", "study", "plots")}
+LOADS_TORCH = {wing: f"import prewired.{wing}" for wing in ("nn", "training", "checkpoint", "export", "study")}
 
 
 # A child process for each statement, after what all may use is imported once.

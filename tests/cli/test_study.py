@@ -300,7 +300,7 @@ GOOD = ["--data", "digits", "--epochs", "1", "--family", "biregular", "--density
         (["study", "--data", "digits", "--family", "biregular"], "at least one of densities"),
         (["study", *GOOD, "--nonsense"], "--nonsense"),
         (["study", *GOOD, "--edges", "100"], "densities or edges, got both"),
-        (["study", *GOOD, "--control", "moon"], '"moon" for --control. Choose from: "permuted", "shuffled"'),
+        (["study", *GOOD, "--control", "moon"], "expected one of permuted, shuffled for --control, got 'moon'"),
         (["study", *GOOD, "--patience", "0"], "patience >= 1"),
         (["study", *GOOD, "--train-rows", "99999"], "train_rows of at most 1079"),
         (["study", *GOOD, "--address", "auto"], "--engine ray with --address"),

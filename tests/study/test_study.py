@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from torch import nn
 
 from prewired import generators
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
+from prewired.ops.plan import plan
 from prewired.study import StudyConfig, StudyPlan, load, reporting, run
 from prewired.study.nets import Net, list_nets
 from prewired.study.running import database, perform
@@ -187,11 +189,12 @@ def test_the_dead_share_counts_units_of_both_sides(tmp_path):
     assert row.metrics["dead_share"] > 0
 
 
-def test_bytes_count_buffers():
-    loaded = data.load("digits")
-    net = mlp([loaded.n_features, 24, 10], family="biregular", density=0.5, seed=0)
-    held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
+def test_bytes_count_index_tensors_and_buffers():
+    net = mlp([64, 24, 10], family="biregular", density=0.5, seed=0)
+    held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *plan(net[0].topology)))
     assert count_bytes(net) == held > 4 * count_parameters(net)
+    norm = nn.BatchNorm1d(10)
+    assert count_bytes(nn.Sequential(*net, norm)) == held + 4 * 4 * 10 + 8
 
 
 def test_a_graph_is_measured_once(done, monkeypatch):
@@ -352,7 +355,7 @@ def test_a_foreign_row_is_one_line_with_path_and_remedy(done, table, payload):
     with sqlite3.connect(done[0] / database.DATABASE_NAME) as connection:
         connection.execute(f"UPDATE {table} SET payload = ? WHERE id = 4", (payload,))
     for again in (lambda: run(CONFIG, done[0]), lambda: load(done[0])):
-        with pytest.raises(ValueError, match=r"runs\.sqlite, got another row .*; choose another folder"):
+        with pytest.raises(ValueError, match=r"got .*runs\.sqlite \(.*\); choose another folder"):
             again()
 
 

@@ -233,7 +233,7 @@ def test_without_tracking_the_command_line_prints_what_it_did(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--track", "fan_in"], '"fan_in" for --track. Choose from: "weighted_spectral_gap"'),
+        (["--track", "fan_in"], "effective_rank, stable_rank for --track, got 'fan_in'"),
         (["--picture", "a.png"], "expected --track with --picture, got none; add --track and one of weighted_spec"),
         (["--track", "stable_rank", "--picture", "a.gif"], "expected --picture to end in .png, .svg, .pdf"),
         (["--track", "stable_rank", "--picture", "no-such-folder/a.png"], "a folder that is there, got no-such-folder"),

@@ -129,7 +129,7 @@ def _check_verb(words: Sequence[str]) -> None:
         raise ValueError("expected a VERB, got none; see prewired --help")
     verb = words[0]
     if verb not in (*names, *FLAGS):
-        close = nearest(verb, [*names, *FLAGS])
+        close = nearest(verb, [*names, *(flag for flag in FLAGS if flag.startswith("-"))])
         raise ValueError(f"expected a verb among {', '.join(names)}, got {verb!r}{close} (see prewired --help)")
 
 

@@ -57,7 +57,7 @@ def check_metric(name: str) -> None:
     """Raise ValueError for a name that no metric has."""
     if name not in _all_metrics():
         raise ValueError(
-            f"expected the name of a metric, got {name!r}{nearest(name, _all_metrics())}; see prewired metrics"
+            f"expected the name of a metric, got {name!r}{nearest(name, _all_metrics())} (see prewired metrics)"
         )
 
 

@@ -9,7 +9,7 @@ from ..topology import Topology
 
 
 class IndexTensors:
-    """What the kernels read of a topology: tensors on one device, computed from the topology alone.
+    """The index tensors of a topology on one device, computed from the topology alone; the kernels read them.
 
     Deep copies share the tensors, since nothing writes to them. A pickle holds only the topology, and computes the
     tensors again.

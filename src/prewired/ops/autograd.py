@@ -19,7 +19,7 @@ if kernels.NATIVE:
 
 
 class LayerArguments(NamedTuple):
-    """What the operators read of one layer.
+    """The tensors of one layer that the operators read.
 
     Attributes:
         weight: (n_edges,) in edge order.

@@ -147,7 +147,7 @@ def activate(g: OnnxGraph, layer: Layer, x: str) -> str:
 
 
 def _stored_values(layer: Layer) -> np.ndarray:
-    """What the file stores of the weights, in edge order: integers that a scale multiplies, or the weights."""
+    """Return the weights as the file stores them, in edge order: integers that a scale multiplies, or floats."""
     return layer.weight if layer.integers is None else layer.integers
 
 

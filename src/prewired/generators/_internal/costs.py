@@ -17,7 +17,7 @@ _LARGEST_INTEGER = 2**1023
 
 
 class Cost(NamedTuple):
-    """What building the graph of a recipe costs at most; numbers are floats, as they may be huge or infinite.
+    """An upper bound of the cost of a recipe; numbers are floats, as they may be huge or infinite.
 
     Attributes:
         size: units and edges, of the graph and of all graphs that it is built from.
@@ -102,7 +102,7 @@ def multiply_sizes(request: Request) -> float:
 
 @dataclass(frozen=True)
 class CostRule:
-    """How the cost of a family follows from the parameters of a recipe.
+    """The rule by which the cost of a family follows from the parameters of a recipe.
 
     Both functions must give upper bounds, quickly, and without an exception for parameters of any kind and size. By
     default the edges are those asked for, and every edge takes one step.
@@ -133,7 +133,7 @@ def register_cost(name: str, rule: CostRule, signature: inspect.Signature) -> No
 
 
 def estimate_cost(recipe: Recipe) -> Cost:
-    """What building the graph of a recipe costs at most, inner recipes included; nothing is built or checked.
+    """Bound the cost of building the graph of a recipe, inner recipes included; nothing is built or checked.
 
     Example:
         >>> estimate_cost(Recipe.make("dense", n_in=300, n_out=200))

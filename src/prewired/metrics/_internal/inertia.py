@@ -117,7 +117,7 @@ def find_largest(band: Band, above: float, k: int) -> tuple[np.ndarray, np.ndarr
 
 
 def count_above(band: Band, s: float) -> tuple[int, float]:
-    """How many eigenvalues are above s, and up to which distance from s that is proven.
+    """Count the eigenvalues above s, and return the distance from s up to which the count is proven.
 
     Returns:
         (count, error): at most `count` eigenvalues are above s + error, at least `count` are above s - error. The error
@@ -214,7 +214,7 @@ def prove_below(matrix: np.ndarray, s: float, top: np.ndarray, weight: float) ->
 
 
 def bound_safe_margin(top: np.ndarray, scale: float) -> float:
-    """How far s must be above the eigenvalues in `prove_below` so that rounding cannot make Cholesky fail.
+    """Return how far s must be above the eigenvalues so that rounding cannot make Cholesky fail in `prove_below`.
 
     Cholesky's factorisation succeeds if the smallest eigenvalue is above n g / (1 - g) times the largest diagonal entry
     (Demmel, "On floating point errors in Cholesky", LAPACK Working Note 14, 1989). So a failure is a refutation.

@@ -46,7 +46,7 @@ def write_page(report: Report, folder: str | Path, *, progress: Callable[[int, i
 
 
 def build_blocks(report: Report, thumbnails: Mapping[str, np.ndarray], folder: str) -> Iterator[Block]:
-    """What the page consists of, in order."""
+    """Yield the blocks of the page, in order."""
     study = report.study
     rows = study.rows
     recipes = {digest: str(Recipe.from_json(text)) for digest, text in study.recipes.items()}

@@ -123,7 +123,7 @@ def format_count(n: int, noun: str) -> str:
 
 
 def describe_setting(control: str, init: str) -> str:
-    """What is done to the families, in words.
+    """Describe the control and the initial weights of families, in words.
 
     Example:
         >>> describe_setting("", "fan_in"), describe_setting("permuted", "fan_in"), describe_setting("", "n_in")

@@ -34,7 +34,7 @@ def describe_findings(report: Report) -> list[str]:
 
 
 def describe_answer(report: Report, primary: Primary) -> str:
-    """What the metric chosen beforehand says in one setting."""
+    """Describe the result of the metric chosen beforehand in one setting."""
     where = f"Families {describe_setting(primary.control, primary.init)}"
     tests = [finding for finding in primary.cells if is_test(finding)]
     if not tests:
@@ -67,14 +67,14 @@ def describe_answer(report: Report, primary: Primary) -> str:
 
 
 def _describe_unclear(both: str, low: float, high: float, n_families: int) -> str:
-    """What an interval around nothing allows to say: a wide one is no null."""
+    """Describe an interval that contains zero: a wide interval does not show that there is no effect."""
     if not (low > -WIDE and high < WIDE):
         return f"whether {both} go together cannot be told from {format_count(n_families, 'kind')} of graphs"
     return f"{both} show no clear relation"
 
 
 def _describe_effect(report: Report, primary: Primary) -> str:
-    """How much the score changes from graphs with a low to graphs with a high value of the metric."""
+    """Describe the change of the score from graphs with a low to graphs with a high value of the metric."""
     slopes = [finding.slope for finding in primary.cells if not math.isnan(finding.slope.difference)]
     changes, verdicts = sorted(slope.difference for slope in slopes), [slope.verdict for slope in slopes]
     unit = " points" if report.is_accuracy else ""

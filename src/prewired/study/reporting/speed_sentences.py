@@ -25,7 +25,7 @@ _FEW = 3  # families that a sentence names
 
 
 def describe_speed(report: Report) -> str:
-    """What can be said of speed: from steps timed by themselves or, where there are none, from the runs' epochs."""
+    """Describe the speed: from steps timed by themselves or, if there are none, from the epochs of the runs."""
     result = group_timings(report.study.timings)
     if not result:
         return _describe_speed_of_runs(report)
@@ -47,7 +47,7 @@ def describe_speed(report: Report) -> str:
 
 
 def _format_speed(timed: Mapping[str, StepTiming]) -> str:
-    """How many times as fast as the dense net the families are, and which cannot be told from it."""
+    """Describe how many times as fast as the dense net the families are, and which are equally fast."""
     dense, sparse = timed[DENSE], collect_family_timings(timed)
     same = [timing.what for timing in sparse if timing.ms[0] <= dense.ms[2] and dense.ms[0] <= timing.ms[2]]
     if len(same) == len(sparse):
@@ -67,7 +67,7 @@ def _describe_beside(timed: Mapping[str, StepTiming]) -> str:
 
 
 def _describe_reached(summaries: Summaries, timed: Mapping[str, StepTiming], where: str) -> list[str]:
-    """How many families come to the target sooner than the dense net, and how much sooner the usual one."""
+    """Count the families that come to the target sooner than the dense net, and say how much sooner the median is."""
     dense = find_seconds_of_dense(summaries, timed)
     ran = [timing.what for timing in collect_family_timings(timed) if find_summary(summaries, timing) is not None]
     if math.isnan(dense) or not ran:

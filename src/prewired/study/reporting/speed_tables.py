@@ -108,7 +108,7 @@ def group_summaries(report: Report) -> Summaries:
 
 
 def find_summary(summaries: Summaries, timing: StepTiming) -> Summary | None:
-    """What the runs of a timed net gave; None where it has no finished run."""
+    """Return the summary of the runs of a timed net; None if no run is finished."""
     density = None if timing.what == DENSE else timing.density
     return summaries.get((timing.data, density, timing.what))
 
@@ -166,7 +166,7 @@ def _list_notes(report: Report, result: TimedCells) -> list[str]:
 
 
 def format_ratio(ratio: float) -> str:
-    """How many times something is something else.
+    """Return a ratio of two times as a text, such as 2.5x.
 
     Example:
         >>> format_ratio(2.5), format_ratio(float("nan"))

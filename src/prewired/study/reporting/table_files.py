@@ -75,7 +75,7 @@ def format_markdown(report: Report) -> str:
 
 
 def describe_setup(report: Report) -> list[str]:
-    """How it was run, a line each."""
+    """Return lines that describe how the study was run."""
     study, config = report.study, report.study.config
     hidden = " - ".join(map(str, config.hidden))
     rates = (

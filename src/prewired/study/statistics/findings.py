@@ -50,7 +50,7 @@ class PooledFinding:
 
 @dataclass(frozen=True)
 class GeneralisationFinding:
-    """How well a metric predicts the scores of left-out families, over all densities of one data set."""
+    """The prediction of the scores of left-out families by a metric, over all densities of one data set."""
 
     data: str
     control: str

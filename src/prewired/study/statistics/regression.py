@@ -29,7 +29,7 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class Generalisation:
-    """How well the scores of a family are predicted from the other families."""
+    """The prediction of the scores of a family from the other families."""
 
     r2_density: float  # predicted from the density alone
     r2_with_metric: float  # predicted from the density, the metric and its square

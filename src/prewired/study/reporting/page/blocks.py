@@ -69,7 +69,7 @@ class LayerPicture:
 
 @dataclass(frozen=True)
 class Cards:
-    """What is shown of a point of a plot when it is pointed at; a trace names its cards in `customdata`.
+    """Texts that appear when the reader points at a point of a plot; a trace names its cards in `customdata`.
 
     Args:
         titles: one per card.

@@ -83,7 +83,7 @@ def draw_score_by_density(rows: Sequence[Row]) -> Figure:
 
 
 def draw_speed_by_density(rows: Sequence[Row]) -> Figure:
-    """How long each family trains until it has 95 % of the dense net's final validation score.
+    """Draw the time that each family trains until it has 95 % of the dense net's final validation score.
 
     Args:
         rows: the finished runs.

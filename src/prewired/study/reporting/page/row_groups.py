@@ -16,7 +16,7 @@ SETTING, DENSITY = "Setting", "Density"
 
 
 def describe_row_setting(row: Row) -> str:
-    """Where a row belongs: its data set, its control and its initialisation, which are never compared with others.
+    """Describe the setting of a row: data set, control and initial weights. Settings are never compared.
 
     Example:
         >>> from types import SimpleNamespace
@@ -57,7 +57,7 @@ def list_densities_of_rows(rows: Iterable[Row]) -> list[float]:
 
 
 def identify_graph(row: Row) -> tuple[Any, ...]:
-    """What the rows of one graph, trained with several seeds, have in common."""
+    """Return what the rows of one graph, trained with several seeds, have in common."""
     return row.family, row.density, row.graph_seed, row.digests
 
 
@@ -81,10 +81,10 @@ def is_accuracy(rows: Sequence[Row]) -> bool:
 
 
 def choose_scale(rows: Sequence[Row]) -> float:
-    """What scores are multiplied with to be shown: 100 for accuracies."""
+    """Return the factor that scores are shown with: 100 for accuracies, else 1."""
     return 100.0 if is_accuracy(rows) else 1.0
 
 
 def label_score(rows: Sequence[Row], split: str) -> str:
-    """The title of an axis of scores."""
+    """Return the title of an axis of scores."""
     return f"{split} accuracy [%]" if is_accuracy(rows) else f"{split} R²"

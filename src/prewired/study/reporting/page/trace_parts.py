@@ -26,7 +26,7 @@ def build_choices(options: Mapping[str, Sequence[str]]) -> tuple[Choice, ...]:
 
 
 def build_hover(name: str, *lines: str) -> str:
-    """What stands beside a point; the name is shown as it is, whatever it contains."""
+    """Return the text beside a point; the name is shown as it is, whatever it contains."""
     return "<br>".join((f"<b>{escape(name, quote=False).replace('%{', '%&#123;')}</b>", *lines)) + "<extra></extra>"
 
 
@@ -48,7 +48,7 @@ def build_density_axis(densities: Sequence[float]) -> dict[str, Any]:
 
 
 def spread_apart(densities: Sequence[float], place: int, n: int) -> float:
-    """What the density of the family at this place of n is multiplied with, so that error bars stand side by side.
+    """Return the factor of the density of the family at this place of n, so that error bars stand side by side.
 
     Example:
         >>> spread_apart([0.1, 0.2], 1, 3), spread_apart([0.1], 0, 1)
