@@ -37,9 +37,11 @@ def nodes():
         pytest.importorskip("ray", reason="the extra prewired[ray]")
         from ray.cluster_utils import Cluster
 
+        handler = signal.getsignal(signal.SIGTERM)
         cluster = Cluster(initialize_head=True, head_node_args=SMALL)
         yield cluster, cluster.address
         cluster.shutdown()
+        signal.signal(signal.SIGTERM, handler)  # Ray's ends the process
 
 
 @pytest.fixture(scope="module")
