@@ -385,7 +385,7 @@ def damaged(folder):
         (["no-such-family", "n_in=4"], "biregular"),
         (["rotating", "n_in=4", "n_out=4", "fan_in=9"], "fan_in"),
         (["rotating"], "n_in"),
-        ([*ONE, "--metric", "moon"], "expected the name of a metric, got 'moon'; see prewired metrics"),
+        ([*ONE, "--metric", "moon"], "expected the name of a metric, got 'moon' (see prewired metrics)"),
         (["a", "--metric"], "--metric"),
         (["a", "b"], "'b', which does not exist"),
         (["a", "full.pt"], "full.pt' among 2; measure it alone"),
@@ -522,7 +522,7 @@ def test_the_list_of_metrics_and_their_pages(capsys):
     assert main(["metrics", "girth"]) == 0
     assert "Length of the shortest cycle" in capsys.readouterr().out
     assert main(["metrics", "gap"]) == 2
-    assert "got 'gap'; see" in capsys.readouterr().err
+    assert "got 'gap' (see" in capsys.readouterr().err
 
 
 def test_what_is_undefined_is_a_dash_and_what_is_small_is_not_zero(capsys, tmp_path):

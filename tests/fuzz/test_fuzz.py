@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import run
 from readers import READERS
 
-COUNTS = {"store": 12, "state_dict": 30, "tensors": 30, "network": 60}
+COUNTS = {"store": 5, "state_dict": 30, "tensors": 30, "network": 60}
 """Files of a kind that takes long."""
 
 

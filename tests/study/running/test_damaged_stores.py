@@ -263,7 +263,7 @@ def test_kills_lose_and_repeat_nothing(tmp_path):
     kill_often(tmp_path / "study", 1, 2, 0)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), pytest.param("SIGHUP", 129, marks=pytest.mark.slow)])
 def test_other_signals_end_a_study_like_an_interrupt(tmp_path, name, code):
     folder = tmp_path / "study"
     process = start(folder, 2)
