@@ -40,7 +40,7 @@ TORCH = find_torch()
 kernels = Extension(
     "prewired.ops._kernels",
     sources=["csrc/kernels.cpp"],
-    depends=["csrc/loops.h"],
+    depends=["csrc/loops.h", "csrc/plans.h"],
     include_dirs=[str(TORCH / "include")] if TORCH else [],
     library_dirs=[str(TORCH / "lib")] if TORCH else [],
     libraries=["torch_cpu"],

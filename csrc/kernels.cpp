@@ -13,8 +13,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -249,41 +251,55 @@ void for_rows(const Pattern& p, int64_t batch, const F& work) {
   torch::stable::parallel_for(0, parts, 1, [&](int64_t from, int64_t to) { work(bounds[from], bounds[to]); });
 }
 
+// Asks for huge pages for new, large memory. Rows are read in random order: with pages of 4 KB the operating system would
+// have to create every page, and the processor would have to translate the address of nearly every row.
+void in_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  if (bytes < kLarge) return;
+  const auto page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = (uintptr_t(data) + page - 1) / page * page;
+  madvise(reinterpret_cast<void*>(begin), uintptr_t(data) + bytes - begin, MADV_HUGEPAGE);
+#endif
+}
+
+// A number that changes with the values: equal ones have equal numbers, others almost surely not.
+int64_t fingerprint(Tensor values) {
+  STD_TORCH_CHECK(values.is_cpu() && values.is_contiguous(), "values: expected a contiguous CPU tensor");
+  const auto* bytes = static_cast<const char*>(values.const_data_ptr());
+  const int64_t n_bytes = values.numel() * int64_t(values.element_size());
+  uint32_t hash[kHashes] = {};
+  const int64_t i = DISPATCH(mix, bytes, n_bytes / 4, hash);
+  uint64_t total = 0;
+  for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u, total ^= total >> 29;
+  for (int64_t k = 4 * i; k < n_bytes; ++k) total = (total ^ uint8_t(bytes[k])) * 0x9E3779B97F4A7C15u;
+  return int64_t(total ^ total >> 32);
+}
+
+#include "plans.h"
+
 void check_vector(const Tensor& t, const char* name, ScalarType dtype, int64_t size) {
   STD_TORCH_CHECK(t.is_cpu() && t.dim() == 1 && t.is_contiguous() && t.scalar_type() == dtype && t.size(0) == size, name,
                   ": expected a contiguous one-dimensional CPU tensor of ", size, " elements");
+  check_storage(t, name);
 }
 
-template <typename T>
-const T* vector_of(const Tensor& t, const char* name, ScalarType dtype, int64_t size) {
-  check_vector(t, name, dtype, size);
-  return static_cast<const T*>(t.const_data_ptr());
+// The edges of a plan by output; all features are one panel unless panels are asked for.
+Pattern by_output(const Plan& p, bool panels = false, bool groups = false) {
+  const int64_t n_panels = panels ? p.n_panels : 1;
+  return {p.first(0),
+          n_panels > 1 ? p.last(0) : p.last(p.n_panels - 1),
+          p.indices.data(),
+          groups ? p.rows.data() : nullptr,
+          groups ? p.groups.data() : nullptr,
+          p.n_rows,
+          n_panels,
+          groups ? std::max<int64_t>(p.groups.size() - 1, 0) : 0,
+          p.n_edges};
 }
 
-// Starts are (n_rows + 1,), one panel, or (n_panels + 1, n_rows), where panel p of a row ends as panel p + 1 starts.
-// Panels are worth their price when at least half a block of the batch is worked on; else all features are one panel.
-Pattern pattern_of(const Tensor& starts, const Tensor& indices, const Tensor* rows = nullptr,
-                   const Tensor* groups = nullptr, bool panels = false) {
-  STD_TORCH_CHECK(starts.is_cpu() && starts.is_contiguous() && starts.scalar_type() == ScalarType::Long &&
-                      ((starts.dim() == 1 && starts.size(0) >= 1) ||
-                       (starts.dim() == 2 && starts.size(0) >= 2 && starts.size(1) >= 1)),
-                  "starts: expected a contiguous int64 CPU tensor (n_rows + 1,) or (n_panels + 1, n_rows)");
-  Pattern p{};
-  const bool one = starts.dim() == 1;
-  const int64_t n_panels = one ? 1 : starts.size(0) - 1;
-  p.n_rows = one ? starts.size(0) - 1 : starts.size(1);
-  p.n_panels = panels ? n_panels : 1;
-  p.first = static_cast<const int64_t*>(starts.const_data_ptr());
-  p.last = one ? p.first + 1 : p.first + (panels ? 1 : n_panels) * p.n_rows;
-  p.n_edges = p.first[starts.numel() - 1];
-  p.indices = vector_of<int32_t>(indices, "indices", ScalarType::Int, p.n_edges);
-  if (rows && rows->numel() > 0) p.rows = vector_of<int32_t>(*rows, "rows", ScalarType::Int, p.n_rows);
-  if (groups && groups->numel() > 0) {
-    STD_TORCH_CHECK(p.rows, "groups: expected the order of the rows beside them");
-    p.n_groups = groups->numel() - 1;
-    p.groups = vector_of<int32_t>(*groups, "groups", ScalarType::Int, p.n_groups + 1);
-  }
-  return p;
+// The edges of a plan by input.
+Pattern by_input(const Plan& p) {
+  const int64_t* starts = p.starts_by_input.data();
+  return {starts, starts + 1, p.indices_by_input.data(), p.rows_by_input.data(), nullptr, p.n_in, 1, 0, p.n_edges};
 }
 
 // A vector of values in the type computed in: the tensor's own memory, or a copy.
@@ -309,16 +325,6 @@ template <typename S>
 Blocks<S> blocks_of(const Tensor& t, int64_t n, int64_t batch, bool packed) {
   const int64_t size = block_bytes() / int64_t(sizeof(typename Compute<S>::type));
   return {static_cast<S*>(const_cast<void*>(t.const_data_ptr())), n, batch, size, packed};
-}
-
-// Asks for huge pages for new, large memory. Rows are read in random order: with pages of 4 KB the operating system would
-// have to create every page, and the processor would have to translate the address of nearly every row.
-void in_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t bytes) {
-#ifdef MADV_HUGEPAGE
-  if (bytes < kLarge) return;
-  const auto page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = (uintptr_t(data) + page - 1) / page * page;
-  madvise(reinterpret_cast<void*>(begin), uintptr_t(data) + bytes - begin, MADV_HUGEPAGE);
-#endif
 }
 
 template <typename S>
@@ -394,25 +400,45 @@ Tensor filled(const Tensor& like, int64_t n, int64_t batch, const F& run) {
   return y;
 }
 
-constexpr int64_t kPerLayer = 4;  // tensors of a wiring: starts, indices, rows, groups; by input, order for groups
+// Zero in what pads the batch: the loops add products with it to the gradients of the weights, and the product of a zero
+// and an infinity would be a NaN there.
+template <typename S>
+void clear_padding(const Blocks<S>& y, int64_t batch) {
+  const int64_t block = y.n_blocks() - 1, width = y.batch > batch ? y.width(block) : 0;
+  for (int64_t row = 0; width > 0 && row < y.n; ++row) {
+    S* values = y.start(block) + row * width;
+    std::fill(values + width - (y.batch - batch), values + width, S(0));
+  }
+}
 
-void check_parameters(const Tensor& weight, const Tensor& bias, ScalarType dtype, const Pattern& p) {
-  check_vector(weight, "weight", dtype, p.n_edges);
-  if (bias.numel() > 0) check_vector(bias, "bias", dtype, p.n_rows);
+// The parameters are a weight and a bias for each layer; no bias: no elements.
+void check_parameters(const Chain& chain, const std::vector<Tensor>& parameters, ScalarType dtype) {
+  STD_TORCH_CHECK(parameters.size() == 2 * chain.size(), "parameters: expected a weight and a bias for each of ",
+                  chain.size(), " layers, got ", parameters.size(), " tensors");
+  for (size_t k = 0; k < chain.size(); ++k) {
+    check_vector(parameters[2 * k], "weight", dtype, chain[k]->n_edges);
+    const Tensor& bias = parameters[2 * k + 1];
+    check_vector(bias, "bias", dtype, bias.numel() > 0 ? chain[k]->n_rows : 0);
+  }
+}
+
+// Activations are (batch, n), row-major or feature-major.
+void check_activations(const Tensor& x, int64_t n, const char* name) {
+  STD_TORCH_CHECK(x.is_cpu() && x.dim() == 2 && x.size(1) == n &&
+                      (x.is_contiguous() || (x.stride(0) == 1 && x.stride(1) == x.size(0))),
+                  name, ": expected a CPU tensor (batch, ", n, "), contiguous, or the transpose of a contiguous one");
+  check_storage(x, name);
 }
 
 // y of a chain for a batch of one, of which nothing is kept. Nothing is packed or padded.
 template <typename S>
-Tensor forward_of_one(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters,
-                      bool relu) {
-  STD_TORCH_CHECK(x.is_contiguous(), "x: expected a contiguous row");
-  const int64_t n_layers = wiring.size() / kPerLayer;
+Tensor forward_of_one(const Tensor& x, const Chain& chain, const std::vector<Tensor>& parameters, bool relu) {
+  const int64_t n_layers = chain.size();
   const auto* at = static_cast<const S*>(x.const_data_ptr());
   std::unique_ptr<S[]> hidden;
   for (int64_t k = 0;; ++k) {
-    const Pattern p = pattern_of(wiring[k * kPerLayer], wiring[k * kPerLayer + 1]);
+    const Pattern p = by_output(*chain[k]);
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
-    check_parameters(weight, bias, x.scalar_type(), p);
     const bool last = k + 1 == n_layers;
     const auto run = [&](S* y) {
       const Spmv<S> a{p, static_cast<const S*>(weight.const_data_ptr()),
@@ -432,17 +458,17 @@ Tensor forward_of_one(const Tensor& x, const std::vector<Tensor>& wiring, const 
 }
 
 template <typename S>
-std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters,
-                               bool relu, bool keep) {
-  const int64_t batch = x.size(0), n_layers = wiring.size() / kPerLayer;
-  if (batch == 1 && !keep) return {forward_of_one<S>(x, wiring, parameters, relu)};
+std::vector<Tensor> forward_of(const Tensor& x, const Chain& chain, const std::vector<Tensor>& parameters, bool relu,
+                               bool keep) {
+  const int64_t batch = x.size(0), n_layers = chain.size();
+  check_activations(x, chain[0]->n_in, "x");
+  check_parameters(chain, parameters, x.scalar_type());
+  if (batch == 1 && !keep) return {forward_of_one<S>(x, chain, parameters, relu)};
   std::vector<Tensor> kept;
   Tensor at = pack<S>(x, "x");
   for (int64_t k = 0; k < n_layers; ++k) {
-    const Tensor* w = &wiring[k * kPerLayer];
-    const Pattern p = pattern_of(w[0], w[1], &w[2], &w[3], worth_panels(x, batch));
+    const Pattern p = by_output(*chain[k], worth_panels(x, batch), true);
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1];
-    check_parameters(weight, bias, x.scalar_type(), p);
     const Values<S> values(weight), biases(bias);
     const bool last = k + 1 == n_layers;
     Spmm<S> a{p, values.data, bias.numel() > 0 ? biases.data : nullptr, blocks_of<S>(at, at.size(0), padded<S>(batch), true),
@@ -456,7 +482,9 @@ std::vector<Tensor> forward_of(const Tensor& x, const std::vector<Tensor>& wirin
       y = filled<S>(x, p.n_rows, batch, run);
     } else {
       y = new_packed<S>(x, p.n_rows, batch);
-      run(blocks_of<S>(y, p.n_rows, padded<S>(batch), true));
+      const Blocks<S> blocks = blocks_of<S>(y, p.n_rows, padded<S>(batch), true);
+      run(blocks);
+      if (keep) clear_padding(blocks, batch);
     }
     if (keep) kept.push_back(at);
     at = y;
@@ -495,31 +523,34 @@ void mask(const Blocks<S>& g, const Tensor& y, int64_t batch) {
 
 template <typename S>
 std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vector<Tensor>& kept,
-                                const std::vector<Tensor>& wiring, const std::vector<Tensor>& by_input,
-                                const std::vector<Tensor>& parameters, bool relu, bool needs_x, bool needs_weights) {
+                                const Chain& chain, const std::vector<Tensor>& parameters, bool relu, bool needs_x,
+                                bool needs_weights) {
   typedef typename Compute<S>::type T;
   const ScalarType dtype = g.scalar_type();
-  const int64_t batch = g.size(0), n_layers = wiring.size() / kPerLayer;
+  const int64_t batch = g.size(0), n_layers = chain.size();
+  check_activations(g, chain.back()->n_rows, "g");
+  check_parameters(chain, parameters, dtype);
   std::vector<Tensor> grads;  // no two are one tensor
   for (int64_t k = 0; k < 1 + 2 * n_layers; ++k) grads.push_back(torch::stable::new_empty(g, {0}));
   Tensor at = pack<S>(g, "g");
   if (relu) {
-    STD_TORCH_CHECK(y.dim() == 2 && y.stride(0) == 1 && y.scalar_type() == dtype && y.size(0) == batch &&
+    STD_TORCH_CHECK(y.is_cpu() && y.dim() == 2 && y.stride(0) == 1 && y.scalar_type() == dtype && y.size(0) == batch &&
                         y.size(1) == g.size(1) && (y.stride(1) == batch || y.size(1) == 1),
                     "y: expected the chain's output, feature-major");
+    check_storage(y, "y");
     mask<S>(blocks_of<S>(at, at.size(0), padded<S>(batch), true), y, batch);
   }
   for (int64_t k = n_layers - 1; k >= 0; --k) {
-    const Tensor *w = &wiring[k * kPerLayer], *t = &by_input[k * kPerLayer];
     const Tensor &weight = parameters[2 * k], &bias = parameters[2 * k + 1], &x = kept[k];
-    const Pattern p = pattern_of(w[0], w[1]);
-    const Pattern turned = pattern_of(t[0], t[1], &t[3]);
-    check_vector(weight, "weight", dtype, p.n_edges);
-    STD_TORCH_CHECK(at.size(0) == p.n_rows && p.n_edges == turned.n_edges, "g: expected one row per output");
-    STD_TORCH_CHECK(!needs_weights || (x.dim() == 2 && x.is_contiguous() && x.scalar_type() == dtype &&
-                                       x.size(0) == turned.n_rows && x.size(1) == padded<S>(batch)),
-                    "kept: expected what forward returned for this batch");
-    const auto* order = vector_of<int32_t>(t[2], "by_input", ScalarType::Int, p.n_edges);
+    const Pattern p = by_output(*chain[k]), turned = by_input(*chain[k]);
+    STD_TORCH_CHECK(chain[k]->has_backward(), "plans: expected plans with the edges by input");
+    if (needs_weights) {
+      STD_TORCH_CHECK(x.is_cpu() && x.dim() == 2 && x.is_contiguous() && x.scalar_type() == dtype &&
+                          x.size(0) == turned.n_rows && x.size(1) == padded<S>(batch),
+                      "kept: expected what forward returned for this batch");
+      check_storage(x, "kept");
+    }
+    const int32_t* order = chain[k]->by_input.data();
     const Tensor above = at;  // holds the memory of `here` while `at` becomes the gradient one layer down
     const Blocks<S> here = blocks_of<S>(above, p.n_rows, padded<S>(batch), true);
     const bool first = k == 0, down = !first || needs_x;
@@ -579,13 +610,6 @@ std::vector<Tensor> backward_of(const Tensor& g, const Tensor& y, const std::vec
   return grads;
 }
 
-void check_lists(const Tensor& x, const std::vector<Tensor>& wiring, const std::vector<Tensor>& parameters) {
-  STD_TORCH_CHECK(x.is_cpu() && x.dim() == 2, "x: expected a two-dimensional CPU tensor");
-  STD_TORCH_CHECK(!wiring.empty() && wiring.size() % kPerLayer == 0 &&
-                      parameters.size() == wiring.size() / kPerLayer * 2,
-                  "wiring: expected four tensors a layer, and a weight and a bias each");
-}
-
 // Calls the function for the type of a tensor.
 #define BY_TYPE(tensor, function, ...)                                                       \
   switch ((tensor).scalar_type()) {                                                          \
@@ -595,41 +619,58 @@ void check_lists(const Tensor& x, const std::vector<Tensor>& wiring, const std::
     default: STD_TORCH_CHECK(false, "expected float32, float64 or bfloat16");                \
   }
 
+std::vector<Tensor> chain_forward(Tensor x, std::vector<int64_t> plans, std::vector<Tensor> parameters, bool relu,
+                                  bool keep) {
+  const Chain chain = plans_of(plans, -1);
+  BY_TYPE(x, forward_of, x, chain, parameters, relu, keep)
+}
+
+// The forward pass of a program that was exported: it holds its index tensors itself.
 std::vector<Tensor> forward(Tensor x, std::vector<Tensor> wiring, std::vector<Tensor> parameters, bool relu, bool keep) {
-  check_lists(x, wiring, parameters);
-  BY_TYPE(x, forward_of, x, wiring, parameters, relu, keep)
+  STD_TORCH_CHECK(x.dim() == 2 && !wiring.empty() && wiring.size() % kForwardLists == 0,
+                  "wiring: expected four tensors for each layer, and x as a matrix");
+  Chain chain;
+  for (auto at = wiring.begin(); at != wiring.end(); at += kForwardLists)
+    chain.push_back(plan_of_lists(chain.empty() ? x.size(1) : chain.back()->n_rows, {at, at + kForwardLists}));
+  BY_TYPE(x, forward_of, x, chain, parameters, relu, keep)
 }
 
-std::vector<Tensor> backward(Tensor g, Tensor y, std::vector<Tensor> kept, std::vector<Tensor> wiring,
-                             std::vector<Tensor> by_input, std::vector<Tensor> parameters, bool relu, bool needs_x,
-                             bool needs_weights) {
-  check_lists(g, wiring, parameters);
-  STD_TORCH_CHECK(needs_weights || wiring.size() == kPerLayer, "needs_weights: expected true for more than one layer");
-  STD_TORCH_CHECK(by_input.size() == wiring.size() && kept.size() == wiring.size() / kPerLayer,
-                  "by_input, kept: expected four tensors and one tensor a layer");
-  BY_TYPE(g, backward_of, g, y, kept, wiring, by_input, parameters, relu, needs_x, needs_weights)
+std::vector<Tensor> chain_backward(Tensor g, Tensor y, std::vector<Tensor> kept, std::vector<int64_t> plans,
+                                   std::vector<Tensor> parameters, bool relu, bool needs_x, bool needs_weights) {
+  const Chain chain = plans_of(plans, -1);
+  STD_TORCH_CHECK(needs_weights || chain.size() == 1, "needs_weights: expected true for more than one layer");
+  STD_TORCH_CHECK(kept.size() == chain.size(), "kept: expected a tensor for each layer");
+  STD_TORCH_CHECK(g.dim() == 2, "g: expected a matrix");
+  BY_TYPE(g, backward_of, g, y, kept, chain, parameters, relu, needs_x, needs_weights)
 }
 
-// A row of the mask has a bit for every input, in whole bytes; no mask: no elements.
-const uint8_t* mask_of(const Tensor& mask, int64_t n_rows, int64_t n_in) {
-  if (mask.numel() == 0) return nullptr;
-  return vector_of<uint8_t>(mask, "mask", ScalarType::Byte, n_rows * ((n_in + 7) / 8));
+// Activations in the layout that chain_backward reads.
+template <typename S>
+Tensor packed_of(const Tensor& x) {
+  STD_TORCH_CHECK(x.dim() == 2, "x: expected a matrix");
+  check_activations(x, x.size(1), "x");
+  return pack<S>(x, "x");
 }
+
+Tensor pack_input(Tensor x) { BY_TYPE(x, packed_of, x) }
 
 // The matrix (n_out, n_in) that has the values at its edges, and zero elsewhere.
 template <typename S>
-Tensor scattered_of(const Pattern& p, const uint8_t* mask, const Tensor& values, int64_t n_in) {
+Tensor scattered_of(const Plan& plan, const Tensor& values) {
+  const Pattern p = by_output(plan);
+  const int64_t n_in = plan.n_in, width = (n_in + 7) / 8;
   check_vector(values, "values", values.scalar_type(), p.n_edges);
   Tensor dense = torch::stable::new_empty(values, {p.n_rows, n_in});
   in_huge_pages(dense.mutable_data_ptr(), dense.numel() * int64_t(sizeof(S)));
   const auto* from = static_cast<const S*>(values.const_data_ptr());
   auto* to = static_cast<S*>(dense.mutable_data_ptr());
+  const uint8_t* mask = plan.mask.data();
   for_rows(p, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       S* target = to + row * n_in;
       int64_t e = p.first[row], i = 0;
       if constexpr (sizeof(S) == 4)
-        if (mask) DISPATCH(expand, from, p.n_edges, mask + row * ((n_in + 7) / 8), n_in, target, e, i);
+        if (mask) DISPATCH(expand, from, p.n_edges, mask + row * width, n_in, target, e, i);
       std::memset(static_cast<void*>(target + i), 0, (n_in - i) * sizeof(S));
       for (; e < p.last[row]; ++e) target[p.indices[e]] = from[e];
     }
@@ -637,73 +678,101 @@ Tensor scattered_of(const Pattern& p, const uint8_t* mask, const Tensor& values,
   return dense;
 }
 
+Tensor to_matrix(int64_t plan, Tensor values) {
+  const auto p = plans_of({plan}, -1)[0];
+  BY_TYPE(values, scattered_of, *p, values)
+}
+
+// The same for a program that was exported: it holds its index tensors itself.
 Tensor scattered(Tensor starts, Tensor indices, Tensor mask, Tensor values, int64_t n_in) {
-  const Pattern p = pattern_of(starts, indices);
-  BY_TYPE(values, scattered_of, p, mask_of(mask, p.n_rows, n_in), values, n_in)
+  const Tensor none = torch::stable::new_empty(indices, {0});
+  const auto p = plan_of_lists(n_in, {starts, indices, none, none, mask});
+  BY_TYPE(values, scattered_of, *p, values)
+}
+
+// The output and the input of each edge, (2, n_edges).
+Tensor plan_edges(int64_t plan) {
+  const auto p = plans_of({plan}, -1)[0];
+  const int64_t sizes[] = {2, p->n_edges}, strides[] = {p->n_edges, 1};
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(2, sizes, strides, aoti_torch_dtype_int64(), aoti_torch_device_type_cpu(),
+                                                  0, &handle));
+  const Tensor edges(handle);
+  auto* outputs = static_cast<int64_t*>(edges.mutable_data_ptr());
+  for (int64_t row = 0; row < p->n_rows; ++row)
+    std::fill(outputs + p->first(0)[row], outputs + p->last(p->n_panels - 1)[row], row);
+  std::copy_n(p->indices.data(), p->n_edges, outputs + p->n_edges);
+  return edges;
 }
 
 // The values of a matrix (n_out, n_in) at the edges.
 template <typename S>
-Tensor gathered_of(const Pattern& p, const uint8_t* mask, const Tensor& dense) {
+Tensor gathered_of(const Plan& plan, const Tensor& dense) {
+  const Pattern p = by_output(plan);
+  const int64_t n_in = plan.n_in, width = (n_in + 7) / 8;
   Tensor values = torch::stable::new_empty(dense, {p.n_edges});
   in_huge_pages(values.mutable_data_ptr(), p.n_edges * int64_t(sizeof(S)));
   const auto* from = static_cast<const S*>(dense.const_data_ptr());
   auto* to = static_cast<S*>(values.mutable_data_ptr());
-  const int64_t n_in = dense.size(1);
+  const uint8_t* mask = plan.mask.data();
   for_rows(p, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       int64_t e = p.first[row];
       if constexpr (sizeof(S) == 4)
-        if (mask) DISPATCH(compress, from + row * n_in, n_in, mask + row * ((n_in + 7) / 8), p.last[end - 1], to, e);
+        if (mask) DISPATCH(compress, from + row * n_in, n_in, mask + row * width, p.last[end - 1], to, e);
       for (; e < p.last[row]; ++e) to[e] = from[row * n_in + p.indices[e]];
     }
   });
   return values;
 }
 
-Tensor gathered(Tensor starts, Tensor indices, Tensor mask, Tensor dense) {
-  const Pattern p = pattern_of(starts, indices);
-  STD_TORCH_CHECK(dense.is_cpu() && dense.dim() == 2 && dense.is_contiguous() && dense.size(0) == p.n_rows,
-                  "dense: expected a contiguous CPU matrix with a row per output");
-  BY_TYPE(dense, gathered_of, p, mask_of(mask, p.n_rows, dense.size(1)), dense)
-}
-
-// A number that changes with the values: equal ones have equal numbers, others almost surely not.
-int64_t fingerprint(Tensor values) {
-  STD_TORCH_CHECK(values.is_cpu() && values.is_contiguous(), "values: expected a contiguous CPU tensor");
-  const auto* bytes = static_cast<const char*>(values.const_data_ptr());
-  const int64_t n_bytes = values.numel() * int64_t(values.element_size());
-  uint32_t hash[kHashes] = {};
-  const int64_t i = DISPATCH(mix, bytes, n_bytes / 4, hash);
-  uint64_t total = 0;
-  for (const uint32_t part : hash) total = (total ^ part) * 0x9E3779B97F4A7C15u, total ^= total >> 29;
-  for (int64_t k = 4 * i; k < n_bytes; ++k) total = (total ^ uint8_t(bytes[k])) * 0x9E3779B97F4A7C15u;
-  return int64_t(total ^ total >> 32);
+Tensor from_matrix(int64_t plan, Tensor dense) {
+  const auto p = plans_of({plan}, -1)[0];
+  STD_TORCH_CHECK(dense.is_cpu() && dense.dim() == 2 && dense.is_contiguous() && dense.size(0) == p->n_rows &&
+                      dense.size(1) == p->n_in,
+                  "dense: expected a contiguous CPU matrix with a row for each output and a column for each input");
+  check_storage(dense, "dense");
+  BY_TYPE(dense, gathered_of, *p, dense)
 }
 
 int64_t instruction_set() { return isa; }
 
 }  // namespace
 
+// Python's garbage collector calls this function, at any moment, so it is no operator: torch might be tracing.
+extern "C" __attribute__((visibility("default"))) void prewired_release_plan(int64_t number) { release_plan(number); }
+
 STABLE_TORCH_LIBRARY(prewired, m) {
-  m.def("forward(Tensor x, Tensor[] wiring, Tensor[] parameters, bool relu, bool keep) -> Tensor[]");
+  m.def("store_plan(int n_in, Tensor[] lists) -> int");
+  m.def("plan_sizes(int plan) -> int[]");
+  m.def("plan_edges(int plan) -> Tensor");
+  m.def("chain_forward(Tensor x, int[] plans, Tensor[] parameters, bool relu, bool keep) -> Tensor[]");
   m.def(
-      "backward(Tensor g, Tensor y, Tensor[] kept, Tensor[] wiring, Tensor[] by_input, Tensor[] parameters, bool relu, "
-      "bool needs_x, bool needs_weights) -> Tensor[]");
+      "chain_backward(Tensor g, Tensor y, Tensor[] kept, int[] plans, Tensor[] parameters, bool relu, bool needs_x, "
+      "bool needs_weights) -> Tensor[]");
+  m.def("pack(Tensor x) -> Tensor");
+  m.def("to_matrix(int plan, Tensor values) -> Tensor");
+  m.def("from_matrix(int plan, Tensor dense) -> Tensor");
+  m.def("forward(Tensor x, Tensor[] wiring, Tensor[] parameters, bool relu, bool keep) -> Tensor[]");
   m.def("scattered(Tensor starts, Tensor indices, Tensor mask, Tensor values, int n_in) -> Tensor");
-  m.def("gathered(Tensor starts, Tensor indices, Tensor mask, Tensor dense) -> Tensor");
   m.def("fingerprint(Tensor values) -> int");
   m.def("instruction_set() -> int");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(prewired, CPU, m) {
+  m.impl("store_plan", TORCH_BOX(&store_plan));
+  m.impl("chain_forward", TORCH_BOX(&chain_forward));
+  m.impl("chain_backward", TORCH_BOX(&chain_backward));
+  m.impl("pack", TORCH_BOX(&pack_input));
+  m.impl("to_matrix", TORCH_BOX(&to_matrix));
+  m.impl("from_matrix", TORCH_BOX(&from_matrix));
   m.impl("forward", TORCH_BOX(&forward));
-  m.impl("backward", TORCH_BOX(&backward));
   m.impl("scattered", TORCH_BOX(&scattered));
-  m.impl("gathered", TORCH_BOX(&gathered));
   m.impl("fingerprint", TORCH_BOX(&fingerprint));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(prewired, CompositeExplicitAutograd, m) {
+  m.impl("plan_sizes", TORCH_BOX(&plan_sizes));
+  m.impl("plan_edges", TORCH_BOX(&plan_edges));
   m.impl("instruction_set", TORCH_BOX(&instruction_set));
 }

@@ -10,7 +10,7 @@ from torch import nn
 
 from prewired import SparseLinear, generators
 from prewired.nn import linear, mlp
-from prewired.ops.plan import plan
+from prewired.ops.plan import get_plan
 
 pytestmark = pytest.mark.filterwarnings(  # torch.compile instantiates autograd functions itself
     "ignore:<class 'torch.autograd.function.Function'> should not be instantiated:DeprecationWarning"
@@ -107,7 +107,7 @@ def test_exported_modules_take_any_batch_and_leave_the_module_as_it_was(name, st
         x = torch.randn(batch, 24)
         torch.testing.assert_close(exported.module()(x), module(x))
     layers = [layer for layer in module.modules() if isinstance(layer, SparseLinear)]
-    index_tensors = [tensor for layer in layers for tensor in plan(layer.topology)]
+    index_tensors = [tensor for layer in layers for tensor in get_plan(layer.topology).wiring]
     assert all(any(torch.equal(c, tensor) for tensor in index_tensors) for c in exported.constants.values())
 
 

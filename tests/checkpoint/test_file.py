@@ -298,7 +298,7 @@ def test_what_cannot_be_saved(path):
 
 def _wide():
     layer = SparseLinear(Topology.from_edges(3, 2, [(0, 0)]))
-    layer._index_tensors.topology = Topology(2**25, 1, [0, 1], [0])  # its index tensors would fill the memory
+    layer._topology = Topology(2**25, 1, [0, 1], [0])  # its index arrays would fill the memory
     return layer
 
 

@@ -9,7 +9,7 @@ from torch import nn
 import prewired as pw
 from prewired import SparseLinear, Topology, generators
 from prewired.nn import mlp
-from prewired.ops.plan import plan
+from prewired.ops.plan_arrays import compute_arrays
 
 
 def small_mlp(**changes):
@@ -61,7 +61,7 @@ def test_what_is_kept_for_backward():
 def test_the_wiring_in_memory():
     layer = SparseLinear(Topology.from_edges(5, 3, [(0, 0), (4, 2)]))
     t = layer.topology
-    tensors = sum(tensor.numel() * tensor.element_size() for tensor in plan(t))
+    tensors = sum(array.nbytes for array in compute_arrays(t))
     assert pw.sizes(layer).net.indices == tensors + t.indptr.nbytes + t.indices.nbytes
     assert tensors >= 3 * 4 * 2  # by output, by input, and from one to the other
 

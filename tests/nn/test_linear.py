@@ -98,15 +98,15 @@ def calls(monkeypatch):
     made = []
     native = kernels.KERNELS["sparse"]
 
-    def forward(x, wiring, parameters, relu, keep):
+    def forward(x, plans, parameters, relu, keep):
         made.append(("forward", {"keep": keep}))
-        return native.forward(x, wiring, parameters, relu, keep)
+        return native.forward(x, plans, parameters, relu, keep)
 
     def backward(*arguments):
         made.append(("backward", {"x": arguments[-2], "weights": arguments[-1]}))
         return native.backward(*arguments)
 
-    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward))
+    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward, native.keep_input))
     return made
 
 

@@ -22,16 +22,16 @@ def calls(monkeypatch):
     made = []
     native = kernels.KERNELS["sparse"]
 
-    def forward(x, wiring, *rest):
-        made.append(("forward", len(wiring) // reference.PER_LAYER))
-        return native.forward(x, wiring, *rest)
+    def forward(x, plans, *rest):
+        made.append(("forward", len(plans)))
+        return native.forward(x, plans, *rest)
 
     def backward(g, y, kept, *rest):
         made.append(("backward", len(kept)))
         return native.backward(g, y, kept, *rest)
 
     monkeypatch.setattr(kernel_choice, "break_even", lambda *_, **__: 2.0)
-    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward))
+    monkeypatch.setitem(kernels.KERNELS, "sparse", kernels.Kernel(forward, backward, native.keep_input))
     return made
 
 

@@ -162,12 +162,12 @@ def test_nothing_changes_the_wiring_and_what_ran_is_saved(trick, used, tmp_path)
     assert torch.equal(pw.load(tmp_path / "net")(X), y)
 
 
-def test_buffers_list_no_wiring_and_copies_share_the_index_tensors():
+def test_buffers_list_no_wiring_and_copies_share_the_plan():
     """1.3"""
     layer = SparseLinear(GRAPH)
     assert [*layer.buffers()] == []
     assert [*layer.state_dict()] == ["weight", "bias", *WIRING]
-    assert copy.deepcopy(layer)._index_tensors is layer._index_tensors
+    assert copy.deepcopy(layer)._plan is layer._plan
 
 
 @pytest.mark.parametrize("name", [*WIRING, "topology"])

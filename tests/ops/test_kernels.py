@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prewired import Topology, generators
-from prewired.ops import kernels, plan, reference
+from prewired.ops import kernels, plan_arrays, reference
+from prewired.ops.plan import Plan
 
 SPARSE = kernels.KERNELS["sparse"]
 
@@ -92,8 +93,7 @@ class Case(NamedTuple):
 
     x: torch.Tensor
     g: torch.Tensor
-    wiring: list[torch.Tensor]
-    by_input: list[torch.Tensor]
+    plans: list[Plan]
     parameters: list[torch.Tensor]
     edges: list[tuple[torch.Tensor, torch.Tensor]]
     """Row and column of each edge, a pair for each layer."""
@@ -107,15 +107,13 @@ def case(graphs, batch, dtype, *, bias=True):
     def random(*shape, scale=1.0):
         return (torch.randn(shape, generator=draw, dtype=torch.float64) * scale).to(dtype)
 
-    plans = [plan.plan(t) for t in graphs]
     parameters = [
         p for t in graphs for p in (random(t.n_edges, scale=max(t.density * t.n_in, 1) ** -0.5), random(t.n_out * bias))
     ]
     return Case(
         random(batch, graphs[0].n_in),
         random(batch, graphs[-1].n_out),
-        [tensor for p in plans for tensor in p[: reference.PER_LAYER]],
-        [tensor for p in plans for tensor in p[reference.PER_LAYER : 2 * reference.PER_LAYER]],
+        [Plan(t) for t in graphs],
         parameters,
         [(torch.arange(t.n_out).repeat_interleave(torch.tensor(t.fan_in)), torch.tensor(t.indices)) for t in graphs],
         [(t.n_out, t.n_in) for t in graphs],
@@ -138,8 +136,8 @@ def expected(c, relu):
 def found(kernel, c, relu, *, turned=False, needs_x=True, needs_weights=True):
     """y, and the gradients, as a kernel computes them."""
     x, g = (tensor.t().contiguous().t() if turned else tensor for tensor in (c.x, c.g))
-    y, *kept = kernel.forward(x, c.wiring, c.parameters, relu, True)
-    return y, kernel.backward(g, y, kept, c.wiring, c.by_input, c.parameters, relu, needs_x, needs_weights)
+    y, *kept = kernel.forward(x, c.plans, c.parameters, relu, True)
+    return y, kernel.backward(g, y, kept, c.plans, c.parameters, relu, needs_x, needs_weights)
 
 
 def assert_as_expected(kernel, c, atol, relu, **options):
@@ -205,7 +203,7 @@ def test_battery_of_what_is_asked_for(name, batch, pattern, dtype):
     kernel, c = kernels.KERNELS[name], case([PATTERNS[pattern]], batch, dtype)
     close = {"rtol": 2 * ROUNDING[dtype], "atol": ABSOLUTE[dtype]}
     y, whole = found(kernel, c, relu=True)
-    (alone,) = kernel.forward(c.x, c.wiring, c.parameters, True, False)
+    (alone,) = kernel.forward(c.x, c.plans, c.parameters, True, False)
     torch.testing.assert_close(alone, y, **close)
     for needs_x, needs_weights in ((True, False), (False, True), (False, False)):
         _, grads = found(kernel, c, relu=True, needs_x=needs_x, needs_weights=needs_weights)
@@ -220,7 +218,7 @@ def test_battery_of_few_rows_without_gradients(name, graphs, dtype):
     for batch, bias in ((1, True), (1, False), (2, True), (3, False)):
         c = case(graphs, batch, dtype, bias=bias)
         for relu, x in ((False, c.x), (True, c.x.t().contiguous().t())):
-            (y,) = kernels.KERNELS[name].forward(x, c.wiring, c.parameters, relu, False)
+            (y,) = kernels.KERNELS[name].forward(x, c.plans, c.parameters, relu, False)
             want, _ = expected(c, relu)
             assert y.dtype == dtype
             assert y.stride() == (1, batch)
@@ -241,19 +239,19 @@ def test_a_chain_whose_input_needs_no_gradient(batch):
 def test_nan_passes_a_relu_as_it_does_in_torch(name, batch):
     c = case([PATTERNS["full"]], batch, torch.float32)
     c.x[0, 0] = torch.nan
-    (y,) = kernels.KERNELS[name].forward(c.x, c.wiring, c.parameters, True, False)
+    (y,) = kernels.KERNELS[name].forward(c.x, c.plans, c.parameters, True, False)
     assert y[0].isnan().all()
     assert not y[1:].isnan().any()
 
 
 def test_some_patterns_have_panels_and_some_have_not():
-    plans = {name: plan.plan(t) for name, t in PATTERNS.items()}
+    plans = {name: plan_arrays.compute_arrays(t) for name, t in PATTERNS.items()}
     assert {name for name, p in plans.items() if p.starts.ndim == 2} == PANELS
     assert {name for name, p in plans.items() if not len(p.groups)} == NOT_GROUPED
     for name in PANELS:
-        starts, indices = (np.asarray(tensor) for tensor in plans[name][:2])
+        starts, indices = plans[name][:2]
         for panel, row in np.ndindex(starts.shape[0] - 1, starts.shape[1]):
-            assert (indices[starts[panel, row] : starts[panel + 1, row]] // plan.PANEL == panel).all()
+            assert (indices[starts[panel, row] : starts[panel + 1, row]] // plan_arrays.PANEL == panel).all()
         assert starts[0, 0] == 0
         assert starts[-1, -1] == len(indices)
 
@@ -262,10 +260,10 @@ def test_some_patterns_have_panels_and_some_have_not():
 @pytest.mark.parametrize("pattern", [name for name, t in PATTERNS.items() if t.n_in > 4])
 def test_battery_of_narrow_panels(pattern, dtype, monkeypatch):
     """Panels of a few features, many of them empty, give the same as one panel of all."""
-    monkeypatch.setattr(plan, "PANEL", 4)
-    monkeypatch.setattr(plan, "WORTH_A_PANEL", 0)
+    monkeypatch.setattr(plan_arrays, "PANEL", 4)
+    monkeypatch.setattr(plan_arrays, "WORTH_A_PANEL", 0)
     c = case([PATTERNS[pattern]], 131, dtype)
-    assert c.wiring[0].ndim == 2
+    assert c.plans[0].wiring[0].ndim == 2
     for relu in (False, True):
         assert_as_expected(SPARSE, c, ABSOLUTE, relu)
 
@@ -281,9 +279,9 @@ def test_rows_are_grouped_exactly_where_they_read_the_same(rows):
     together: dict[Any, list[int]] = {}
     for number, row in enumerate(rows_of(t)):
         together.setdefault(row, []).append(number)
-    order, groups = plan.neighbourhoods(t.indptr, t.indices)
+    order, groups = plan_arrays.neighbourhoods(t.indptr, t.indices)
     assert order.dtype == groups.dtype == np.int32
-    if len(rows) < plan.WORTH_GROUPING * len(together):
+    if len(rows) < plan_arrays.WORTH_GROUPING * len(together):
         assert len(order) == len(groups) == 0
     else:
         assert order.tolist() == [number for group in together.values() for number in group]
@@ -293,12 +291,12 @@ def test_rows_are_grouped_exactly_where_they_read_the_same(rows):
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_hashes_that_collide_do_no_harm(pattern, monkeypatch):
     """Rows that only share a hash are kept apart; equal ones that lie side by side still make a group."""
-    monkeypatch.setattr(plan, "_row_hashes", lambda indptr, indices: np.zeros(len(indptr) - 1, np.uint64))
+    monkeypatch.setattr(plan_arrays, "_row_hashes", lambda indptr, indices: np.zeros(len(indptr) - 1, np.uint64))
     t = PATTERNS[pattern]
     rows = rows_of(t)
     groups = [0, *(k for k in range(1, t.n_out) if rows[k] != rows[k - 1]), t.n_out]
-    found_rows, found_groups = plan.neighbourhoods(t.indptr, t.indices)
-    grouped = t.n_out >= plan.WORTH_GROUPING * (len(groups) - 1)
+    found_rows, found_groups = plan_arrays.neighbourhoods(t.indptr, t.indices)
+    grouped = t.n_out >= plan_arrays.WORTH_GROUPING * (len(groups) - 1)
     assert found_rows.tolist() == (list(range(t.n_out)) if grouped else [])
     assert found_groups.tolist() == (groups if grouped else [])
     assert_as_expected(SPARSE, case([t], 33, torch.float32), ABSOLUTE, relu=True)
@@ -340,31 +338,28 @@ def test_the_number_of_threads_changes_no_bit_of_a_row_alone(family, dtype, thre
     results = []
     for n in (3, 2, 1):
         threads(n)
-        results.append(SPARSE.forward(c.x, c.wiring, c.parameters, False, False)[0])
+        results.append(SPARSE.forward(c.x, c.plans, c.parameters, False, False)[0])
     for result in results[:-1]:
         torch.testing.assert_close(result, results[-1], rtol=0, atol=0)
     atol = ROUNDED_BETWEEN[dtype]
     torch.testing.assert_close(results[0].double(), expected(c, False)[0], rtol=ROUNDING[dtype], atol=atol)
 
 
-def packed_mask(t):
-    return torch.tensor(np.packbits(t.biadjacency().toarray() > 0, axis=1, bitorder="little").reshape(-1))
-
-
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("worth_a_mask", [0, 2])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_matrix_from_the_weights_and_back(pattern, dtype, n_threads, threads):
+def test_a_matrix_from_the_weights_and_back(pattern, worth_a_mask, dtype, n_threads, threads, monkeypatch):
     threads(n_threads)
+    monkeypatch.setattr(plan_arrays, "WORTH_A_MASK", worth_a_mask)
     t = PATTERNS[pattern]
-    p = plan.plan(t)
+    p = Plan(t)
     values, dense = torch.randn(t.n_edges).to(dtype), torch.randn(t.n_out, t.n_in).to(dtype)
-    for mask in (packed_mask(t), torch.empty(0, dtype=torch.uint8)):
-        matrix = p.starts, p.indices, mask
-        expected = reference.scatter_weights_reference(*matrix, values, t.n_in)
-        torch.testing.assert_close(kernels.scatter_weights(*matrix, values, t.n_in), expected, rtol=0, atol=0)
-        expected = reference.gather_weights_reference(*matrix, dense)
-        torch.testing.assert_close(kernels.gather_weights(*matrix, dense), expected, rtol=0, atol=0)
+    matrix = reference.scatter_weights_reference(p, values)
+    torch.testing.assert_close(kernels.scatter_weights(p, values), matrix, rtol=0, atol=0)
+    torch.testing.assert_close(kernels.scatter_weights_program(p, values), matrix, rtol=0, atol=0)
+    expected = reference.gather_weights_reference(p, dense)
+    torch.testing.assert_close(kernels.gather_weights(p, dense), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -372,131 +367,30 @@ def test_threads_do_not_write_into_each_other_s_weights(n_threads, threads):
     """Large enough that two threads share the work, with rows that end anywhere in a vector of eight."""
     threads(n_threads)
     t = generators.erdos_renyi(517, 389, density=0.45, seed=0)
-    p = plan.plan(t)
+    p = Plan(t)
     dense = torch.randn(t.n_out, t.n_in)
-    expected = reference.gather_weights_reference(p.starts, p.indices, p.mask, dense)
-    matrix = reference.scatter_weights_reference(p.starts, p.indices, p.mask, expected, t.n_in)
+    expected = reference.gather_weights_reference(p, dense)
+    matrix = reference.scatter_weights_reference(p, expected)
     for _ in range(20):
-        torch.testing.assert_close(kernels.gather_weights(p.starts, p.indices, p.mask, dense), expected, rtol=0, atol=0)
-        made = kernels.scatter_weights(p.starts, p.indices, p.mask, expected, t.n_in)
-        torch.testing.assert_close(made, matrix, rtol=0, atol=0)
+        torch.testing.assert_close(kernels.gather_weights(p, dense), expected, rtol=0, atol=0)
+        torch.testing.assert_close(kernels.scatter_weights(p, expected), matrix, rtol=0, atol=0)
 
 
 def test_a_plan_has_the_mask_of_a_layer_that_may_run_as_a_dense_one():
     for density in (0.1, 0.3, 0.9, 1.0):
         t = generators.erdos_renyi(37, 23, density=density, seed=0)
-        expected = packed_mask(t) if 0.2 <= density < 1 else torch.empty(0, dtype=torch.uint8)
-        torch.testing.assert_close(plan.plan(t).mask, expected)
+        mask = np.packbits(t.biadjacency().toarray() > 0, axis=1, bitorder="little").reshape(-1)
+        expected = mask if 0.2 <= density < 1 else np.empty(0, np.uint8)
+        np.testing.assert_array_equal(plan_arrays.compute_arrays(t).mask, expected)
 
 
-def arguments(graphs):
-    """Right arguments for each operator, by name."""
-    c = case(graphs, 8, torch.float32)
-    y, *inputs = SPARSE.forward(c.x, c.wiring, c.parameters, True, True)
-    rest = {"parameters": c.parameters, "relu": True}
-    matrix = {"starts": c.wiring[0], "indices": c.wiring[1], "mask": packed_mask(graphs[0])}
-    return {
-        "forward": {"x": c.x, "wiring": c.wiring, **rest, "keep_inputs": False},
-        "backward": {
-            "g": c.g, "y": y, "inputs": inputs, "wiring": c.wiring, "by_input": c.by_input, **rest,
-            "needs_x": True, "needs_weights": True,
-        },
-        "scatter_weights": {**matrix, "values": c.parameters[0], "n_in": c.shapes[0][1]},
-        "gather_weights": {**matrix, "dense": torch.randn(c.shapes[0])},
-    }  # fmt: skip
-
-
-COMPILED = {"scatter_weights": "scattered", "gather_weights": "gathered"}
-"""Compiled operators that have another name than their Python functions."""
-RIGHT = arguments([PATTERNS["lifted"], PATTERNS["lifted"]])
-NOT_READ = {("backward", "wiring", "rows"), ("backward", "wiring", "groups"), ("backward", "parameters", "bias")}
-PARTS = {
-    "wiring": ("starts", "indices", "rows", "groups"),
-    "by_input": ("starts", "indices", "by_input", "rows"),
-    "parameters": ("weight", "bias"),
-    "inputs": ("inputs",),
-}
-
-
-def broken(t):
-    """The tensor with one thing wrong at a time."""
-    other = {
-        torch.uint8: torch.int32,
-        torch.float32: torch.float64,
-        torch.int32: torch.int64,
-        torch.int64: torch.int32,
-    }[t.dtype]
-    return {
-        "too short": t[:-1],
-        "another dtype": t.to(other),
-        "a dtype without kernels": t.to(torch.float16),
-        "a dimension too many": t[None],
-        "strided": torch.stack([t, t], -1).flatten(-2)[..., ::2],
-        "expanded": t[:1].expand_as(t) if t.ndim == 1 else t[:, :1].expand_as(t),
-    }
-
-
-def wrong_arguments():
-    """(operator, argument, what is wrong, wrong value) for all that is checked."""
-    for operator, name in ((operator, name) for operator, right in RIGHT.items() for name in right):
-        value = RIGHT[operator][name]
-        if isinstance(value, torch.Tensor):
-            yield from ((operator, name, how, bad) for how, bad in broken(value).items())
-        elif isinstance(value, list):
-            for k, tensor in enumerate(value):
-                part = PARTS[name][k % len(PARTS[name])]
-                if (operator, name, part) not in NOT_READ:
-                    for how, bad in broken(tensor).items():
-                        yield operator, name, f"{part} {k}: {how}", [*value[:k], bad, *value[k + 1 :]]
-            yield from ((operator, name, f"{len(short)} tensors", short) for short in (value[:-1], []))
-    yield "forward", "x", "one sample, strided", torch.randn(1, 128)[:, ::2]
-    yield "forward", "x", "one sample, expanded", torch.randn(1, 1).expand(1, 64)
-    yield "backward", "g", "other samples than y", RIGHT["backward"]["g"][:4]
-    yield "backward", "y", "row-major", RIGHT["backward"]["y"].contiguous()
-    yield "backward", "needs_weights", "not for two layers", False
-
-
-NOT_WRONG = {
-    ("forward", "x", "too short"),
-    ("scatter_weights", "values", "another dtype"),
-    ("gather_weights", "dense", "another dtype"),
-    ("forward", "wiring", "groups 3: too short"),
-    ("forward", "wiring", "groups 7: too short"),
-}
-WRONG = {
-    f"{operator}: {name}, {how}": (operator, name, bad)
-    for operator, name, how, bad in wrong_arguments()
-    if (operator, name, how) not in NOT_WRONG
-}
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_wrong_arguments_are_refused_before_memory_is_read(what):
-    operator, name, bad = WRONG[what]
-    with pytest.raises(RuntimeError, match="expected"):
-        getattr(kernels, operator)(**{**RIGHT[operator], name: bad})
-
-
-@pytest.mark.parametrize(
-    "what", [what for what in WRONG if re.search("^forward: .*(starts|indices|weight|bias) ", what)]
-)
-def test_wrong_arguments_are_refused_for_a_row_alone(what):
-    _, name, bad = WRONG[what]
-    with pytest.raises(RuntimeError, match="expected"):
-        kernels.forward(**{**RIGHT["forward"], "x": RIGHT["forward"]["x"][:1], name: bad})
-
-
-@pytest.mark.parametrize("graphs", [[PATTERNS["panels and groups"]], CHAINS["regular"]], ids=["layer", "chain"])
-@pytest.mark.parametrize("operator", RIGHT)
-def test_operators_keep_torchs_rules(operator, graphs):
-    right = arguments(graphs)[operator]
-    flags = [name for name in ("keep_inputs", "needs_x", "needs_weights") if name in right]
-    for values in product((True, False), repeat=len(flags)):
-        flagged = {**right, **dict(zip(flags, values, strict=True))}
-        if len(graphs) == 1 or flagged.get("needs_weights", True):
-            compiled = getattr(torch.ops.prewired, COMPILED.get(operator, operator))
-            result = torch.library.opcheck(compiled, tuple(flagged.values()))
-            assert set(result.values()) == {"SUCCESS"}
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("graphs", [*([t] for t in PATTERNS.values()), *CHAINS.values()], ids=[*PATTERNS, *CHAINS])
+def test_exported_programs_compute_what_the_kernels_compute(graphs, dtype):
+    for batch in (1, 33):
+        c = case(graphs, batch, dtype)
+        (y,) = SPARSE.forward(c.x, c.plans, c.parameters, True, False)
+        torch.testing.assert_close(kernels.forward_program(c.x, c.plans, c.parameters, True), y, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING, ids=str)

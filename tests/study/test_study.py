@@ -16,7 +16,7 @@ from torch import nn
 
 from prewired import generators
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
-from prewired.ops.plan import plan
+from prewired.ops.plan_arrays import compute_arrays
 from prewired.study import StudyConfig, StudyPlan, load, reporting, run
 from prewired.study.nets import Net, list_nets
 from prewired.study.running import database, perform
@@ -191,7 +191,7 @@ def test_the_dead_share_counts_units_of_both_sides(tmp_path):
 
 def test_bytes_count_index_tensors_and_buffers():
     net = mlp([64, 24, 10], family="biregular", density=0.5, seed=0)
-    held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *plan(net[0].topology)))
+    held = sum(p.nbytes for p in (*net.parameters(), *compute_arrays(net[0].topology)))
     assert count_bytes(net) == held > 4 * count_parameters(net)
     norm = nn.BatchNorm1d(10)
     assert count_bytes(nn.Sequential(*net, norm)) == held + 4 * 4 * 10 + 8

@@ -148,7 +148,7 @@ def _operations(net: nn.Module, x: torch.Tensor, *, training: bool) -> int | Non
         return None
     if not all(runs_natively(layer.weight) for layer in sparse):
         net, x = copy.deepcopy(net).float(), x.float() if x.is_floating_point() else x
-    with torch.set_grad_enabled(training), _flop_counter() as counter:
+    with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter:
         y = net.train(training)(x)
         if training:
             y.backward(torch.ones_like(y))
@@ -178,33 +178,6 @@ def _measure_training(net: nn.Module, x: torch.Tensor, parameters: list[nn.Param
     states = [t for state in steps.state.values() for t in state.values() if isinstance(t, torch.Tensor)]
     gradients = sum(_nbytes(p.grad) for p in parameters if p.grad is not None)
     return [gradients, sum(map(_nbytes, states)), sum(storage_bytes.values())]
-
-
-def _flop_counter() -> FlopCounterMode:
-    """A counter of operations that knows the sparse operators too."""
-    ops = torch.ops.prewired
-    own = {ops.forward: _forward_flops, ops.backward: _backward_flops} if NATIVE else {}
-    return FlopCounterMode(display=False, custom_mapping=own)
-
-
-def _forward_flops(x: Any, wiring: Any, parameters: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
-    return sum(2 * x[0] * weight[0] for weight in parameters[::2])
-
-
-def _backward_flops(
-    g: Any,
-    y: Any,
-    inputs: Any,
-    wiring: Any,
-    by_input: Any,
-    parameters: Any,
-    relu: Any,
-    needs_x: bool,
-    needs_w: bool,
-    **_: Any,
-) -> int:
-    per_weight = [2 * g[0] * weight[0] for weight in parameters[::2]]
-    return needs_w * sum(per_weight) + sum(per_weight[0 if needs_x else 1 :])
 
 
 def _example_input(net: nn.Module, batch: int) -> torch.Tensor:

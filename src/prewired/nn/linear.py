@@ -17,7 +17,7 @@ from ..ops.autograd import (
     is_transformed,
     refuse_scripting,
 )
-from ..ops.plan import MOST_DENSE_ELEMENTS
+from ..ops.plan_arrays import MOST_DENSE_ELEMENTS
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
 from . import init
@@ -79,7 +79,7 @@ class SparseLinear(SparseModule):
         self.kernel = kernel
         self.in_features = topology.n_in
         self.out_features = topology.n_out
-        self._set_wiring(topology, device)
+        self._set_wiring(topology)
         self.weight = nn.Parameter(torch.empty(topology.n_edges, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(topology.n_out, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -136,10 +136,8 @@ class SparseLinear(SparseModule):
         return apply_layers((self.arguments(),), x, relu=False)
 
     def arguments(self) -> LayerArguments:
-        """The tensors of this layer that `ops.autograd.apply_layers` reads."""
-        weight = self.weight
-        tensors = self._index_tensors_on(weight.device)
-        return LayerArguments(weight, self.bias, tensors.forward, tensors.backward)
+        """What `ops.autograd.apply_layers` reads of this layer."""
+        return LayerArguments(self.weight, self.bias, self._plan)
 
     def kernel_for(self, batch: int, *, training: bool = True) -> str:
         """The name of the kernel that runs a batch of this many rows: "sparse", "dense" or "reference".
@@ -178,17 +176,14 @@ class SparseLinear(SparseModule):
         """
         if weight.numel() == self.in_features * self.out_features:
             return weight.view(self.out_features, self.in_features)
-        tensors: Any = self._index_tensors_on(weight.device)
-        starts, indices, *_ = tensors.forward
-        wiring = starts, indices, tensors.mask
         is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)
         if is_differentiated or torch.compiler.is_compiling() or not kernels.runs_natively(weight):
-            return build_matrix(weight, wiring, self.in_features)
+            return build_matrix(weight, self._plan)
         key = weight.dtype, kernels.fingerprint(weight)
         entry = self._dense_cache  # read once: other threads may be at work
         if entry is None or entry[0] != key:
             with torch.inference_mode(False):
-                entry = self._dense_cache = key, build_matrix(weight.detach(), wiring, self.in_features)
+                entry = self._dense_cache = key, build_matrix(weight.detach(), self._plan)
         return entry[1]
 
     def to_dense(self) -> torch.Tensor:

@@ -71,7 +71,7 @@ class QuantizedLinear(SparseModule):
         for name, tensor in (("values", values), ("scale", scale), ("bias", bias)):
             self._check_tensor(name, tensor)
             self.register_buffer(name, tensor)
-        self._set_wiring(wiring if isinstance(wiring, Topology) else None, values.device)
+        self._set_wiring(wiring if isinstance(wiring, Topology) else None)
 
     def _check_tensor(self, name: str, tensor: torch.Tensor | None) -> None:
         n = -(-self.n_edges // 2) if self.kind == "int4" else self.n_edges
@@ -143,8 +143,7 @@ class QuantizedLinear(SparseModule):
         if self.topology is None:
             y = functional.linear(x, values.view(self.out_features, self.in_features))
         else:
-            tensors = self._index_tensors_on(values.device)
-            y = apply_layers([LayerArguments(values, None, tensors.forward, ())], x, relu=False)
+            y = apply_layers([LayerArguments(values, None, self._plan)], x, relu=False)
         if self.scale is not None:
             y = y * self.scale
         return (y if self.bias is None else y + self.bias).reshape(*shape[:-1], self.out_features)

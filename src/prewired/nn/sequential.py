@@ -8,9 +8,8 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from .. import generators
-from ..ops import reference
 from ..ops.autograd import LayerArguments, apply_layers, check_call
-from ..ops.plan import plan
+from ..ops.plan import Plan, get_plan
 from .linear import SparseLinear
 
 CHAIN_OUTPUT_LIMIT = 64
@@ -59,9 +58,8 @@ def _collect_chain(modules: Sequence[nn.Module], start: int, x: torch.Tensor) ->
                 break
             chain.append(layer.arguments())
         elif chain and layer.out_features <= CHAIN_OUTPUT_LIMIT and not torch.compiler.is_compiling():
-            chain.append(
-                LayerArguments(layer.weight.reshape(-1), layer.bias, *_complete_wiring(width, layer.out_features))
-            )
+            plan = _get_complete_plan(width, layer.out_features)
+            chain.append(LayerArguments(layer.weight.reshape(-1), layer.bias, plan))
         else:
             break
         width = layer.out_features
@@ -71,11 +69,9 @@ def _collect_chain(modules: Sequence[nn.Module], start: int, x: torch.Tensor) ->
 
 
 @lru_cache(maxsize=64)
-def _complete_wiring(n_in: int, n_out: int) -> tuple[reference.Tensors, reference.Tensors]:
-    """The wiring of a dense layer, in CPU tensors that allow gradients whatever the mode of the first call."""
-    with torch.device("cpu"), torch.inference_mode(False):
-        p = plan(generators.dense(n_in, n_out))
-    return list(p[: reference.PER_LAYER]), list(p[reference.PER_LAYER : 2 * reference.PER_LAYER])
+def _get_complete_plan(n_in: int, n_out: int) -> Plan:
+    """The plan of a dense layer."""
+    return get_plan(generators.dense(n_in, n_out))
 
 
 def _is_plain(module: nn.Module) -> bool:

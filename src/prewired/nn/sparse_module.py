@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..ops.plan import Plan, get_plan
 from ..topology import Topology
-from .index_tensors import IndexTensors
 from .rank_agreement import compare_layer
 
 WIRING = ("n_in", "indptr", "indices")
@@ -30,17 +30,17 @@ def _wiring_property(name: str) -> property:
 class SparseModule(nn.Module):
     """A module with the wiring of a topology, which is the same as long as the module exists.
 
-    The index tensors that the kernels read are computed from the topology for the device of the weights. They are
-    neither buffers nor parameters, so no optimiser, average, broadcast or state_dict writes to them. The state_dict
-    contains copies of `n_in`, `indptr` and `indices`; loading compares them with the topology of the module. A module
-    without a topology (a dense layer) has no index tensors.
+    The kernels read the plan of the topology. It has neither buffers nor parameters, so no optimiser, average,
+    broadcast or state_dict writes to it. The state_dict contains copies of `n_in`, `indptr` and `indices`; loading
+    compares them with the topology of the module. A module without a topology (a dense layer) has no plan.
     """
 
     in_features: int
     out_features: int
-    _index_tensors: IndexTensors | None = None
+    _topology: Topology | None = None
+    _plan: Any = None
     _needs_backward: bool = True
-    """Whether the module reads the index tensors of the backward pass."""
+    """Whether the module computes gradients or dense matrices."""
     _device_tensor: str = "weight"
     """The name of the tensor whose device is the device of the module."""
     _compared_mesh: Any = None
@@ -49,40 +49,32 @@ class SparseModule(nn.Module):
     indptr = _wiring_property("indptr")
     indices = _wiring_property("indices")
 
-    def _set_wiring(self, topology: Topology | None, device: Any) -> None:
-        """Compute the index tensors; call it once, when the module is built."""
+    def _set_wiring(self, topology: Topology | None) -> None:
+        """Compute the plan; call it once, when the module is built."""
         if topology is not None:
-            device = torch.get_default_device() if device is None else device
-            self._index_tensors = IndexTensors(topology, device, self._needs_backward)
+            self._topology = topology
+            self._plan = get_plan(topology, self._needs_backward)
 
     @property
     def topology(self) -> Any:
         """The Topology of the module; None for a dense layer."""
-        return None if self._index_tensors is None else self._index_tensors.topology
+        return self._topology
 
     @topology.setter
     def topology(self, value: Any) -> None:
         raise AttributeError("expected the topology that the layer was built with; build a new layer for a new wiring")
 
-    def _index_tensors_on(self, device: torch.device) -> IndexTensors:
-        """The index tensors on the device of the weights, which may have changed since the last call."""
-        tensors: Any = self._index_tensors
-        if tensors.device != device:
-            tensors = self._index_tensors = tensors.to(device)
-        return tensors
-
     @property
     def index_bytes(self) -> int:
-        """Bytes of the index tensors."""
-        return 0 if self._index_tensors is None else self._index_tensors.n_bytes
+        """Bytes of the index arrays that the kernels read."""
+        return 0 if self._plan is None else self._plan.n_bytes
 
     def _wiring_tensor(self, name: str) -> torch.Tensor:
-        """A copy of a part of the wiring, on the device of the index tensors, or on the CPU for the meta device."""
-        tensors = self._index_tensors
-        if tensors is None:
+        """A copy of a part of the wiring, on the device of the weights, or on the CPU for the meta device."""
+        if self._topology is None:
             raise AttributeError(f"expected a sparse layer, got a dense {type(self).__name__}, which has no {name}")
-        device = "cpu" if tensors.device.type == "meta" else tensors.device
-        return torch.tensor(getattr(tensors.topology, name), device=device)
+        device = getattr(self, self._device_tensor).device
+        return torch.tensor(getattr(self._topology, name), device="cpu" if device.type == "meta" else device)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -95,16 +87,6 @@ class SparseModule(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_compared_mesh"}
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Move or cast as nn.Module does; the index tensors follow to another device."""
-        super()._apply(fn, recurse)
-        self._move_index_tensors()
-        return self
-
-    def _move_index_tensors(self) -> None:
-        if self._index_tensors is not None:
-            self._index_tensors_on(getattr(self, self._device_tensor).device)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -124,7 +106,6 @@ class SparseModule(nn.Module):
         super()._load_from_state_dict(*arguments)
         if wiring.get("indptr") is None:  # early checkpoints have no n_in
             missing_keys.extend(prefix + name for name in wiring)
-        self._move_index_tensors()
 
     def _wiring_names(self) -> tuple[str, ...]:
         return () if self.topology is None else WIRING

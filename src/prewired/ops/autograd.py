@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 
 from . import batching, flops, kernels, reference
 from .contraction import INPUT, OUTPUT, WEIGHT, LayerWiring, contract, make_dense
+from .plan import Plan
 
 if kernels.NATIVE:
     _VMAP_RULES = batching.register_vmap_rules()
@@ -19,19 +20,17 @@ if kernels.NATIVE:
 
 
 class LayerArguments(NamedTuple):
-    """The tensors of one layer that the operators read.
+    """What the operators read of one layer.
 
     Attributes:
         weight: (n_edges,) in edge order.
         bias: (n_out,) or None.
-        wiring: the first four tensors of the layer's Plan, which forward and backward read.
-        by_input: the next four, which only backward reads; may be empty if no gradient is needed.
+        plan: the wiring.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
-    wiring: reference.Tensors
-    by_input: reference.Tensors
+    plan: Plan
 
 
 def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
@@ -52,26 +51,24 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
         >>> x = torch.randn(3, 6)
         >>> torch.testing.assert_close(apply_layers([a.arguments(), b.arguments()], x, relu=False), b(a(x).relu()))
     """
-    parameters, wiring, by_input = [], [], []
-    for layer in layers:
-        parameters += (layer.weight, layer.bias)
-        wiring += layer.wiring
-        by_input += layer.by_input
-    x, *parameters = cast_alike(x, parameters)
+    plans = [layer.plan for layer in layers]
+    x, *parameters = cast_alike(x, [p for layer in layers for p in (layer.weight, layer.bias)])
     if not (x.is_contiguous() or x.t().is_contiguous()):
         x = x.contiguous()
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
-    kernel = _choose_kernel(x, wiring)
+    kernel = _choose_kernel(x)
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        return _run_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu)[-1]
+        return _run_layer_by_layer([LayerWiring(kernel, plan) for plan in plans], parameters, x, relu)[-1]
+    if torch.compiler.is_exporting() and kernel is kernels.KERNELS["sparse"]:
+        return kernels.forward_program(x, plans, parameters, relu)
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-        return _Chain.apply(x, kernel, relu, wiring, by_input, *parameters)
-    return kernel.forward(x, wiring, parameters, relu, False)[0]
+        return _Chain.apply(x, kernel, relu, plans, *parameters)
+    return kernel.forward(x, plans, parameters, relu, False)[0]
 
 
-def _choose_kernel(x: torch.Tensor, wiring: reference.Tensors) -> kernels.Kernel:
+def _choose_kernel(x: torch.Tensor) -> kernels.Kernel:
     """The compiled operators if they take x, or if x has no values; else the reference."""
-    if kernels.runs_natively(x) and not wiring[0].is_meta:
+    if kernels.runs_natively(x):
         return kernels.KERNELS["sparse"]
     if x.is_complex():
         raise TypeError(f"expected real numbers, got {x.dtype}; give the real and the imaginary part as two inputs")
@@ -131,12 +128,6 @@ def cast_alike(x: torch.Tensor, parameters: Sequence[torch.Tensor | None]) -> tu
     return x, *parameters
 
 
-def _split(kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> list[LayerWiring]:
-    """The wiring of each layer of a chain."""
-    n = reference.PER_LAYER
-    return [LayerWiring(kernel, wiring[k : k + n], by_input[k : k + n]) for k in range(0, len(wiring), n)]
-
-
 def _run_layer_by_layer(
     wirings: Sequence[LayerWiring], parameters: Sequence[torch.Tensor], x: torch.Tensor, relu: bool
 ) -> list[torch.Tensor]:
@@ -162,32 +153,32 @@ class _Chain(torch.autograd.Function):
         x: torch.Tensor,
         kernel: kernels.Kernel,
         relu: bool,
-        wiring: reference.Tensors,
-        by_input: reference.Tensors,
+        plans: Sequence[Plan],
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
-        y, *inputs = kernel.forward(x, wiring, parameters, relu, True)
+        y, *inputs = kernel.forward(x, plans, parameters, relu, True)
         # Only a second derivative reads x itself: the operators have their own copy of x in `inputs`.
         ctx.save_for_backward(y if relu else x.new_empty(0), x, *parameters, *inputs)
-        ctx.arguments = kernel, relu, wiring, by_input
+        ctx.arguments = kernel, relu, plans
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        kernel, relu, wiring, by_input = ctx.arguments
+        kernel, relu, plans = ctx.arguments
         y, x, *tensors = ctx.saved_tensors
-        n = 2 * len(wiring) // reference.PER_LAYER
+        n = 2 * len(plans)
         parameters, inputs = tensors[:n], tensors[n:]
-        needs = needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[5:]
+        needs = needs_x, *needs_parameters = ctx.needs_input_grad[:1] + ctx.needs_input_grad[4:]
         g = grads[0]
         if not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed()):
-            values = _differentiate_layer_by_layer(_split(kernel, wiring, by_input), parameters, x, relu, g, needs)
+            wirings = [LayerWiring(kernel, plan) for plan in plans]
+            values = _differentiate_layer_by_layer(wirings, parameters, x, relu, g, needs)
         else:
             needs_weights = n > 2 or needs_parameters[0]
             g = make_dense(g)
-            values = kernel.backward(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights)
+            values = kernel.backward(g, y, inputs, plans, parameters, relu, needs_x, needs_weights)
         grad_x, *grad_parameters = (value if need else None for value, need in zip(values, needs, strict=True))
-        return grad_x, None, None, None, None, *grad_parameters
+        return grad_x, None, None, None, *grad_parameters
 
 
 def _differentiate_layer_by_layer(
@@ -212,33 +203,27 @@ def _differentiate_layer_by_layer(
     return [g if needs[0] else None, *reversed(grads)]
 
 
-def build_matrix(weight: torch.Tensor, wiring: reference.Tensors, n_in: int) -> torch.Tensor:
-    """The weights (n_edges,) of a layer as a matrix (n_out, n_in), zero where there is no edge; differentiable.
-
-    Args:
-        weight: (n_edges,) in edge order.
-        wiring: `starts`, `indices` and `mask` of the layer's Plan.
-        n_in: inputs of the layer.
-    """
-    starts, indices, mask = wiring
+def build_matrix(weight: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """The weights (n_edges,) of a layer as a matrix (n_out, n_in), zero where there is no edge; differentiable."""
     if is_transformed() or not kernels.runs_natively(weight):
-        return reference.scatter_weights_reference(starts, indices, mask, weight, n_in)
+        return reference.scatter_weights_reference(plan, weight)
+    if torch.compiler.is_exporting():
+        return kernels.scatter_weights_program(plan, weight)
     if torch.is_grad_enabled() and weight.requires_grad:
-        return _Matrix.apply(weight, *wiring, n_in)
-    return kernels.scatter_weights(starts, indices, mask, weight, n_in)
+        return _Matrix.apply(weight, plan)
+    return kernels.scatter_weights(plan, weight)
 
 
 class _Matrix(torch.autograd.Function):
     """The matrix of `build_matrix`; the backward pass reads the matrix's gradient at the edges."""
 
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, starts: Any, indices: Any, mask: Any, n_in: int) -> torch.Tensor:
-        ctx.wiring = starts, indices, mask
-        return kernels.scatter_weights(starts, indices, mask, weight, n_in)
+    def forward(ctx: Any, weight: torch.Tensor, plan: Plan) -> torch.Tensor:
+        ctx.plan = plan
+        return kernels.scatter_weights(plan, weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        starts, indices, mask = ctx.wiring
         differentiable = not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed())
         gather = reference.gather_weights_reference if differentiable else kernels.gather_weights
-        return gather(starts, indices, mask, grads[0].contiguous()), None, None, None, None
+        return gather(ctx.plan, grads[0].contiguous()), None

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-OPERATORS = ("forward", "backward", "scattered", "gathered")
+OPERATORS = ("chain_forward", "chain_backward", "pack", "to_matrix", "from_matrix", "forward", "scattered")
 _MOST_LEVELS = 8
 """Largest number of nested calls of the older vmap."""
 

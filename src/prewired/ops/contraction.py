@@ -8,46 +8,33 @@ three functions are the same three functions: one autograd function is enough fo
 
 # pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from . import kernels, reference
+from .plan import Plan
 
 WEIGHT, INPUT, OUTPUT = range(3)
 """The arguments of T, in cyclic order: of argument k, the next two are (k + 1) % 3 and (k + 2) % 3."""
 
 
-class LayerWiring:
-    """The index tensors of one layer, and the kernel that reads them.
+class LayerWiring(NamedTuple):
+    """The plan of one layer, and the kernel that reads it."""
 
-    The class is opaque to torch.func, which would otherwise wrap the index tensors.
-    """
-
-    def __init__(self, kernel: kernels.Kernel, wiring: reference.Tensors, by_input: reference.Tensors) -> None:
-        self.kernel, self.wiring, self.by_input = kernel, list(wiring), list(by_input)
-
-    @property
-    def indices(self) -> torch.Tensor:
-        """(n_edges,): the input of each edge."""
-        return self.wiring[1]
+    kernel: kernels.Kernel
+    plan: Plan
 
     def differentiate(self, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """The derivative of T by argument `slot`; a and b are the next two arguments in cyclic order."""
+        kernel, plans = self.kernel, [self.plan]
+        empty = a.new_empty(0)
         if slot == OUTPUT:
-            return self.kernel.forward(make_dense(b), self.wiring, [a, a.new_empty(0)], False, False)[0]
-        g, weight, inputs = (a, b, a.new_empty(0)) if slot == INPUT else (b, a.new_zeros(len(self.indices)), a)
-        if slot == WEIGHT:
-            inputs = self._keep_input(make_dense(inputs))
-        empty = g.new_empty(0)
-        arguments = make_dense(g), empty, [inputs], self.wiring, self.by_input, [weight, empty]
-        return self.kernel.backward(*arguments, False, slot == INPUT, slot == WEIGHT)[slot == WEIGHT]
-
-    def _keep_input(self, x: torch.Tensor) -> torch.Tensor:
-        """The input in the layout that the kernel's backward reads: what a layer without edges keeps of its input."""
-        indices = self.indices
-        no_edges = [indices.new_zeros(2, dtype=torch.int64), *(indices.new_empty(0) for _ in range(3))]
-        return self.kernel.forward(x, no_edges, [x.new_empty(0), x.new_empty(0)], False, True)[1]
+            return kernel.forward(make_dense(b), plans, [a, empty], False, False)[0]
+        if slot == INPUT:
+            return kernel.backward(make_dense(a), empty, [empty], plans, [b, empty], False, True, False)[0]
+        inputs, weight = kernel.keep_input(make_dense(a)), a.new_zeros(self.plan.n_edges)
+        return kernel.backward(make_dense(b), empty, [inputs], plans, [weight, empty], False, False, True)[1]
 
 
 def contract(wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -65,14 +52,14 @@ def _is_forward_mode_nested() -> bool:
 
 def _contract_plainly(wiring: LayerWiring, slot: int, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Compute `contract` with operations of torch alone; takes n_edges * batch memory."""
-    inputs, outputs = wiring.indices.long(), reference.row_of_each_edge(wiring.wiring[0], len(wiring.indices))
+    outputs, inputs = wiring.plan.edges_on(a.device)
     wide_a, wide_b = reference.widen(a), reference.widen(b)
     if slot == WEIGHT:
         return (wide_a[:, inputs] * wide_b[:, outputs]).sum(0).to(a.dtype)
     if slot == OUTPUT:
-        terms, targets, n = wide_b[:, inputs] * wide_a, outputs, reference.row_count(wiring.wiring[0])
+        terms, targets, n = wide_b[:, inputs] * wide_a, outputs, wiring.plan.n_out
     else:
-        terms, targets, n = wide_a[:, outputs] * wide_b, inputs, reference.row_count(wiring.by_input[0])
+        terms, targets, n = wide_a[:, outputs] * wide_b, inputs, wiring.plan.n_in
     return terms.new_zeros(terms.shape[0], n).index_add(1, targets, terms).to(a.dtype)
 
 
@@ -123,8 +110,8 @@ class Contraction(torch.autograd.Function):
             return y.unflatten(0, (info.batch_size, len(y) // max(info.batch_size, 1))), 0
         if slot == WEIGHT and a.shape[-2] == 1:
             # The gradients of single rows, as in vmap(grad(...)): one product for each edge and row.
-            rows = reference.row_of_each_edge(wiring.wiring[0], len(wiring.indices))
-            return a[..., 0, :].index_select(-1, wiring.indices) * b[..., 0, :].index_select(-1, rows), 0
+            outputs, inputs = wiring.plan.edges_on(a.device)
+            return a[..., 0, :].index_select(-1, inputs) * b[..., 0, :].index_select(-1, outputs), 0
         pairs = zip(
             *(x if many else [x] * info.batch_size for x, many in zip((a, b), batched, strict=True)), strict=True
         )

@@ -12,11 +12,11 @@ from torch.utils.flop_counter import register_flop_formula
 
 def register_flop_formulas() -> None:
     """Register the formulas; they get the shape of each tensor in its place."""
-    register_flop_formula(torch.ops.prewired.forward)(_count_forward)
-    register_flop_formula(torch.ops.prewired.backward)(_count_backward)
+    register_flop_formula([torch.ops.prewired.chain_forward, torch.ops.prewired.forward])(_count_forward)
+    register_flop_formula(torch.ops.prewired.chain_backward)(_count_backward)
 
 
-def _count_forward(x: Any, wiring: Any, parameters: Any, *_: Any, **__: Any) -> int:
+def _count_forward(x: Any, plans: Any, parameters: Any, *_: Any, **__: Any) -> int:
     return 2 * x[0] * sum(weight[0] for weight in parameters[::2])
 
 
@@ -24,8 +24,7 @@ def _count_backward(
     g: Any,
     y: Any,
     inputs: Any,
-    wiring: Any,
-    by_input: Any,
+    plans: Any,
     parameters: Any,
     relu: bool,
     needs_x: bool,

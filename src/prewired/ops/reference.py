@@ -1,75 +1,60 @@
 """The reference of every operator in plain PyTorch: slow, for any device, and what the kernels are tested against."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
-PER_LAYER = 4
-"""Index tensors of a layer that an operator reads."""
 Tensors = Sequence[torch.Tensor]
 
 
-def forward_reference(x, wiring, parameters, relu, keep_inputs):
+def forward_reference(x, plans, parameters, relu, keep_inputs):
     """Compute `kernels.forward` in plain PyTorch; takes n_edges * batch memory a layer."""
     inputs = []
-    for k, last in numbered_layers(wiring):
-        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
+    for k, plan in enumerate(plans):
+        outputs_of_edges, inputs_of_edges = plan.edges_on(x.device)
         weight, bias = parameters[2 * k : 2 * k + 2]
         inputs.append(x)
-        terms = widen(weight)[:, None] * widen(x.t())[indices]
-        y = terms.new_zeros(row_count(starts), x.shape[0]).index_add_(0, row_of_each_edge(starts, len(indices)), terms)
+        terms = widen(weight)[:, None] * widen(x.t())[inputs_of_edges]
+        y = terms.new_zeros(plan.n_out, x.shape[0]).index_add_(0, outputs_of_edges, terms)
         if bias.numel():
             y += widen(bias)[:, None]
-        x = (y.relu() if relu or not last else y).to(x.dtype).t()
+        x = (y.relu() if relu or k + 1 < len(plans) else y).to(x.dtype).t()
     return [_feature_major(x), *(inputs if keep_inputs else ())]
 
 
-def backward_reference(g, y, inputs, wiring, by_input, parameters, relu, needs_x, needs_weights):
+def backward_reference(g, y, inputs, plans, parameters, relu, needs_x, needs_weights):
     """Compute `kernels.backward` in plain PyTorch; takes n_edges * batch memory a layer."""
     empty = g.new_empty(0)
     grads = []
     if relu:
         g = torch.where(y <= 0, 0, g)
-    for k, _ in reversed(list(numbered_layers(wiring))):
-        starts, indices = wiring[PER_LAYER * k : PER_LAYER * k + 2]
+    for k, plan in reversed(list(enumerate(plans))):
+        outputs_of_edges, inputs_of_edges = plan.edges_on(g.device)
         weight, bias = parameters[2 * k : 2 * k + 2]
-        rows, g_out, n_in = row_of_each_edge(starts, len(indices)), widen(g.t()), row_count(by_input[PER_LAYER * k])
+        g_out = widen(g.t())
         grads.append(g_out.sum(1).to(g.dtype) if bias.numel() else empty)
-        grads.append((g_out[rows] * widen(inputs[k].t())[indices]).sum(1).to(g.dtype) if needs_weights else empty)
+        products = (g_out[outputs_of_edges] * widen(inputs[k].t())[inputs_of_edges]).sum(1) if needs_weights else empty
+        grads.append(products.to(g.dtype))
         if k or needs_x:
-            terms = widen(weight)[:, None] * g_out[rows]
-            g_in = g_out.new_zeros(n_in, g.shape[0]).index_add_(0, indices.long(), terms)
+            terms = widen(weight)[:, None] * g_out[outputs_of_edges]
+            g_in = g_out.new_zeros(plan.n_in, g.shape[0]).index_add_(0, inputs_of_edges, terms)
             g = (torch.where(inputs[k] <= 0, 0, g_in.t()) if k else g_in.t()).to(g.dtype)
     return [_feature_major(g) if needs_x else empty, *reversed(grads)]
 
 
-def scatter_weights_reference(starts, indices, mask, values, n_in):
+def keep_input_reference(x):
+    """Return x: `backward_reference` reads any layout."""
+    return x
+
+
+def scatter_weights_reference(plan, values):
     """Compute `kernels.scatter_weights` in plain PyTorch; differentiable."""
-    return values.new_zeros(row_count(starts), n_in).index_put(
-        (row_of_each_edge(starts, len(indices)), indices.long()), values
-    )
+    return values.new_zeros(plan.n_out, plan.n_in).index_put(plan.edges_on(values.device), values)
 
 
-def gather_weights_reference(starts, indices, mask, dense):
+def gather_weights_reference(plan, dense):
     """Compute `kernels.gather_weights` in plain PyTorch."""
-    return dense[row_of_each_edge(starts, len(indices)), indices.long()]
-
-
-def numbered_layers(wiring: Tensors) -> Iterator[tuple[int, bool]]:
-    """The number of each layer, and whether it is the last."""
-    n = len(wiring) // PER_LAYER
-    return ((k, k == n - 1) for k in range(n))
-
-
-def row_count(starts: torch.Tensor) -> int:
-    """The number of rows that `Plan.starts` or `Plan.starts_by_input` describes."""
-    return starts.shape[0] - 1 if starts.ndim == 1 else starts.shape[1]
-
-
-def row_of_each_edge(starts: torch.Tensor, n_edges: int) -> torch.Tensor:
-    """The output of each edge, (n_edges,) int64."""
-    fan_in = starts.diff() if starts.ndim == 1 else starts[-1] - starts[0]
-    return torch.arange(len(fan_in), device=starts.device).repeat_interleave(fan_in, output_size=n_edges)
+    return dense[plan.edges_on(dense.device)]
 
 
 def widen(values: torch.Tensor) -> torch.Tensor:

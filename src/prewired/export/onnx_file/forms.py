@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.plan import MOST_DENSE_ELEMENTS, neighbourhoods
+from ...ops.plan_arrays import MOST_DENSE_ELEMENTS, neighbourhoods
 from ..layer_chain import Layer
 from .graph import OnnxGraph
 

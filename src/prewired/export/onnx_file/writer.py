@@ -14,7 +14,7 @@ from torch import nn
 
 from ..._version import __version__
 from ...io import atomic_write
-from ...ops.plan import MOST_DENSE_ELEMENTS
+from ...ops.plan_arrays import MOST_DENSE_ELEMENTS
 from ...ops.timing import TURN_SECONDS, time_in_turns
 from ..layer_chain import Layer, list_layers
 from ..verification import ROWS, check_batch, compare_chain, random_inputs
