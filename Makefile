@@ -34,7 +34,7 @@ install_torch = \
     $(1)/bin/pip install --quiet --extra-index-url "$(TORCH_INDEX)" "$(TORCH)" >> $(1)/torch.log 2>&1; \
   } || { echo "$$$(2)" >&2; exit 1; }
 
-.PHONY: study test test-all fuzz check format peers bench gallery install clean
+.PHONY: study test test-all fuzz sanitize check format peers bench gallery install clean
 install: .venv/installed
 
 .venv/torch:
@@ -72,6 +72,10 @@ COUNT ?= 1500
 SEED ?= 0
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py $(READERS) --count $(COUNT) --seed $(SEED)
+
+# The kernels under AddressSanitizer and UBSan: the battery and the hostile calls on each instruction set (15 minutes).
+sanitize: install
+	tests/sanitize.sh
 
 # SparseProp compiles for this very processor, so pip must not keep its wheel; its setup.py finds pip and python3 in PATH.
 .venv-peers/installed: pyproject.toml setup.py $(wildcard csrc/*)

@@ -51,17 +51,35 @@ void check_storage(const Tensor& t, const char* name) {
                   ": expected a tensor with its memory, got one whose memory was freed; keep the storage");
 }
 
-template <typename T>
-void check_list(const Tensor& t, const char* name) {
-  constexpr ScalarType dtype = sizeof(T) == 8 ? ScalarType::Long : sizeof(T) == 4 ? ScalarType::Int : ScalarType::Byte;
-  STD_TORCH_CHECK(t.is_cpu() && t.is_contiguous() && t.scalar_type() == dtype && t.dim() <= 2, name,
-                  ": expected a contiguous CPU tensor of ", sizeof(T) == 1 ? "uint8" : sizeof(T) == 4 ? "int32" : "int64");
-  check_storage(t, name);
+// Checks types and shapes of lists, but no numbers in them.
+void check_lists(const std::vector<Tensor>& lists) {
+  constexpr struct {
+    const char* name;
+    ScalarType dtype;
+    const char* description;
+  } kExpected[kLists] = {
+      {"starts", ScalarType::Long, "int64"},           {"indices", ScalarType::Int, "int32"},
+      {"rows", ScalarType::Int, "int32"},              {"groups", ScalarType::Int, "int32"},
+      {"mask", ScalarType::Byte, "uint8"},             {"starts_by_input", ScalarType::Long, "int64"},
+      {"indices_by_input", ScalarType::Int, "int32"},  {"by_input", ScalarType::Int, "int32"},
+      {"rows_by_input", ScalarType::Int, "int32"},
+  };
+  STD_TORCH_CHECK(lists.size() == kForwardLists || lists.size() == kWithMask || lists.size() == kLists,
+                  "plan: expected 4, 5 or 9 lists, got ", lists.size());
+  for (size_t k = 0; k < lists.size(); ++k) {
+    const Tensor& t = lists[k];
+    STD_TORCH_CHECK(t.is_cpu() && t.is_contiguous() && t.scalar_type() == kExpected[k].dtype && (t.dim() == 1 || k == 0),
+                    kExpected[k].name, ": expected a contiguous one-dimensional CPU tensor of ", kExpected[k].description);
+    check_storage(t, kExpected[k].name);
+  }
+  const Tensor& starts = lists[0];
+  STD_TORCH_CHECK((starts.dim() == 1 && starts.size(0) >= 2) ||
+                      (starts.dim() == 2 && starts.size(0) >= 3 && starts.size(1) >= 1),
+                  "starts: expected (n_rows + 1,) or (n_panels + 1, n_rows)");
 }
 
 template <typename T>
-Array<T> copy_list(const Tensor& t, const char* name) {
-  check_list<T>(t, name);
+Array<T> copy_list(const Tensor& t) {
   Array<T> copy(t.numel());
   if (copy.size() > 0) std::memcpy(copy.data(), t.const_data_ptr(), copy.n_bytes());
   return copy;
@@ -147,37 +165,32 @@ void check_mask(const Plan& p) {
   STD_TORCH_CHECK(fits, "mask: expected a bit for each edge of each row");
 }
 
-// Copies the lists of a plan and checks the copies.
+// Copies lists of the right types and shapes, and checks the numbers in the copies.
 std::shared_ptr<const Plan> checked_plan(int64_t n_in, const std::vector<Tensor>& lists) {
-  STD_TORCH_CHECK(lists.size() == kForwardLists || lists.size() == kWithMask || lists.size() == kLists,
-                  "plan: expected 4, 5 or 9 lists, got ", lists.size());
   STD_TORCH_CHECK(n_in >= 1 && n_in <= INT32_MAX, "n_in: expected a number of inputs from 1 to 2**31 - 1, got ", n_in);
   const Tensor& starts = lists[0];
-  STD_TORCH_CHECK((starts.dim() == 1 && starts.size(0) >= 2) ||
-                      (starts.dim() == 2 && starts.size(0) >= 3 && starts.size(1) >= 1),
-                  "starts: expected (n_rows + 1,) or (n_panels + 1, n_rows)");
   auto p = std::make_shared<Plan>();
   p->n_in = n_in;
   p->n_panels = starts.dim() == 1 ? 1 : starts.size(0) - 1;
   p->n_rows = starts.dim() == 1 ? starts.size(0) - 1 : starts.size(1);
   p->n_edges = lists[1].numel();
   STD_TORCH_CHECK(p->n_rows <= INT32_MAX && p->n_edges <= INT32_MAX, "plan: expected fewer than 2**31 rows and edges");
-  p->starts = copy_list<int64_t>(starts, "starts");
-  p->indices = copy_list<int32_t>(lists[1], "indices");
-  p->rows = copy_list<int32_t>(lists[2], "rows");
-  p->groups = copy_list<int32_t>(lists[3], "groups");
+  p->starts = copy_list<int64_t>(starts);
+  p->indices = copy_list<int32_t>(lists[1]);
+  p->rows = copy_list<int32_t>(lists[2]);
+  p->groups = copy_list<int32_t>(lists[3]);
   check_starts(*p);
   check_indices(*p);
   check_permutation(p->rows, p->n_rows, "rows");
   check_groups(*p);
   if (lists.size() == kForwardLists) return p;
-  p->mask = copy_list<uint8_t>(lists[4], "mask");
+  p->mask = copy_list<uint8_t>(lists[4]);
   check_mask(*p);
   if (lists.size() == kWithMask) return p;
-  p->starts_by_input = copy_list<int64_t>(lists[5], "starts_by_input");
-  p->indices_by_input = copy_list<int32_t>(lists[6], "indices_by_input");
-  p->by_input = copy_list<int32_t>(lists[7], "by_input");
-  p->rows_by_input = copy_list<int32_t>(lists[8], "rows_by_input");
+  p->starts_by_input = copy_list<int64_t>(lists[5]);
+  p->indices_by_input = copy_list<int32_t>(lists[6]);
+  p->by_input = copy_list<int32_t>(lists[7]);
+  p->rows_by_input = copy_list<int32_t>(lists[8]);
   check_by_input(*p);
   check_permutation(p->rows_by_input, n_in, "rows_by_input");
   return p;
@@ -218,10 +231,7 @@ int64_t number_of(int64_t n_in, const std::vector<Tensor>& lists) {
 
 // Checks and stores a plan, and returns its number; equal plans are stored once.
 int64_t store_plan(int64_t n_in, std::vector<Tensor> lists) {
-  for (const Tensor& list : lists) {
-    STD_TORCH_CHECK(list.is_cpu() && list.is_contiguous(), "plan: expected contiguous CPU tensors");
-    check_storage(list, "plan");
-  }
+  check_lists(lists);
   const int64_t number = number_of(n_in, lists);
   std::unique_lock lock(plans_mutex);
   if (const auto found = plans.find(number); found != plans.end()) {
@@ -280,11 +290,7 @@ std::shared_ptr<const Plan> plan_of_lists(int64_t n_in, const std::vector<Tensor
   constexpr size_t kMostRemembered = 256;
   static std::mutex mutex;
   static std::unordered_map<const void*, std::shared_ptr<const Plan>> remembered;  // by the address of the starts
-  check_list<int64_t>(lists[0], "starts");
-  check_list<int32_t>(lists[1], "indices");
-  check_list<int32_t>(lists[2], "rows");
-  check_list<int32_t>(lists[3], "groups");
-  if (lists.size() > kForwardLists) check_list<uint8_t>(lists[4], "mask");
+  check_lists(lists);
   const void* address = lists[0].const_data_ptr();
   std::shared_ptr<const Plan> plan;
   {

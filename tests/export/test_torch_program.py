@@ -82,7 +82,9 @@ def test_a_program_holds_what_it_reads_and_no_example(tmp_path):
     assert {"0.weight", "2.bias"} <= exported.state_dict.keys()
     wiring = compute_arrays(net[0].topology)
     for name, is_there in {"starts": True, "indices": True, "indices_by_input": False, "mask": False}.items():
-        assert is_there == any(np.array_equal(getattr(wiring, name), c) for c in exported.constants.values() if c.numel())
+        assert is_there == any(
+            np.array_equal(getattr(wiring, name), c) for c in exported.constants.values() if c.numel()
+        )
     with zipfile.ZipFile(path) as file:
         content = b"".join(map(file.read, file.namelist()))
         sizes = {one.filename: one.file_size for one in file.infolist()}

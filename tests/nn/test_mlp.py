@@ -10,7 +10,7 @@ from torch import nn
 from prewired import SparseLinear, generators
 from prewired.nn import count_parameters, mlp, narrow_sizes, wire
 from prewired.nn.sequential import CHAIN_OUTPUT_LIMIT, Sequential
-from prewired.ops import kernel_choice, kernels, reference
+from prewired.ops import kernel_choice, kernels
 
 OWN_SIZES = {"lift", "permutations", "ramanujan", "degree_sequence", "radix", "toeplitz", *generators.AVAILABLE_SIZES}
 WIRED = sorted(set(generators.GENERATORS) - {"dense", "erdos_renyi_p"} - OWN_SIZES)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..ops.plan import Plan, get_plan
+from ..ops.plan import get_plan
 from ..topology import Topology
 from .rank_agreement import compare_layer
 
