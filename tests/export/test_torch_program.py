@@ -243,3 +243,37 @@ def test_weights_that_are_not_finite_are_refused(write, value, tmp_path):
     with pytest.raises(ValueError, match=r"1\.running_var"):
         write(norm, tmp_path / "net.pt2")
     assert not [*tmp_path.iterdir()]
+
+
+def edit_constants(path, change):
+    """Change the index tensors of a program in its file; returns how many changed."""
+    exported = torch.export.load(path)
+    lists = [
+        c
+        for c in exported.constants.values()
+        if isinstance(c, torch.Tensor) and c.numel() and not c.is_floating_point()
+    ]
+    for c in lists:
+        change(c)
+    torch.export.save(exported, path)
+    return len(lists)
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.fill_(torch.iinfo(c.dtype).max),
+        lambda c: c.fill_(-1),
+        lambda c: c.add_(1),
+        lambda c: c.copy_(c.flip(0).clone()),
+    ],
+    ids=["large", "negative", "shifted", "reversed"],
+)
+def test_programs_with_edited_index_tensors_end_in_an_exception(change, density, batch, tmp_path):
+    net = mlp([64, 48, 32, 10], family="erdos_renyi", density=density, seed=0)
+    path = program(net, tmp_path / "net.pt2")
+    assert edit_constants(path, change) >= 2
+    with pytest.raises(RuntimeError, match="expected"):
+        load_program(path)(torch.randn(batch, 64))

@@ -5,18 +5,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ..ops import kernel_choice, kernels
 from ..ops.autograd import (
     LayerArguments,
     apply_layers,
-    build_matrix,
     cast_alike,
     check_call,
     is_transformed,
     refuse_scripting,
 )
+from ..ops.dense_kernel import apply_matrix, build_matrix
 from ..ops.plan_arrays import MOST_DENSE_ELEMENTS
 from ..ops.timing import TURN_SECONDS, pass_through_layer, time_in_turns
 from ..topology import Topology
@@ -165,26 +164,20 @@ class SparseLinear(SparseModule):
         return "dense" if small and self.topology.density >= threshold else "sparse"
 
     def _forward_dense(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply the layer as a dense matrix product."""
-        x, weight, bias = cast_alike(x, (self.weight, self.bias))
-        return functional.linear(x, self._dense_weight(weight), bias)
-
-    def _dense_weight(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weights as a matrix (n_out, n_in).
-
-        A complete topology gives a view. Without gradients the matrix is cached until a weight changes.
-        """
-        if weight.numel() == self.in_features * self.out_features:
-            return weight.view(self.out_features, self.in_features)
-        is_differentiated = is_transformed() or (torch.is_grad_enabled() and weight.requires_grad)
-        if is_differentiated or torch.compiler.is_compiling() or not kernels.runs_natively(weight):
-            return build_matrix(weight, self._plan)
+        """Apply the layer as a dense matrix product; without gradients, the matrix is cached until a weight changes."""
+        weight = self.weight
+        changes = torch.is_grad_enabled() and (weight.requires_grad or x.requires_grad)
+        if changes or is_transformed() or torch.compiler.is_compiling() or self._plan.is_complete:
+            return apply_layers((self.arguments(),), x, relu=False, dense=True)
+        x, weight, bias = cast_alike(x, (weight, self.bias))
+        if not kernels.runs_natively(weight):
+            return apply_layers((self.arguments(),), x, relu=False, dense=True)
         key = weight.dtype, kernels.fingerprint(weight)
         entry = self._dense_cache  # read once: other threads may be at work
         if entry is None or entry[0] != key:
             with torch.inference_mode(False):
-                entry = self._dense_cache = key, build_matrix(weight.detach(), self._plan)
-        return entry[1]
+                entry = self._dense_cache = key, build_matrix(self._plan, weight.detach())
+        return apply_matrix(x, entry[1], self._plan, weight, x.new_empty(0) if bias is None else bias)
 
     def to_dense(self) -> torch.Tensor:
         """Return the weights as a matrix (n_out, n_in), as nn.Linear.weight, zero where there is no edge."""

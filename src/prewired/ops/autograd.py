@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd import forward_ad
 
-from . import batching, flops, kernels, reference
+from . import batching, flops, kernels
 from .contraction import INPUT, OUTPUT, WEIGHT, LayerWiring, contract, make_dense
+from .dense_kernel import DENSE_KERNEL
 from .plan import Plan
 
 if kernels.NATIVE:
@@ -33,13 +34,14 @@ class LayerArguments(NamedTuple):
     plan: Plan
 
 
-def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool) -> torch.Tensor:
+def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: bool, dense: bool = False) -> torch.Tensor:
     """Apply layers one after the other, with a ReLU between them, in one operator call.
 
     Args:
         layers: at least one.
         x: (batch, n_in).
         relu: whether a ReLU follows the last layer too.
+        dense: whether to run the dense kernel, which takes one layer.
 
     Raises:
         TypeError: if x and the weights differ in dtype, or are complex.
@@ -56,7 +58,7 @@ def apply_layers(layers: Sequence[LayerArguments], x: torch.Tensor, *, relu: boo
     if not (x.is_contiguous() or x.t().is_contiguous()):
         x = x.contiguous()
     parameters = [x.new_empty(0) if p is None else p.contiguous() for p in parameters]
-    kernel = _choose_kernel(x)
+    kernel = DENSE_KERNEL if dense else _choose_kernel(x)
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return _run_layer_by_layer([LayerWiring(kernel, plan) for plan in plans], parameters, x, relu)[-1]
     if torch.compiler.is_exporting() and kernel is kernels.KERNELS["sparse"]:
@@ -201,29 +203,3 @@ def _differentiate_layer_by_layer(
         if any(needs[: 1 + 2 * k]):
             g = contract(wirings[k], INPUT, g, parameters[2 * k])
     return [g if needs[0] else None, *reversed(grads)]
-
-
-def build_matrix(weight: torch.Tensor, plan: Plan) -> torch.Tensor:
-    """The weights (n_edges,) of a layer as a matrix (n_out, n_in), zero where there is no edge; differentiable."""
-    if is_transformed() or not kernels.runs_natively(weight):
-        return reference.scatter_weights_reference(plan, weight)
-    if torch.compiler.is_exporting():
-        return kernels.scatter_weights_program(plan, weight)
-    if torch.is_grad_enabled() and weight.requires_grad:
-        return _Matrix.apply(weight, plan)
-    return kernels.scatter_weights(plan, weight)
-
-
-class _Matrix(torch.autograd.Function):
-    """The matrix of `build_matrix`; the backward pass reads the matrix's gradient at the edges."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, plan: Plan) -> torch.Tensor:
-        ctx.plan = plan
-        return kernels.scatter_weights(plan, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        differentiable = not torch.compiler.is_compiling() and (torch.is_grad_enabled() or is_transformed())
-        gather = reference.gather_weights_reference if differentiable else kernels.gather_weights
-        return gather(ctx.plan, grads[0].contiguous()), None

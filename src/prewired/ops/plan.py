@@ -27,6 +27,7 @@ class Plan:
     def __init__(self, topology: Topology, backward: bool = True) -> None:
         self.topology, self.backward = topology, backward
         self.n_in, self.n_out, self.n_edges = topology.n_in, topology.n_out, topology.n_edges
+        self.is_complete = self.n_edges == self.n_in * self.n_out
         self.number = self._array_bytes = 0
         if kernels.NATIVE:
             arrays = compute_arrays(topology)[: None if backward else FORWARD_ARRAYS]
