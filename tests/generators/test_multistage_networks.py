@@ -17,7 +17,7 @@ from prewired.generators import NETWORK_FAMILIES
 from prewired.io import load_topology
 from prewired.nn import mlp, wire
 from prewired.study import StudyConfig, run
-from prewired.study.config import parse_family
+from prewired.study.family_names import parse_family
 from prewired.topology import Recipe
 
 NETWORKS = {  # sizes, request, edges per layer, paths between any input and any output (None: a bound instead)

@@ -118,6 +118,45 @@ def test_bounds_of_products(seed, no_dense_solvers):
     assert found.low - 1e-13 <= 1 - values[1] / values[0] <= found.high + 1e-13
 
 
+def hubs(n):
+    """A random graph in which one output reads all inputs, and one input is read by all outputs."""
+    mask = generators.erdos_renyi(n, n, density=0.1, seed=0).biadjacency().toarray()
+    mask[0], mask[:, 1] = 1, 1
+    return Topology.from_mask(mask)
+
+
+@pytest.mark.parametrize("depth", [4, 8, 16, 40])
+@pytest.mark.parametrize(
+    "graph", [hubs(60), generators.erdos_renyi(60, 60, density=0.1, seed=0)], ids=["hubs", "random"]
+)
+def test_products_of_many_uneven_layers(graph, depth, no_dense_solvers):
+    """The product of the layers' norms is so far above sigma1 that everything is noise beside it."""
+    product = np.eye(60)
+    for _ in range(depth):
+        product = graph.biadjacency() @ product
+    values = np.linalg.svd(product, compute_uv=False)
+    for metric, value in (
+        (metrics.product_spectral_gap, values[0] - values[1]),
+        (metrics.relative_product_spectral_gap, 1 - values[1] / values[0]),
+    ):
+        for found in (metric([graph] * depth, explain=True), metric([graph] * depth)):
+            found = found if isinstance(found, metrics.Measurement) else metrics.Measurement.from_count(found)
+            np.testing.assert_allclose(found.value, value, rtol=1e-7)
+            assert found.low <= value * (1 + 1e-7)
+            assert found.high >= value * (1 - 1e-7)
+
+
+@pytest.mark.parametrize("n", [4, 60])
+def test_a_product_beyond_the_largest_float(n, request):
+    if n == 60:
+        request.getfixturevalue("no_dense_solvers")
+    layers = [generators.dense(4, 4)] * 700 if n == 4 else [hubs(60)] * 400
+    found = metrics.product_spectral_gap(layers, explain=True)
+    assert (found.value, found.high) == (np.inf, np.inf)
+    assert 0 < found.low < np.inf
+    np.testing.assert_allclose(metrics.relative_product_spectral_gap(layers), 1)
+
+
 @pytest.mark.parametrize(("n_in", "n_out", "p"), [(3, 300_000, 0.5), (4, 100_000, 0.7), (3, 300_000, 0.999)])
 def test_bounds_hold_where_rows_are_long(n_in, n_out, p):
     """Rounding errors of a sum grow with its length. The Gram matrix is of integers, so its eigenvalues are known."""

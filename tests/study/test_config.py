@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prewired.study import StudyConfig, read_toml
-from prewired.study.config import parse_families, parse_family
+from prewired.study.family_names import parse_families, parse_family
 from prewired.study.reporting.html_page import _format_toml
 
 CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seeds=2, hidden=(24, 20), epochs=1)
@@ -74,6 +74,12 @@ CONFIG = StudyConfig("digits", ("biregular", "rotating"), (0.1, 0.3), graph_seed
         ({"data": (3,)}, "expected data as text, got 3"),
         ({"families": (3,)}, "expected families as text, got 3"),
         ({"root": 3}, "expected root as text, got 3"),
+        ({"data": (None,)}, "expected data as text, got None"),
+        ({"families": (None,)}, "expected families as text, got None"),
+        ({"timing": None}, "expected timing as true or false, got None"),
+        ({"graph_seeds": None}, "graph_seeds as an integer of at least 1, got None"),
+        ({"tune_seeds": 10**6}, "expected tune_seeds of at most 100,000, got 1,000,000; lower it"),
+        ({"families": ("radix_net:radices=" + "[" * 9000,)}, "radices"),
         ({"tune_epochs": 0, "learning_rates": (0.1, 0.2)}, "tune_epochs as an integer of at least 1, got 0"),
     ],
 )

@@ -3,10 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from prewired.study import StudyConfig, StudyPlan, load, plan, run, status
 from prewired.study.nets import is_reference
+from prewired.study.running.perform import gather_facts
 from prewired.study.tasks import GRAPHS, PHASES, RATES, RUNS, Facts
 
 FACTS = {"digits": Facts("digits", "", 64, 10, {"task": "classification"})}
@@ -83,3 +85,15 @@ def test_data_sets_of_two_tasks_and_equal_densities_are_refused():
         StudyPlan.build(replace(CONFIG, data=("digits", "other")), {**FACTS, "other": other})
     with pytest.raises(ValueError, match=r"got 0\.1 and 0\.101, both with 6, 2 inputs per output"):
         StudyPlan.build(replace(CONFIG, densities=(0.1, 0.101)), FACTS)
+
+
+def test_the_same_rows_under_two_names_are_refused(tmp_path):
+    """Two cells of the same data would count as two witnesses."""
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    for name in ("a.npz", "b.npz"):
+        np.savez(tmp_path / name, x=x, y=np.arange(40) % 2)
+    config = replace(CONFIG, data=(str(tmp_path / "a.npz"), str(tmp_path / "b.npz")))
+    with pytest.raises(
+        ValueError, match=r"expected different data sets, got the same rows in .*a\.npz and .*b\.npz; leave"
+    ):
+        gather_facts(config)

@@ -152,11 +152,16 @@ def test_the_time_left_goes_down_while_it_runs(stopped):
 )
 def test_the_command_to_go_on_with(stopped, monkeypatch, typed, said):
     monkeypatch.chdir(stopped)
-    change_state(stopped, command=typed, folder=str(stopped))
+    change_state(stopped, command=typed, folder=str(stopped), store=str(stopped / database.DATABASE_NAME))
     assert describe_status(status(stopped))[-1] == f"to go on: {said}"
     change_state(stopped, folder="/else where")
     expected = said if "-c" in typed else f"cd '/else where' && {said}"
     assert describe_status(status(stopped))[-1] == f"to go on: {expected}"
+
+
+def test_the_command_of_a_folder_that_was_moved(stopped):
+    note = f", with -o {stopped} for the folder that was moved or copied"
+    assert describe_status(status(stopped))[-1].endswith(note)
 
 
 def test_failed_and_impossible(tmp_path):

@@ -479,16 +479,26 @@ def test_a_feature_constant_in_training_is_zero_everywhere(tmp_path):
     assert outcomes == {True, False}
 
 
-def test_a_target_constant_in_training_is_an_error(tmp_path):
-    path = write_csv(tmp_path, "a,y", [f"{i},{0.5 + (i == 0)}" for i in range(30)])
+@pytest.mark.parametrize(("n_others", "parts"), [(1, {"training", "validation"}), (4, {"", "validation", "test"})])
+def test_a_target_constant_in_one_part_is_an_error(tmp_path, n_others, parts):
+    path = write_csv(tmp_path, "a,y", [f"{i},{0.5 + (i < n_others)}" for i in range(30)])
     outcomes = set()
-    for seed in range(12):
+    for seed in range(40):
         try:
             data.load(path, target="y", seed=seed)
-            outcomes.add("loaded")
+            outcomes.add("")
         except ValueError as error:
-            outcomes.add(str(error).partition(": ")[2])
-    assert outcomes == {"loaded", "expected different targets in the training part, got only 0.5; add other rows"}
+            message = re.fullmatch(
+                r".*: expected different targets in the (\w+) part, got only .*; add other rows", str(error)
+            )
+            outcomes.add(message[1])
+    assert outcomes == parts
+
+
+def test_words_in_other_bytes_than_ascii_are_an_error(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.eye(12), y=np.array([b"a", b"\xff"] * 6))
+    with one_line(ValueError, "d.npz, y", "words in ASCII", "np.char.decode"):
+        data.load(tmp_path / "d.npz")
 
 
 def test_csv_rows_keep_their_values(tmp_path):

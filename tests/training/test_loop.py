@@ -232,6 +232,17 @@ def test_the_score_of_a_regression_is_r2(digits):
         ({"weight_decay": -1}, "weight_decay >= 0"),
         ({"patience": 0}, "integer patience >= 1, got patience=0"),
         ({"patience": 1.5}, "integer patience >= 1, got patience=1.5"),
+        ({"patience": True}, "integer patience >= 1, got patience=True"),
+        ({"epochs": True}, "integer epochs >= 1"),
+        ({"batch_size": 2**63}, "integer batch_size >= 1"),
+        ({"seed": False}, "integer seed >= 0"),
+        ({"learning_rate": "0.1"}, "finite learning_rate > 0, got learning_rate='0.1'"),
+        ({"learning_rate": float("inf")}, "finite learning_rate > 0"),
+        ({"learning_rate": torch.tensor(0.1)}, "finite learning_rate > 0"),
+        ({"learning_rate": np.ones(2)}, "finite learning_rate > 0"),
+        ({"learning_rate": 10**400}, "finite learning_rate > 0"),
+        ({"momentum": None}, "0 <= momentum < 1, got momentum=None"),
+        ({"weight_decay": float("inf")}, "finite weight_decay >= 0"),
     ],
 )
 def test_bad_settings_are_refused(bad, message):
@@ -250,3 +261,78 @@ def test_a_network_that_does_not_fit_the_data_is_refused(digits):
     net = mlp([64, 32, 9], family="rotating", fan_in=4)
     with pytest.raises(ValueError, match=r"to 10 outputs for digits, got \(9,\) outputs; make the last size 10"):
         train(net, digits)
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = TrainConfig(epochs=np.int64(2), seed=np.uint8(3), learning_rate=np.float64(0.1), patience=np.int32(1))
+    assert config == TrainConfig(epochs=2, seed=3, learning_rate=0.1, patience=1)
+    assert json.dumps(config.__dict__)
+
+
+def regression(digits, **parts):
+    targets = {f"y_{part}": getattr(digits, f"x_{part}")[:, 20:21] for part in ("train", "val", "test")}
+    return replace(digits, **{"task": "regression", "classes": (), **targets, **parts})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"y_train": torch.zeros(1079)},
+            r"y_train as torch.float32 of shape \(1079, 1\), got torch.float32 of shape \(",
+        ),
+        ({"y_test": torch.zeros(359)}, r"y_test as torch.float32 of shape \(\d+, 1\)"),
+        ({"y_val": torch.full((359, 1), torch.nan)}, "finite targets in y_val, got nan to nan"),
+        ({"x_val": torch.full((359, 64), torch.nan)}, "finite floats in x_val, got torch.float32 with NaN"),
+        ({"x_test": torch.full((359, 64), torch.inf)}, "finite floats in x_test"),
+        ({"x_val": torch.zeros(0, 64)}, r"x_val as a tensor of at least one row, got shape \(0, 64\)"),
+        ({"x_val": None}, "x_val as a tensor of at least one row, got NoneType"),
+        ({"task": "Regression"}, "a task among classification, regression, got 'Regression'"),
+    ],
+)
+def test_data_that_would_train_wrongly_are_refused(digits, change, message):
+    net = mlp([64, 1], family="dense")
+    with pytest.raises(ValueError, match=message):
+        train(net, regression(digits, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda y: y - 100, "classes from 0 to 9 in y_train, got -100 to -91"),
+        (lambda y: y + 1, "classes from 0 to 9 in y_train, got 1 to 10"),
+        (lambda y: y[:50], r"torch.int64 of shape \(1079,\), got torch.int64 of shape \(50,\)"),
+        (lambda y: y.float(), "y_train as torch.int64"),
+    ],
+)
+def test_classes_that_the_loss_would_skip_are_refused(digits, change, message):
+    with pytest.raises(ValueError, match=message):
+        train(small_net(), replace(digits, y_train=change(digits.y_train)))
+
+
+def test_targets_that_are_all_equal_have_no_r2(digits):
+    loaded = regression(digits, y_val=torch.ones(359, 1))
+    loss, score = evaluate(mlp([64, 1], family="dense"), loaded, loaded.x_val, loaded.y_val)
+    assert loss > 0
+    assert np.isnan(score)
+
+
+def test_layers_that_take_their_shape_from_the_data_can_be_trained(digits):
+    net = torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.ReLU(), torch.nn.LazyLinear(10))
+    assert train(net, digits, TrainConfig(epochs=1)).test_score > 0
+
+
+def test_a_training_set_of_one_row(digits):
+    loaded = replace(digits, x_train=digits.x_train[:1], y_train=digits.y_train[:1])
+    assert len(train(small_net(), loaded, TrainConfig(epochs=2)).val_loss) == 2
+
+
+def test_what_cannot_be_trained_is_refused(digits):
+    with pytest.raises(ValueError, match="a network with parameters that take them, got none"):
+        train(small_net().requires_grad_(False), digits)
+    with torch.no_grad(), pytest.raises(ValueError, match="leave torch"):
+        train(small_net(), digits)
+    with pytest.raises(TypeError, match="expected a TrainConfig, got 5"):
+        train(small_net(), digits, 5)
+    with pytest.raises(TypeError, match="a network as an nn"):
+        train(torch.nn.Linear, digits)

@@ -89,3 +89,29 @@ def test_a_start_as_if_dense_is_too_weak_by_the_root_of_the_density(digits):
     )
     for name, expected in ("activation_rms", [1 / 2, 1 / 4, 1 / 4]), ("gradient_norm", [1 / 8, 1 / 8, 1 / 16]):
         np.testing.assert_allclose(np.divide(blind[name], right[name]), expected, rtol=1e-4)
+
+
+class Unusual(nn.Module):
+    """Calls its layers in another order than it lists them, one twice and one never; one is frozen."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.unused, self.first = nn.Linear(64, 10), nn.Linear(3, 3), nn.Linear(64, 64)
+        self.frozen = nn.Linear(64, 64).requires_grad_(False)
+
+    def forward(self, x):
+        return self.last(self.frozen(self.first(self.first(x)).relu_()))
+
+
+def test_each_signal_belongs_to_its_layer(digits):
+    net = Unusual()
+    sum(p.sum() for p in net.parameters() if p.requires_grad).backward()  # gradients of before must not count
+    signals = measure_signals(net, digits)
+    x = digits.x_train[:512]
+    h = net.first(x)
+    outputs = {"last": net(x), "first": torch.cat([h, net.first(h)]), "frozen": net.frozen(net.first(h).relu())}
+    nn.functional.cross_entropy(outputs["last"], digits.y_train[:512]).backward()
+    rms = [float(outputs[name].detach().square().mean().sqrt()) if name in outputs else np.nan for name in net._modules]
+    norms = [np.nan if layer.weight.grad is None else float(layer.weight.grad.norm()) for layer in net.children()]
+    np.testing.assert_allclose(signals["activation_rms"], rms, rtol=1e-5)
+    np.testing.assert_allclose(signals["gradient_norm"], norms, rtol=1e-5)

@@ -23,7 +23,7 @@ from ..io.stop_signals import delay_stop_signals
 from ..metrics import WEIGHTED_METRICS
 from ..nn import mlp
 from ..nn.edge_budgets import BUDGETS
-from ..study.config import parse_family
+from ..study.family_names import parse_family
 from ..training import TrainConfig, data, loop
 from ..training.run import Run
 from .options import (

@@ -1,8 +1,12 @@
 """Spectral metrics of a network: those of the product of the biadjacency matrices of its layers."""
 
-from collections.abc import Callable, Sequence
+import math
+import sys
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from ..topology import Topology
 from ._internal.flows import check_network
@@ -18,8 +22,8 @@ def product_spectral_gap(topologies: Sequence[Topology], *, certify: bool, progr
 
     Entry (output, input) of the product is the number of paths, so this is the gap of the whole network. The product is
     formed only if it has at most 300,000 cells; else vectors are sent through the layers, O(edges) each. Layers whose
-    own gap is zero may have a product with the largest possible gap, such as the layers of `radix_net`.
-
+    own gap is zero may have a product with the largest possible gap, such as the layers of `radix_net`. A gap above
+    1.8e308, the largest float, is infinite; `relative_product_spectral_gap` and `log_paths` are not.
 
     Args:
         topologies: the layers of the network, inputs first.
@@ -34,7 +38,11 @@ def product_spectral_gap(topologies: Sequence[Topology], *, certify: bool, progr
         >>> round(product_spectral_gap(generators.butterfly([16, 16, 16], fan_in=4)), 6)
         16.0
     """
-    return compute_gap(_measure_product_pair(topologies, False, certify, progress))
+    gap = compute_gap(_measure_product_pair(topologies, False, certify, progress))
+    factor = -sum(_find_exponents(check_network(topologies)))
+    with np.errstate(over="ignore"):
+        value, low, high = (float(np.ldexp(x, factor)) for x in (gap.value, gap.low, gap.high))
+    return gap._replace(value=value, low=min(low, sys.float_info.max), high=high)
 
 
 @explainable
@@ -79,10 +87,38 @@ def _measure_product_pair(
     # The key has digests: a topology in it could be the first layer again, which would keep itself in the cache.
     key = tuple(t.digest for t in later), normalized, certify
     if key not in cache:
-        matrix: Callable[[Topology], Any] = normalize_biadjacency if normalized else Topology.biadjacency
-        cache[key] = find_leading_pair([matrix(t) for t in (first, *later)], certify=certify, progress=progress)
+        layers = first, *later
+        matrices = [normalize_biadjacency(t) for t in layers] if normalized else _scale_biadjacencies(layers)
+        cache[key] = find_leading_pair(matrices, certify=certify, progress=progress)
     return cache[key]
 
+
+def _scale_biadjacencies(layers: Sequence[Topology]) -> list[Any]:
+    """The biadjacency matrices, times powers of two in a network so deep that its product would overflow."""
+    pairs = [(t.biadjacency(), exponent) for t, exponent in zip(layers, _find_exponents(layers), strict=True)]
+    return [matrix * 2.0**exponent if exponent else matrix for matrix, exponent in pairs]
+
+
+def _find_exponents(layers: Sequence[Topology]) -> list[int]:
+    """The exponents of the powers of two that bring the product's sigma1 near 1; zeros if no float can overflow.
+
+    A power of two changes no digit of a float, so the scaled product has the digits of the product.
+    """
+    # ||B||_2 <= sqrt(||B||_1 ||B||_inf), the largest fan-out and the largest fan-in.
+    squares = (max(int(t.fan_in.max()), 1) * max(int(t.fan_out.max()), 1) for t in layers)
+    if sum(map(math.log2, squares)) / 2 < _LARGEST_EXPONENT:
+        return [0] * len(layers)
+    # What the layers do to a vector of ones is what they do to the singular vector of sigma1, which is positive too.
+    exponents, x = list[int](), np.ones(layers[0].n_in)
+    for t in layers:
+        y = t.biadjacency() @ x
+        exponents.append(-round(math.log2(np.linalg.norm(y) / np.linalg.norm(x))) if y.any() else 0)
+        x = y / max(y.max(), 1.0)
+    return exponents
+
+
+_LARGEST_EXPONENT = 1000
+"""Scale the layers if sigma1 of their product may be above 2**1000; 2**1024 overflows."""
 
 _CACHE: WeakKeyDictionary[Topology, dict[Any, LeadingPair]] = WeakKeyDictionary()
 """The results for the networks that begin with a layer, as long as that layer exists."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from .. import generators
 from ..generators._internal.sizes import check_density
 from ..nn.edge_budgets import BUDGETS
 from ..nn.mlp import SCALES
 from ..training.config import TrainConfig
+from .family_names import canonical_family, parse_families
 from .statistics import DENSE
 
 CONTROLS = ("permuted", "shuffled")
-RESERVED = ("n_in", "n_out", "sizes", "density", "fan_in", "n_edges", "budget", "seed", "dense_output", "family")
 _LISTS = ("data", "families", "densities", "edges", "hidden", "controls", "inits", "learning_rates")
 _COUNTS = ("graph_seeds", "train_seeds", "reference_seeds", "tune_seeds", "tune_epochs", "train_rows")
+MOST_SEEDS = 100_000  # far fewer than the first seed of the trainings that choose learning rates
+_OPTIONAL = ("target", "task", "root", "budget", "train_rows", "tune_epochs", "reference_seeds")
 _KINDS = {
     "as text": (str, ("data", "families", "controls", "inits", "optimizer", "target", "task", "root", "budget")),
     "as a number": ((int, float), ("learning_rate", "learning_rates", "momentum", "weight_decay")),
@@ -118,9 +118,9 @@ class StudyConfig:
         for description, (kind, names) in _KINDS.items():
             for name in names:
                 value = getattr(self, name)
-                for item in value if isinstance(value, tuple) else (value,):
-                    is_kind = isinstance(item, kind) and (kind is bool or not isinstance(item, bool))
-                    if item is not None and not is_kind:
+                is_absent = value is None and name in _OPTIONAL
+                for item in value if isinstance(value, tuple) else () if is_absent else (value,):
+                    if not isinstance(item, kind) or (kind is not bool and isinstance(item, bool)):
                         raise ValueError(f"expected {name} {description}, got {item!r}; write it as that")
         if self.densities and self.edges:
             raise ValueError("expected densities or edges, got both; leave one out")
@@ -144,8 +144,12 @@ class StudyConfig:
         counts = {name: getattr(self, name) for name in _COUNTS}
         counts |= {f"hidden[{k}]": width for k, width in enumerate(self.hidden)}
         for name, value in counts.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is None and name in _OPTIONAL:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"expected {name} as an integer of at least 1, got {value!r}")
+            if name.endswith("_seeds") and value > MOST_SEEDS:
+                raise ValueError(f"expected {name} of at most {MOST_SEEDS:,}, got {value:,}; lower it")
         if len(self.learning_rates) == 1:
             raise ValueError("expected at least two learning_rates, got one; a single one is learning_rate")
         if self.tune_epochs is not None and not self.learning_rates:
@@ -220,68 +224,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     if tables := [name for name, value in values.items() if isinstance(value, dict)]:
         raise ValueError(f"expected plain keys in {path}, got the table [{tables[0]}]; move its keys to the top")
     return values
-
-
-def parse_family(text: str) -> tuple[str, dict[str, Any]]:
-    """The name of a family and its own parameters, from "name" or "name:parameter=value:...", values in JSON or words.
-
-    Raises:
-        ValueError: if the family is unknown, a part is not parameter=value, or it is set twice or by the study itself.
-
-    Example:
-        >>> parse_family("butterfly:fit=nearest")
-        ('butterfly', {'fit': 'nearest'})
-    """
-    name, *parts = text.split(":")
-    generators.lookup(name)
-    parameters: dict[str, Any] = {}
-    for part in parts:
-        parameter, equals, value = part.partition("=")
-        if not equals or parameter in parameters or parameter in RESERVED:
-            raise ValueError(
-                f"expected {name}:parameter=value with one of its own parameters, each once, got {part!r} in {text!r}; "
-                f"{', '.join(RESERVED)} are set elsewhere"
-            )
-        try:
-            parameters[parameter] = json.loads(value)
-        except json.JSONDecodeError:
-            parameters[parameter] = value
-    if unknown := sorted(set(parameters) - generators.parameters(name).keys()):
-        own = sorted(generators.parameters(name).keys() - set(RESERVED))
-        choices = f"among {', '.join(own)}" if own else "of its own: it has none"
-        raise ValueError(f"expected parameters of {name} {choices}; got {', '.join(unknown)}")
-    return name, parameters
-
-
-def canonical_family(text: str) -> str:
-    """Write a family of a study in its canonical form.
-
-    Example:
-        >>> canonical_family("swap_ladder:swaps=0.10"), canonical_family("butterfly:fit=nearest")
-        ('swap_ladder:swaps=0.1', 'butterfly:fit=nearest')
-    """
-    parts = []
-    for name, parameters in parse_families(text):
-        values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
-        parts.append(":".join([name, *(f"{key}={value.replace(' ', '')}" for key, value in values.items())]))
-    return "+".join(parts)
-
-
-def parse_families(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """One `parse_family` for each layer that has a family of its own: "a+b" is a for the first layer, b for the rest.
-
-    Raises:
-        ValueError: as `parse_family` does, and where one of several families is itself of several layers.
-
-    Example:
-        >>> [name for name, _ in parse_families("window2d+biregular")]
-        ['window2d', 'biregular']
-    """
-    parsed = [parse_family(part) for part in text.split("+")]
-    for name, _ in parsed if len(parsed) > 1 else ():
-        if name in generators.NETWORK_FAMILIES:
-            raise ValueError(f"expected families of single layers in {text!r}, got {name}, which is of several layers")
-    return parsed
 
 
 def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ from itertools import pairwise
 from .. import generators
 from ..nn import fan_ins, narrow_sizes
 from ..nn.edge_budgets import layer_shapes
-from .config import StudyConfig, parse_families
+from .config import StudyConfig
+from .family_names import parse_families
 from .statistics import DENSE, DENSE_NARROW, percent
 
 

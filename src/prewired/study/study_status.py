@@ -24,7 +24,8 @@ NOT_BEGUN, RUNNING, STOPPED, FINISHED, OLDER = "not begun", "running", "stopped"
 # _START seconds, plus _GAPS times the median gap between its last _RECENT results, ago.
 _GAPS, _RECENT, _START = 5, 20, 60.0
 _NONE = type(None)
-_KINDS_OF_NOTE = {"process": (_NONE, int), "folder": TEXT, "host": TEXT, "when": TEXT, "left": (_NONE, *NUMBER)}
+_KINDS_OF_NOTE = {"process": (_NONE, int), "left": (_NONE, *NUMBER)}
+_KINDS_OF_NOTE |= dict.fromkeys(("folder", "host", "store", "when"), TEXT)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Status:
         host: the machine on which the study runs or last ran.
         process: the process id on this machine, None if the process ended by itself.
         command: the command that last started the study, "" if unknown.
+        is_moved: whether the store was in another folder when the study last ran, so that the command names that one.
         trouble: the reason why the study cannot continue, "" if it can.
     """
 
@@ -59,6 +61,7 @@ class Status:
     host: str = ""
     process: int | None = None
     command: str = ""
+    is_moved: bool = False
     trouble: str = ""
 
 
@@ -101,7 +104,7 @@ def _read_status(folder_name: str) -> Status:
         trouble = _choose_rates(table)
         with database.explain_damage(database.find_path(connection)):
             untimed = table.plan.config.timing and not step_timing.read_timings(connection, table.plan)
-            check_fields({"process": 0, "folder": "", "host": "", "when": "", "left": 0.0, **note}, _KINDS_OF_NOTE)
+            check_fields({**dict.fromkeys(_KINDS_OF_NOTE, ""), "process": 0, "left": 0.0, **note}, _KINDS_OF_NOTE)
             return _describe_table(folder_name, table, datetime.fromisoformat(request[1]), note, trouble, untimed)
     finally:
         connection.close()
@@ -138,6 +141,7 @@ def _describe_table(
         host=note.get("host", ""),
         process=note.get("process"),
         command=_rebuild_command(note),
+        is_moved=Path(note.get("store", table.path)).resolve() != Path(table.path).resolve(),
         trouble=trouble,
     )
 
@@ -169,7 +173,10 @@ def describe_status(status: Status) -> list[str]:
         lines.append(f"runs on {status.host or 'a machine unknown'}, {time_left} left")
     if status.state == STOPPED:
         lines.append(f"last ran on {status.host or 'a machine unknown'}, {time_left} left once it goes on")
-        lines.append(status.trouble or f"to go on: {status.command or 'run the same command again'}")
+        moved = (
+            f", with -o {shlex.quote(status.folder)} for the folder that was moved or copied" if status.is_moved else ""
+        )
+        lines.append(status.trouble or f"to go on: {status.command or 'run the same command again'}{moved}")
     return lines
 
 

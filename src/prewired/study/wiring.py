@@ -10,7 +10,8 @@ from ..nn import wire
 from ..nn.edge_budgets import layer_shapes
 from ..random_bits import derive_seed
 from ..topology import Topology
-from .config import StudyConfig, parse_families
+from .config import StudyConfig
+from .family_names import parse_families
 from .nets import Net, compute_fan_ins, count_requested_edges
 
 

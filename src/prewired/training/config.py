@@ -1,6 +1,10 @@
 """TrainConfig: how to train."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,33 @@ class TrainConfig:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        patience = self.patience
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), np.generic):
+                object.__setattr__(self, field.name, value.item())
         checks = {
-            "epochs": ("an integer epochs >= 1", isinstance(self.epochs, int) and self.epochs >= 1),
-            "batch_size": ("an integer batch_size >= 1", isinstance(self.batch_size, int) and self.batch_size >= 1),
-            "seed": ("an integer seed >= 0", isinstance(self.seed, int) and self.seed >= 0),
-            "learning_rate": ("learning_rate > 0", self.learning_rate > 0),
+            "epochs": ("an integer epochs >= 1", _is_count(self.epochs)),
+            "batch_size": ("an integer batch_size >= 1", _is_count(self.batch_size)),
+            "seed": ("an integer seed >= 0", _is_number(self.seed, int) and self.seed >= 0),
+            "learning_rate": ("a finite learning_rate > 0", _is_finite(self.learning_rate) and self.learning_rate > 0),
             "optimizer": ('optimizer "adam" or "sgd"', self.optimizer in ("adam", "sgd")),
-            "momentum": ("0 <= momentum < 1", 0 <= self.momentum < 1),
-            "weight_decay": ("weight_decay >= 0", self.weight_decay >= 0),
-            "patience": ("an integer patience >= 1", patience is None or (isinstance(patience, int) and patience >= 1)),
+            "momentum": ("0 <= momentum < 1", _is_finite(self.momentum) and 0 <= self.momentum < 1),
+            "weight_decay": ("a finite weight_decay >= 0", _is_finite(self.weight_decay) and self.weight_decay >= 0),
+            "patience": ("an integer patience >= 1", self.patience is None or _is_count(self.patience)),
         }
         for name, (expected, is_valid) in checks.items():
             if not is_valid:
                 raise ValueError(f"expected {expected}, got {name}={getattr(self, name)!r}")
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is of a kind of numbers; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    """Whether a value is an integer >= 1 that 64 bits can hold, as torch wants it."""
+    return _is_number(value, int) and 1 <= value < 2**63
+
+
+def _is_finite(value: Any) -> bool:
+    return (_is_number(value, int) or _is_number(value, float)) and abs(value) <= sys.float_info.max

@@ -11,6 +11,7 @@ from ..nn.mlp import count_parameters
 from ..random_bits import RandomBits
 from .config import TrainConfig
 from .data import Data
+from .data.data_set import check_part
 from .evaluation import check_fit, evaluate, loss_of
 from .run import Run
 from .tracking import find_tracked_layers, record_metrics
@@ -45,8 +46,9 @@ def train(
         A Run: losses, scores and seconds of every epoch.
 
     Raises:
-        ValueError: if the network's output has another shape, a name in `track` is unknown, or there is no layer to
-            track.
+        ValueError: if the network's output has another shape or nothing in the network can be trained, the data are no
+            finite numbers of the documented shapes, a name in `track` is unknown, or there is no layer to track.
+        TypeError: if an argument is of another type.
         FloatingPointError: if a loss becomes NaN or infinite.
 
     Example:
@@ -62,6 +64,15 @@ def train(
         (4, 2)
     """
     check_fit(net, data)
+    for part in ("train", "val", "test") if test else ("train", "val"):
+        check_part(data, part)
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"expected a TrainConfig, got {config!r:.80}; write TrainConfig(epochs=...)")
+    if not torch.is_grad_enabled() or not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ValueError(
+            "expected gradients and a network with parameters that take them, got none; leave torch.no_grad out, and "
+            "train a network before it is quantised or frozen"
+        )
     loss_function = loss_of(data.task)
     tracked: dict[str, list[tuple[float, ...]]] = {name: [] for name in track}
     layers = find_tracked_layers(net, tracked) if tracked else []

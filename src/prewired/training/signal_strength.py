@@ -1,5 +1,7 @@
 """Measure how strong signals are before training: activations forward, gradients backward."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -20,8 +22,9 @@ def measure_signals(net: nn.Module, data: Data) -> dict[str, list[float]]:
         data: the first 512 rows of the training part are used, in evaluation mode (no dropout).
 
     Returns:
-        For each SparseLinear and nn.Linear, in the network's order: "activation_rms", the root mean square of its
-        output, and "gradient_norm", the 2-norm of the gradient of its weights.
+        For each SparseLinear and nn.Linear, in the order of net.modules(): "activation_rms", the root mean square of
+        its outputs, and "gradient_norm", the 2-norm of the gradient of its weights. The value is NaN for a layer that
+        is not used or, for the gradient, not trained.
 
     Example:
         >>> from prewired import data
@@ -31,20 +34,22 @@ def measure_signals(net: nn.Module, data: Data) -> dict[str, list[float]]:
         (2, 2)
     """
     layers = [layer for layer in net.modules() if isinstance(layer, SparseLinear | nn.Linear)]
-    rms: list[float] = []
-    hooks = [layer.register_forward_hook(lambda _, __, y: rms.append(_rms(y))) for layer in layers]
+    mean_squares: dict[nn.Module, list[torch.Tensor]] = {layer: [] for layer in layers}
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, y: mean_squares[layer].append(y.detach().square().mean()))
+        for layer in layers
+    ]
     was_training = net.training
     net.eval()
+    net.zero_grad()
     try:
         loss_of(data.task)(net(data.x_train[:_ROWS]), data.y_train[:_ROWS]).backward()
     finally:
         for hook in hooks:
             hook.remove()
         net.train(was_training)
-    gradients = [float(layer.weight.grad.norm()) for layer in layers if layer.weight.grad is not None]
+    # A layer that the network calls several times counts with all its calls.
+    rms = [float(torch.stack(calls).mean().sqrt()) if calls else math.nan for calls in mean_squares.values()]
+    norms = [math.nan if layer.weight.grad is None else float(layer.weight.grad.norm()) for layer in layers]
     net.zero_grad()
-    return {"activation_rms": rms, "gradient_norm": gradients}
-
-
-def _rms(y: torch.Tensor) -> float:
-    return float(y.detach().square().mean().sqrt())
+    return {"activation_rms": rms, "gradient_norm": norms}

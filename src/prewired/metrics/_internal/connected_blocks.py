@@ -13,6 +13,8 @@ import scipy.sparse
 
 from .operators import label_components
 
+_LOOSE = 10.0  # replace a bound that is this many times as large as a better one
+
 
 class Block(NamedTuple):
     """A connected block of a chain of matrices.
@@ -43,14 +45,19 @@ def split_into_blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iter
     numbers = list(np.unique(labels[0][live[0]])) if count > 1 else [0] * bool(live[0].any())
     # ||M||_2 <= sqrt(||M||_1 ||M||_inf), the square root of the largest column sum times the largest row sum. Norms
     # are submultiplicative, so the product over the layers bounds sigma1 of the chain.
-    bounds = np.ones(count)
+    bounds, rounding = np.ones(count), 1.0
     for k, m in enumerate(matrices):
         by_row, by_column = np.zeros(count), np.zeros(count)
         np.maximum.at(by_row, labels[k + 1], m.sum(axis=1))
         np.maximum.at(by_column, labels[k], m.sum(axis=0))
         # A sum of k numbers >= 0 has a relative error of at most k eps; a bound that is rounded down would be none.
         longest = max(int(np.diff(m.indptr).max(initial=0)), int(np.bincount(m.indices, minlength=1).max()))
-        bounds *= np.sqrt(by_row) * np.sqrt(by_column) * (1 + (longest + 4) * np.finfo(float).eps)
+        with np.errstate(over="ignore"):
+            bounds *= np.sqrt(by_row) * np.sqrt(by_column) * (1 + (longest + 4) * np.finfo(float).eps)
+        rounding *= 1 + (longest + 4) * np.finfo(float).eps
+    if len(matrices) > 1:
+        tighter = _bound_by_paths(matrices, labels, count) * rounding
+        bounds = np.where(bounds > _LOOSE * tighter, tighter, bounds)
     start = live[0].astype(float) if guess is None else np.where(live[0], guess, 0.0)
     if len(numbers) == 1:
         yield Block(list(matrices), start, float(bounds[numbers[0]]))
@@ -63,6 +70,24 @@ def split_into_blocks(matrices: Sequence[Any], guess: np.ndarray | None) -> Iter
         units = [order[begin[k] : begin[k + 1]] for order, begin in zip(members, first, strict=True)]
         cut = [m[units[layer + 1]][:, units[layer]] for layer, m in enumerate(matrices)]
         yield Block(cut, start[units[0]], float(bounds[k]))
+
+
+def _bound_by_paths(matrices: Sequence[Any], labels: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """Upper bounds of sigma1 of each block, from the norms of the product itself.
+
+    Its row and column sums are the product times ones. In a chain of uneven layers they are far smaller than the
+    product of the layers' norms, which may exceed sigma1^2 by more than 1 / eps: the iteration takes such a bound for
+    the scale of the matrix, and everything else for noise.
+    """
+    rows, columns = np.ones(matrices[0].shape[1]), np.ones(matrices[-1].shape[0])
+    for m in matrices:
+        rows = m @ rows
+    for m in reversed(matrices):
+        columns = m.T @ columns
+    by_row, by_column = np.zeros(count), np.zeros(count)
+    np.maximum.at(by_row, labels[-1], rows)
+    np.maximum.at(by_column, labels[0], columns)
+    return np.sqrt(by_row) * np.sqrt(by_column)
 
 
 def count_dense_cells(matrices: Sequence[Any]) -> int:

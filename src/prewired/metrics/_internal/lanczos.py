@@ -60,6 +60,7 @@ MAX_STEPS = 40_000
 _SAFETY = 10.0  # rounding errors must not make a lucky start look improbable
 _DISTANCES = np.logspace(-15, 1, 241)  # above the Ritz value, relative to the scale: candidates for the upper bound
 _EPSILON = float(np.finfo(float).eps)
+_SHORT_REST = 1e-4  # project a vector twice if at most this share of it is left
 _FIRST_CHECK = 12
 _BETWEEN_CHECKS = 1.12
 
@@ -176,7 +177,11 @@ def _make_projection(without: np.ndarray | None) -> Map:
         return lambda x: x
 
     def project(x: np.ndarray) -> np.ndarray:
-        x -= (x @ without) * without
+        part = x @ without
+        x -= part * without
+        # The rounding errors of a long part are no small part of a short rest, which would not be orthogonal.
+        if np.linalg.norm(x) < _SHORT_REST * abs(part):
+            x -= (x @ without) * without
         return x
 
     return project

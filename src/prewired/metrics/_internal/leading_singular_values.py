@@ -30,7 +30,7 @@ from .symmetric_spectra import find_symmetric_spectrum
 
 DENSE_CELLS = 300_000
 """Compute all singular values of a matrix if it has at most this many entries: LAPACK then takes under a second."""
-_SMALL = 1e-100
+_SMALL = 1e-70
 
 
 def find_leading_pair(
@@ -115,7 +115,7 @@ def _select_largest_two(values: list[Measurement]) -> list[Measurement]:
 def _solve_block(block: Block, certify: bool, vectors: bool, progress: Progress | None) -> LeadingPair:
     """sigma1 and sigma2 of a connected block by the first method that applies."""
     matrices = block.matrices
-    # The iteration works with squares, which would overflow or underflow here: scale the matrices to sigma1 <= 1.
+    # The methods work with fourth powers, which would overflow or underflow here: scale the matrices to sigma1 <= 1.
     if not _SMALL < block.bound < 1 / _SMALL:
         unit = block.bound ** (1 / len(matrices))
         pair = _solve_block(Block([m / unit for m in matrices], block.guess, 1.0), certify, vectors, progress)

@@ -91,6 +91,7 @@ class Eta:
             "host": platform.node(),
             "command": sys.orig_argv,
             "folder": str(Path.cwd()),  # the folder in which the command was typed
+            "store": self._table.path,
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

@@ -101,14 +101,15 @@ def gather_facts(config: StudyConfig) -> dict[str, Facts]:
     """Load each data set of a study, and return its facts.
 
     Raises:
-        ValueError, OSError: as `load_data` does.
+        ValueError, OSError: as `load_data` does; also if two data sets have the same rows.
     """
-    facts = {}
+    facts: dict[str, Facts] = {}
     for name in config.data:
         data_set = load_data(config, name)
-        facts[name] = Facts(
-            data_set.name, data_set.note, data_set.n_features, data_set.n_outputs, identify_data(data_set)
-        )
+        source = identify_data(data_set)
+        if same := [other for other, values in facts.items() if values.source == source]:
+            raise ValueError(f"expected different data sets, got the same rows in {same[0]} and {name}; leave one out")
+        facts[name] = Facts(data_set.name, data_set.note, data_set.n_features, data_set.n_outputs, source)
     return facts
 
 

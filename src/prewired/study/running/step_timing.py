@@ -21,7 +21,8 @@ from ...random_bits import RandomBits
 from ...training import data
 from ...training.evaluation import loss_of
 from ...training.loop import optimizer_of
-from ..config import StudyConfig, parse_families
+from ..config import StudyConfig
+from ..family_names import parse_families
 from ..nets import Net, is_reference, list_graph_seeds
 from ..plan import StudyPlan
 from ..statistics import DENSE

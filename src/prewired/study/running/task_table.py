@@ -36,6 +36,11 @@ class TaskTable:
         self.rate_choices: dict[Net, RateChoice] = {}
         self.apply_graphs()
 
+    @property
+    def path(self) -> str:
+        """The path of the store's file."""
+        return database.find_path(self._connection)
+
     def list_missing(self, phase: str) -> list[Task]:
         """List the tasks of a phase that have no result yet."""
         results = self._select_results(phase)
@@ -60,7 +65,7 @@ class TaskTable:
 
     def apply_graphs(self) -> None:
         """Add what the measured graphs tell to the plan: sizes of narrow dense nets, and impossible nets."""
-        with database.explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(self.path):
             self.plan = self.plan.with_graphs(self._graphs)
 
     def choose_rates(self) -> None:
@@ -69,7 +74,7 @@ class TaskTable:
         Raises:
             RuntimeError: if with every learning rate of a net the loss stopped being finite.
         """
-        with database.explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(self.path):
             trainings: dict[Net, dict[float, list[Any]]] = {}
             for task in self.plan.tuning_tasks:
                 payload = self._runs.get(self.plan.keys[task])
@@ -89,7 +94,7 @@ class TaskTable:
         Raises:
             ValueError: if two graphs differ.
         """
-        with database.explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(self.path):
             results = [(task, payload) for task, payload in self._list_graph_results() if "layers" in payload]
             for _, payload in results:
                 for layer in payload["layers"]:
@@ -109,7 +114,7 @@ class TaskTable:
         Raises:
             ValueError: if the store holds a row that is not a result of a study.
         """
-        with database.explain_damage(database.find_path(self._connection)):
+        with database.explain_damage(self.path):
             return self._collect_study()
 
     def _collect_study(self) -> Study:

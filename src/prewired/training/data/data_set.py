@@ -1,8 +1,9 @@
 """Data: a data set ready to train on."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -52,6 +53,54 @@ class Data:
     def n_outputs(self) -> int:
         """Outputs a network needs: one for each class, or one for regression."""
         return len(self.classes) or 1
+
+
+def check_part(data: Data, part: str) -> None:
+    """Check the rows and targets of one part, which need not come from `load`.
+
+    Args:
+        data: the data set.
+        part: "train", "val" or "test".
+
+    Raises:
+        ValueError: if rows are not finite numbers, or targets are not one per row and of the kind the task needs.
+
+    Example:
+        >>> check_part(Data("mine", "regression", *[torch.zeros(8, 1)] * 6), "train")
+        >>> check_part(Data("mine", "regression", *[torch.zeros(8, 1), torch.zeros(8)] * 3), "val")
+        Traceback (most recent call last):
+        ...
+        ValueError: mine: expected y_val as torch.float32 of shape (8, 1), got torch.float32 of shape (8,); convert it
+    """
+    if data.task not in get_args(Task):
+        raise ValueError(
+            f"{data.name}: expected a task among {', '.join(get_args(Task))}, got {data.task!r}; correct it"
+        )
+    x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
+    for name, values in (f"x_{part}", x), (f"y_{part}", y):
+        if not isinstance(values, torch.Tensor) or values.ndim == 0 or not len(values):
+            got = f"shape {tuple(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
+            raise ValueError(f"{data.name}: expected {name} as a tensor of at least one row, got {got}; correct it")
+    if not x.is_floating_point() or not all(extreme.isfinite() for extreme in x.aminmax()):
+        raise ValueError(
+            f"{data.name}: expected finite floats in x_{part}, got {x.dtype}"
+            f"{' with NaN or infinity' if x.is_floating_point() else ''}; correct or leave out such rows"
+        )
+    is_classes = data.task == "classification"
+    dtype, shape = (torch.int64, (len(x),)) if is_classes else (x.dtype, (len(x), data.n_outputs))
+    if y.dtype != dtype or y.shape != shape:
+        raise ValueError(
+            f"{data.name}: expected y_{part} as {dtype} of shape {shape}, got {y.dtype} of shape {tuple(y.shape)}; "
+            "convert it"
+        )
+    low, high = (float(extreme) for extreme in y.aminmax())
+    if is_classes and not 0 <= low <= high < len(data.classes):
+        raise ValueError(
+            f"{data.name}: expected classes from 0 to {len(data.classes) - 1} in y_{part}, got {low:g} to {high:g}; "
+            "number the classes as data.classes names them"
+        )
+    if not math.isfinite(low + high):
+        raise ValueError(f"{data.name}: expected finite targets in y_{part}, got {low:g} to {high:g}; correct them")
 
 
 def number_features(kind: str, numbers: Iterable[int]) -> tuple[str, ...]:

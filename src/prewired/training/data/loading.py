@@ -89,10 +89,11 @@ def load(
     _check_size(strata, classes, where)
     train, val, test = split(strata, test_share, val_share, seed=seed)
     parts = (train, val, test if len(test) else np.arange(n_own, len(y)))
-    if not classes and np.ptp(y[train]) == 0:
-        raise ValueError(
-            f"{where}: expected different targets in the training part, got only {y[train[0]]}; add other rows"
-        )
+    for part, rows in zip(("training", "validation", "test"), () if classes else parts, strict=False):
+        if np.ptp(y[rows]) == 0:  # R^2 would divide by their variance
+            raise ValueError(
+                f"{where}: expected different targets in the {part} part, got only {y[rows[0]]}; add other rows"
+            )
     if isinstance(raw.x, dict):
         x, names, numeric = one_hot(raw.x, train, where)
     else:

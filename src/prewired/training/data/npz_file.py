@@ -77,7 +77,15 @@ def _read_targets(archive, key: str, n_rows: int, path: Path) -> np.ndarray:
             f"{path}: expected {key} of shape ({n_rows},), one target for each row of "
             f"{key.replace('y', 'x')}, got {y.shape}; one-hot rows become classes by argmax(axis=1)"
         )
-    y = y.ravel().astype(str) if y.dtype.kind == "S" else y.ravel()
+    y = y.ravel()
+    if y.dtype.kind == "S":
+        try:
+            y = y.astype(str)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path}, {key}: expected words in ASCII, got the bytes {error.object!r:.80}; save them as text with "
+                f"{key}=np.char.decode({key}, 'utf-8')"
+            ) from None
     invalid = np.array([is_missing(cell) for cell in y]) if y.dtype.kind == "U" else ~np.isfinite(y)
     if invalid.any():
         row = int(np.argmax(invalid))
