@@ -1,11 +1,12 @@
 """The dense kernel: a sparse layer as a product with a dense matrix, which pays at high density.
 
-A dense product multiplies with the zeros between the edges too, and zero times infinity, or times NaN, is NaN. The edges
-alone have no such products. So a result with a NaN is computed again by the loops over the edges: all kernels then give
-the same values. Programs that a compiler traces do not look at their results.
+A dense product multiplies with the zeros between the edges too, and zero times infinity, or times NaN, is NaN. The
+edges alone have no such products. So a result with a NaN is computed again by the loops over the edges: all kernels
+then give the same values. Programs that a compiler traces do not look at their results.
 """
 
 import torch
+from torch._C._functorch import is_legacy_batchedtensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional
 
 from . import kernels, reference
@@ -59,7 +60,7 @@ def _is_wrong(values: torch.Tensor, plan: Plan) -> bool:
     if plan.is_complete or values.is_meta or torch.compiler.is_compiling():
         return False
     # The older vmap, of torch.autograd, hides the values; the loops are right whatever they are.
-    return torch._C._functorch.is_legacy_batchedtensor(values) or bool(values.sum().isnan())
+    return is_legacy_batchedtensor(values) or bool(values.sum().isnan())
 
 
 def _loops(x: torch.Tensor) -> kernels.Kernel:
