@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 
 from prewired import Topology, generators, metrics
 
@@ -95,6 +96,19 @@ def test_unknown_names_list_the_known_ones():
         metrics.spectral_gap([t])
     with pytest.raises(ValueError, match="expected a list of topologies"):
         metrics.measure_network(t)
+
+
+@pytest.mark.parametrize("subject", [np.eye(3), None, [generators.dense(2, 2)], torch.nn.Linear(2, 2)])
+def test_what_is_no_topology(subject):
+    with pytest.raises(TypeError, match=r"expected a Topology, got \w+; take layer.topology of a layer"):
+        metrics.measure(subject)
+
+
+def test_networks_may_be_iterators_and_nothing_else():
+    layers = [generators.dense(2, 3), generators.dense(3, 2)]
+    assert metrics.measure_network(iter(layers)) == metrics.measure_network(layers)
+    with pytest.raises(ValueError, match="at least one Topology and nothing else, got NoneType"):
+        metrics.measure_network(None)
 
 
 def test_progress_names_the_metric():

@@ -221,3 +221,17 @@ def test_all_singular_values_of_a_wide_layer_are_refused_with_a_remedy():
     with pytest.raises(ValueError, match=r"at most 16,777,216 pairs .*, got 16,781,312; take stable_rank"):
         weighted.effective_rank(t, np.ones(t.n_edges))
     assert weighted.stable_rank(t, np.ones(t.n_edges)) > 1
+
+
+def test_weights_of_a_layer_as_they_are():
+    layer = SparseLinear(generators.biregular(6, 6, fan_in=2, seed=0))
+    expected = metrics.stable_rank(layer.topology, layer.weight.detach().double().numpy())
+    assert metrics.stable_rank(layer.topology, layer.weight) == expected
+    half = layer.weight.detach().bfloat16()
+    assert metrics.stable_rank(layer.topology, half) == metrics.stable_rank(layer.topology, half.double().numpy())
+
+
+@pytest.mark.parametrize("weights", [np.ones(12) * 1j, ["1"] * 12, [10**400] * 12, object()])
+def test_weights_that_are_no_real_numbers(weights):
+    with pytest.raises(ValueError, match="weights as real numbers, got"):
+        metrics.stable_rank(generators.biregular(6, 6, fan_in=2, seed=0), weights)

@@ -1,6 +1,7 @@
 """The pictures: written, of the expected size, and true to the data they show."""
 
 import struct
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -150,3 +151,28 @@ def test_large_faint_graphs_are_shaded_up_to_their_largest_share():
     assert "10 k" in [tick.get_text() for tick in shown.get_xticklabels()]
     (image,) = plots.biadjacency.__wrapped__({"small": generators.rotating(30, 30, fan_in=3)}, "title").axes[0].images
     assert image.norm.vmax == 1
+
+
+@pytest.mark.parametrize("name", ["us$_{eur$", "日本", "a\tb\x1b[31m"])
+def test_names_are_no_formulas_and_no_fault(tmp_path, name):
+    topologies = {name: generators.rotating(6, 6, fan_in=2)}
+    for path in (
+        plots.biadjacency(topologies, name, path=tmp_path / "b.png"),
+        plots.singular_values(topologies, path=tmp_path / "s.png"),
+        plots.degrees(topologies, path=tmp_path / "d.png"),
+    ):
+        assert min(png_size(path)) > 100
+
+
+@pytest.mark.parametrize(
+    "draw", [plots.degrees, plots.singular_values, lambda t, path: plots.biadjacency(t, "", path=path)]
+)
+def test_what_cannot_be_drawn(tmp_path, draw):
+    with pytest.raises(ValueError, match="at least one topology to draw, got none"):
+        draw({}, path=tmp_path / "x.png")
+    with pytest.raises(TypeError, match="expected titles and topologies, got list"):
+        draw([generators.dense(2, 2)], path=tmp_path / "x.png")
+
+
+def test_the_signature_names_the_path():
+    assert list(signature(plots.degrees).parameters) == ["topologies", "path"]

@@ -155,3 +155,10 @@ def test_matrix_market_files_that_are_too_short_or_complex(line, tmp_path):
     path.write_text(f"%%MatrixMarket {line}\n")
     with pytest.raises(ValueError, match=r"announces 1,600,000,000 entries|complex"):
         from_matrix_market(path)
+
+
+def test_masked_entries_are_refused():
+    values = np.ma.array([[1, 1]], mask=[[False, True]])
+    with pytest.raises(ValueError, match="without masked entries, got some"):
+        Topology.from_mask(values)
+    assert Topology.from_mask(values.filled(0)).n_edges == 1

@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, Literal, overload
 
 from ..topology import Topology
+from ._internal.flows import check_network
 from .communities import modularity
 from .cuts import conductance
 from .cycles import four_cycle_ratio, four_cycles, girth, latapy_clustering, robins_alexander_clustering
@@ -149,6 +150,7 @@ def measure(
 
     Raises:
         ValueError: for an unknown name.
+        TypeError: if `t` is no Topology.
         RuntimeError: if an iteration on a very large graph does not converge.
 
     Example:
@@ -156,6 +158,11 @@ def measure(
         >>> measure(generators.grouped(8, 8, fan_in=2), ["connected_components", "density"])
         {'connected_components': 4.0, 'density': 0.25}
     """
+    if not isinstance(t, Topology):
+        raise TypeError(
+            f"expected a Topology, got {type(t).__name__}; take layer.topology of a layer, Topology.from_mask of a "
+            "mask, or measure_network for several layers"
+        )
     return _measure_each(METRICS, t, names, explain, progress)
 
 
@@ -205,7 +212,7 @@ def measure_network(
         >>> measure_network(generators.butterfly([16, 16, 16], fan_in=4), ["reachable_share", "effective_edges"])
         {'reachable_share': 1.0, 'effective_edges': 128.0}
     """
-    return _measure_each(NETWORK_METRICS, topologies, names, explain, progress)
+    return _measure_each(NETWORK_METRICS, check_network(topologies), names, explain, progress)
 
 
 def _measure_each(

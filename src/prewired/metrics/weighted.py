@@ -144,7 +144,14 @@ def stable_rank(t: Topology, weights: ArrayLike, *, certify: bool, progress: Pro
 
 def _scale_weights(t: Topology, weights: ArrayLike) -> tuple[Any, float]:
     """W divided by its largest absolute weight, so that no square overflows or underflows, and that weight."""
-    w = np.asarray(weights, dtype=np.float64)
+    # A parameter of a layer is a tensor with a gradient, perhaps in bfloat16 and on another device.
+    values: Any = weights
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double()
+    w = np.asarray(values)
+    if w.dtype.kind not in "biuf":
+        raise ValueError(f"expected weights as real numbers, got {w.dtype} in {type(weights).__name__}; convert them")
+    w = w.astype(np.float64)
     if w.shape != (t.n_edges,):
         raise ValueError(
             f"expected weights of shape ({t.n_edges},), one for each edge in edge order, got {w.shape}; "

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..metrics import leading_singular_values, random_matrix
 from ..metrics.paths import log_paths
 from ..metrics.paths import path_counts as count_paths
-from .style import COLOURS, add_legend, make_panels, picture
-
-if TYPE_CHECKING:
-    from ..topology import Topology
+from ..topology import Topology
+from .style import COLOURS, add_legend, check_topologies, escape, make_panels, picture
 
 SHARES = (0, 0.05, 0.1, 0.25, 0.5, 1)
 FAINT = 0.05  # if no pixel has a larger share, the darkest shade stands for the largest share instead of 1
@@ -31,7 +29,7 @@ def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
     """
     from matplotlib.colors import PowerNorm
 
-    is_single = len(topologies) == 1
+    is_single = len(check_topologies(topologies)) == 1
     figure, axes = make_panels(len(topologies), *((5.0, 5.2) if is_single else (2.7, 3.0)))
     shares = [block_shares(topology, resolution=480 if is_single else 160) for topology in topologies.values()]
     max_share = max(share.max() for share in shares)
@@ -39,10 +37,10 @@ def biadjacency(topologies: Mapping[str, Topology], title: str) -> Any:
     image, norm = None, PowerNorm(0.5, vmin=0, vmax=1 if has_full_scale else max_share)
     for axis, share, (name, topology) in zip(axes, shares, topologies.items(), strict=True):
         image = _draw_matrix(axis, share, topology.n_in, topology.n_out, norm)
-        axis.set_title(name)
+        axis.set_title(escape(name))
     figure.supxlabel("input")
     figure.supylabel("output")
-    figure.suptitle(title, size=12)
+    figure.suptitle(escape(title), size=12)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, ticks=SHARES if has_full_scale else None)
     bar.set_label("share of edges present in a pixel")
     return figure
@@ -87,12 +85,12 @@ def singular_values(topologies: Topology | Mapping[str, Topology]) -> Any:
         topologies: one topology, or title -> topology.
         path: the picture to write, .png, .svg or .pdf.
     """
-    topology_by_title = topologies if isinstance(topologies, Mapping) else {"": topologies}
+    topology_by_title = check_topologies({"": topologies} if isinstance(topologies, Topology) else topologies)
     figure, axes = make_panels(len(topology_by_title), *((5.6, 4.2) if len(topology_by_title) == 1 else (3.6, 3.2)))
     for axis, (name, topology) in zip(axes, topology_by_title.items(), strict=True):
         _draw_spectrum(axis, topology)
         sigma1, sigma2 = leading_singular_values(topology)
-        axis.set_title(f"{name}\n$\\sigma_1$ = {sigma1:.4g}, $\\sigma_2$ = {sigma2:.4g}".strip())
+        axis.set_title(f"{escape(name)}\n$\\sigma_1$ = {sigma1:.4g}, $\\sigma_2$ = {sigma2:.4g}".strip())
     figure.supxlabel("singular value")
     figure.supylabel("density")
     add_legend(figure, axes)
@@ -107,9 +105,11 @@ def degrees(topologies: Mapping[str, Topology]) -> Any:
         topologies: title -> topology.
         path: the picture to write, .png, .svg or .pdf.
     """
-    figure, axes = make_panels(2 * len(topologies), 4.0, 2.4 if len(topologies) == 1 else 2.0, columns=2)
+    figure, axes = make_panels(
+        2 * len(check_topologies(topologies)), 4.0, 2.4 if len(topologies) == 1 else 2.0, columns=2
+    )
     sides = [
-        (f"{name} {side}".strip(), units, counts)
+        (f"{escape(name)} {side}".strip(), units, counts)
         for name, topology in topologies.items()
         for side, units, counts in (("fan-in", "outputs", topology.fan_in), ("fan-out", "inputs", topology.fan_out))
     ]

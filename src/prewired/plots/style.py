@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from ..generators import GENERATORS, NETWORK_FAMILIES
+from ..topology import Topology
 
 # The Okabe-Ito colours without yellow, and two of Paul Tol's muted colours: distinct with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
@@ -43,11 +46,43 @@ def picture(draw: Callable[..., Any]) -> Callable[..., Path]:
         kind = Path(path).suffix.lower()
         if kind not in KINDS:
             raise ValueError(f"expected a picture ending in {', '.join(KINDS)}, got {str(path)!r}")
-        with matplotlib.rc_context(LOOK):
+        with matplotlib.rc_context(LOOK), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box stands for such a letter
             draw(*args).savefig(path, format=kind[1:])
         return Path(path)
 
+    drawn = signature(draw)
+    path = Parameter("path", Parameter.KEYWORD_ONLY, annotation="str | Path")
+    save.__signature__ = drawn.replace(  # pyright: ignore[reportAttributeAccessIssue]
+        parameters=[*drawn.parameters.values(), path], return_annotation="Path"
+    )
     return save
+
+
+def check_topologies(topologies: Any) -> Mapping[str, Topology]:
+    """Return the topologies of a picture by their titles.
+
+    Raises:
+        TypeError: if they are no mapping of texts to topologies.
+        ValueError: if there are none.
+    """
+    if not isinstance(topologies, Mapping) or not all(isinstance(t, Topology) for t in topologies.values()):
+        raise TypeError(f"expected titles and topologies, got {type(topologies).__name__}; write {{'title': topology}}")
+    if not topologies:
+        raise ValueError("expected at least one topology to draw, got none; write {'title': topology}")
+    return topologies
+
+
+def escape(text: str) -> str:
+    """Escape the dollar signs of a name, between which matplotlib would read a formula.
+
+    Control characters become blanks, but for line breaks.
+
+    Example:
+        >>> print(escape("us$.csv"))
+        us\\$.csv
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text).replace("$", "\\$")
 
 
 def style(family: str) -> tuple[str, str]:

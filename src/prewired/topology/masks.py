@@ -15,8 +15,10 @@ def to_real_array(values: Any) -> np.ndarray:
     """Return numbers as a NumPy array: from an array, a list, or a dense torch tensor of any real type.
 
     Raises:
-        ValueError: if the entries are no real numbers or booleans (texts, objects, complex numbers), or are NaN.
+        ValueError: if the entries are no real numbers or booleans (texts, objects, complex numbers), are NaN or masked.
     """
+    if np.ma.is_masked(values):
+        raise ValueError("expected an array without masked entries, got some; write filled(0) where there is no edge")
     if hasattr(values, "detach"):
         values = _to_numpy(values)
     try:

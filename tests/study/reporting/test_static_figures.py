@@ -106,6 +106,23 @@ def test_what_is_drawn_is_what_the_figure_describes(make):
     assert axis.get_xscale() == spec["layout"]["xaxis"].get("type", "linear")
 
 
+def test_names_of_data_are_no_formulas(tmp_path):
+    rows = [replace(row, data="us$_{eur$.npz") for row in make_rows(["biregular"], [0.1])]
+    facts = Facts("us$_{eur$.npz", "", 9, 2, {})
+    study = Study(StudyConfig(facts.name, ("biregular",), (0.1,)), {facts.name: facts}, rows, 9)
+    assert len(reporting.draw_pictures(reporting.analyse_study(study), tmp_path)) == 3
+
+
+def test_data_sets_of_one_name_have_pictures_of_their_own(tmp_path):
+    names = ("a/train.npz", "b/train.npz")
+    rows = [replace(row, data=name) for name in names for row in make_rows(["biregular"], [0.1])]
+    facts = {name: Facts("train.npz", "", 9, 2, {}) for name in names}
+    study = Study(StudyConfig(names, ("biregular",), (0.1,)), facts, rows, 18)
+    paths = reporting.draw_pictures(reporting.analyse_study(study), tmp_path)
+    assert len(set(paths)) == len(paths) == 6
+    assert sorted(path.name for path in paths)[:2] == ["score_by_density_train_1.png", "score_by_density_train_2.png"]
+
+
 def test_the_dense_net_has_a_band_of_its_spread():
     rows = make_rows(["biregular"], [0.1])
     (patch,) = draw_views.__wrapped__(figures.draw_score_by_density(rows), {"": {}}).axes[0].patches

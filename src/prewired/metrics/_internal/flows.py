@@ -9,7 +9,7 @@ the product of the layers' matrices. Two ideas avoid this.
   same probability, so the probability to end in output j is the share of the paths from that input that lead to j.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from math import log, sqrt
 from typing import Any
@@ -38,7 +38,7 @@ def check_network(topologies: Sequence[Topology]) -> list[Topology]:
     """
     if isinstance(topologies, Topology):
         raise ValueError("expected a list of topologies, one for each layer, got a Topology; put it in a list")
-    layers = list(topologies)
+    layers: list[Any] = list(topologies) if isinstance(topologies, Iterable) else [topologies]
     if not layers or not all(isinstance(t, Topology) for t in layers):
         types = ", ".join(type(t).__name__ for t in layers) or "none"
         raise ValueError(f"expected at least one Topology and nothing else, got {types}; give one for each layer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from ... import plots
@@ -54,9 +55,22 @@ def draw_pictures(report: Report, folder: str | Path) -> list[Path]:
 
 def _format_ending(report: Report, row: Row) -> str:
     """Return the end of the file names of a setting: its data set where there are several, its control or weights."""
-    parts = [row.data] if len(report.study.config.data) > 1 else []
+    names = report.study.config.data
+    parts = [_name_data(names, row.data)] if len(names) > 1 else []
     parts += [part for part in (row.control, row.init) if part not in ("", "fan_in")]
-    return "".join(f"_{Path(part).stem}" for part in parts) + ".png"
+    return "".join(f"_{part}" for part in parts) + ".png"
+
+
+def _name_data(names: Sequence[str], name: str) -> str:
+    """Return the name of a data set in file names, with its number if another data set has the same name.
+
+    Example:
+        >>> [_name_data(["a/x.npz", "b/x.npz", "y.csv"], name) for name in ("a/x.npz", "b/x.npz", "y.csv")]
+        ['x_1', 'x_2', 'y']
+    """
+    stem = Path(name).stem
+    same_stem = [other for other in names if Path(other).stem == stem]
+    return stem if len(same_stem) == 1 else f"{stem}_{same_stem.index(name) + 1}"
 
 
 def _format_correlation(report: Report, row: Row, metric: str, density: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...plots.style import add_legend, make_panels, picture
+from ...plots.style import add_legend, escape, make_panels, picture
 from .page import resolve
 from .page.family_styles import SYMBOLS
 
@@ -56,7 +56,7 @@ def draw_views(
         drawing.supxlabel(spec["layout"]["xaxis"]["title"]["text"])
         drawing.supylabel(spec["layout"]["yaxis"]["title"]["text"])
     if title:
-        drawing.suptitle(title, size=12)
+        drawing.suptitle(escape(title), size=12)
     add_legend(drawing, axes)
     return drawing
 
@@ -89,7 +89,7 @@ def _draw_trace(axis: Any, trace: Mapping[str, Any], place: int) -> None:
         }
     if bars:
         look |= {"yerr": _keep_drawable(bars["array"]), "elinewidth": bars["thickness"], "capsize": bars["width"]}
-    axis.errorbar(x, y, label=trace["name"], **look)
+    axis.errorbar(x, y, label=escape(trace["name"]), **look)
 
 
 def _set_horizontal_axis(axis: Any, description: Mapping[str, Any], traces: Collection[Mapping[str, Any]]) -> None:
