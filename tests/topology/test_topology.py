@@ -74,6 +74,8 @@ def test_nothing_can_be_changed():
         for array in (each.indptr, each.indices, each.fan_in, each.fan_out):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.setflags(write=True)
     with pytest.raises(FrozenInstanceError):
         t.n_in = 3
 

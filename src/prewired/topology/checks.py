@@ -13,7 +13,7 @@ def check_side(name: str, value: Any) -> int:
 
 
 def freeze_array(name: str, values: Any, dtype: type) -> np.ndarray:
-    """Return a read-only copy of one-dimensional integers, to which nobody else holds a reference."""
+    """Return a copy of one-dimensional integers that stays read-only."""
     array = np.asarray(values)
     if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
         raise ValueError(
@@ -21,9 +21,12 @@ def freeze_array(name: str, values: Any, dtype: type) -> np.ndarray:
         )
     if array.size and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
         raise ValueError(f"expected {name} to fit in {np.dtype(dtype)}, got a value of {array.min()} or {array.max()}")
-    copy = np.array(array, dtype)
-    copy.setflags(write=False)
-    return copy
+    return make_immutable(array.astype(dtype, copy=False))
+
+
+def make_immutable(array: np.ndarray) -> np.ndarray:
+    """Return a copy of an array whose values lie in a bytes object: NumPy refuses to make the copy writeable again."""
+    return np.frombuffer(array.tobytes(), array.dtype)
 
 
 def check_edges(n_in: int, n_out: int, indptr: np.ndarray, indices: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse
 
-from .checks import check_edges, check_side, freeze_array
+from .checks import check_edges, check_side, freeze_array, make_immutable
 from .edge_order import csr_from_cells
 from .masks import find_cells
 from .recipe import Recipe
@@ -141,16 +141,12 @@ class Topology:
     @cached_property
     def fan_in(self) -> np.ndarray:
         """Number of inputs each output reads, (n_out,) int64."""
-        counts = np.diff(self.indptr)
-        counts.setflags(write=False)
-        return counts
+        return make_immutable(np.diff(self.indptr))
 
     @cached_property
     def fan_out(self) -> np.ndarray:
         """Number of outputs each input feeds, (n_in,) int64."""
-        counts = np.bincount(self.indices, minlength=self.n_in)
-        counts.setflags(write=False)
-        return counts
+        return make_immutable(np.bincount(self.indices, minlength=self.n_in))
 
     @cached_property
     def digest(self) -> str:
